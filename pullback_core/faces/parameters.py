@@ -1,0 +1,71 @@
+"""What can vary in a drawn face: named parameters in [0, 1], and how they are sampled.
+
+A batch of faces is a tensor of shape (b, len(NAMES)); column `COLUMN[name]` holds one parameter.
+The drawing (`draw.py`), the prompt (`vocabulary.py`) and the attribute regressor (`regressor.py`)
+all speak of these columns, so that what was asked for can be measured in what was made.
+"""
+
+import torch
+
+NAMES = (
+    "age",           # 0 smooth skin, 1 deep wrinkles
+    "skin",          # 0 pale, 1 dark
+    "hair_red", "hair_green", "hair_blue",
+    "hair_length",   # 0 bald, 0.3 short, 1 to the shoulders
+    "fringe",        # 0 bare forehead, 1 covered
+    "smile",         # 0 mouth corners down, 1 up
+    "mouth_open",    # 0 a line, 1 wide open
+    "eye_size",
+    "brow",          # 0 low and angry, 1 raised
+    "glasses",       # opacity
+    "beard",         # opacity
+    "hat",           # opacity
+    "face_width",
+    "yaw",           # 0 turned to the picture's left, 1 to its right
+    "background_red", "background_green", "background_blue",
+    "shirt_red", "shirt_green", "shirt_blue",
+)
+COLUMN = {name: index for index, name in enumerate(NAMES)}
+
+HAIR_COLOURS = {
+    "black": (0.09, 0.08, 0.10),
+    "brown": (0.42, 0.24, 0.12),
+    "blond": (0.93, 0.78, 0.38),
+    "red": (0.80, 0.28, 0.08),
+    "grey": (0.70, 0.70, 0.73),
+}
+BACKGROUND_COLOURS = {
+    "red": (0.80, 0.30, 0.30),
+    "yellow": (0.95, 0.85, 0.45),
+    "green": (0.40, 0.70, 0.42),
+    "blue": (0.36, 0.58, 0.88),
+    "purple": (0.60, 0.42, 0.78),
+    "white": (0.94, 0.94, 0.94),
+}
+
+
+def columns(prefix):
+    """Indices of the three colour columns of `prefix` ("hair", "background" or "shirt")."""
+    return [COLUMN[f"{prefix}_{channel}"] for channel in ("red", "green", "blue")]
+
+
+def sample_parameters(count, generator=None):
+    """Draw `count` independent random faces: a (count, len(NAMES)) float tensor in [0, 1]."""
+    values = torch.rand(count, len(NAMES), generator=generator)
+
+    def chance(probability):
+        return torch.rand(count, generator=generator) < probability
+
+    def palette(colours, spread):
+        chosen = torch.tensor(list(colours.values()))[torch.randint(len(colours), (count,), generator=generator)]
+        return (chosen + spread * torch.randn(count, 3, generator=generator)).clamp(0, 1)
+
+    values[:, columns("hair")] = palette(HAIR_COLOURS, 0.03)
+    values[:, columns("background")] = palette(BACKGROUND_COLOURS, 0.04)
+    values[:, COLUMN["glasses"]] = chance(0.35).float()
+    values[:, COLUMN["hat"]] = chance(0.25).float()
+    density = 0.6 + 0.4 * values[:, COLUMN["beard"]]
+    values[:, COLUMN["beard"]] = torch.where(chance(0.35), density, 0.0)
+    length = COLUMN["hair_length"]
+    values[:, length] = torch.where(chance(0.12), 0.0, 0.2 + 0.8 * values[:, length])
+    return values

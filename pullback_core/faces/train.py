@@ -1,0 +1,112 @@
+"""Train the bundled model on faces drawn on the fly.
+
+Resumable: the checkpoint holds everything, and a run killed at any moment goes on from the last one.
+The learning rate is constant, then falls linearly to zero over the last `DECAY` of all steps, so that
+a run can also be prolonged or cut short by another `steps`.
+"""
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from .draw import draw_faces
+from .model import FacesModel, LATENT_SCALE, encode_image
+from .parameters import sample_parameters
+from .vocabulary import SLOTS, describe
+
+DECAY = 0.4
+WARMUP = 200
+EMPTY_PROMPT = 0.15  # how often nothing at all is said (classifier-free dropout)
+DATA_VARIANCE = (0.52 * LATENT_SCALE) ** 2  # of the drawings' latents
+
+
+@dataclass
+class TrainingOptions:
+    steps: int = 14_000
+    batch: int = 32
+    learning_rate: float = 8e-4
+    ema: float = 0.9995
+    seed: int = 0
+    save_every: int = 250
+
+
+def drop_words(tokens, generator=None):
+    """Silence words at random: (b, len(SLOTS)) -> the same with some slots empty, sometimes all."""
+    count = len(tokens)
+    keep_rate = torch.rand(count, 1, generator=generator)
+    keep = torch.rand(count, len(SLOTS), generator=generator) < keep_rate
+    keep &= torch.rand(count, 1, generator=generator) >= EMPTY_PROMPT
+    return torch.where(keep, tokens, torch.arange(len(SLOTS)))
+
+
+def loss(model, x0, tokens, generator=None):
+    """The v-prediction loss (Salimans and Ho 2022, "Progressive Distillation", appendix D) of a batch.
+
+    Every timestep weighs the same: the squared error is divided by the variance of its target.
+    Returns ((b,) losses, (b,) timesteps).
+    """
+    count = len(x0)
+    # One timestep from each of `count` equal parts of T: less noise in the gradient than independent ones.
+    t = ((torch.arange(count) + torch.rand(count, generator=generator)) * (1000 / count)).long()
+    sigma = torch.exp(model.schedule.log_sigmas[t]).float().view(-1, 1, 1, 1)
+    alpha = (1 + sigma**2).rsqrt()
+    noise = torch.randn(x0.shape, generator=generator)
+    z = alpha * (x0 + sigma * noise)
+    target = alpha * noise - alpha * sigma * x0
+    error = (model.unet(z, t.float(), model.words(tokens)) - target).square().mean(dim=(1, 2, 3))
+    return error / (alpha**2 * (1 + sigma**2 * DATA_VARIANCE)).flatten(), t
+
+
+def learning_rate_at(step, options):
+    warmup = min(1.0, (step + 1) / WARMUP)
+    decay = min(1.0, (options.steps - step) / (DECAY * options.steps))
+    return options.learning_rate * warmup * max(decay, 0.0)
+
+
+def train(checkpoint, options=TrainingOptions(), progress=True, config=None):
+    """Train until `options.steps`, resuming `checkpoint` if it exists. Returns the EMA `FacesModel`."""
+    checkpoint = Path(checkpoint)
+    torch.manual_seed(options.seed)
+    model = FacesModel(config) if config else FacesModel()
+    ema = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    step = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        ema.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    recent = torch.zeros(4)
+    with tqdm(total=options.steps, initial=step, disable=not progress, mininterval=10, smoothing=0.01) as bar:
+        while step < options.steps:
+            generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step + 1)
+            parameters = sample_parameters(options.batch, generator)
+            x0 = encode_image(draw_faces(parameters))
+            tokens = drop_words(describe(parameters), generator)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, options)
+            losses, t = loss(model, x0, tokens, generator)
+            optimizer.zero_grad(set_to_none=True)
+            losses.mean().backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            decay = min(options.ema, (1 + step) / (10 + step))
+            with torch.no_grad():
+                for mean, value in zip(ema.parameters(), model.parameters(), strict=True):
+                    mean.lerp_(value, 1 - decay)
+            quarters = losses.detach().view(4, -1).mean(dim=1)  # by noise level, for a telling progress bar
+            recent = quarters if step == 1 else recent.lerp(quarters, 0.02)
+            bar.update()
+            bar.set_postfix_str("loss by noise " + " ".join(f"{value:.4f}" for value in recent), refresh=False)
+            if step % options.save_every == 0 or step == options.steps:
+                state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                partial = checkpoint.with_suffix(".partial")
+                torch.save(state, partial)
+                os.replace(partial, checkpoint)
+    return ema

@@ -1,0 +1,159 @@
+"""The leading singular triplets of a linear operator from its products alone.
+
+>>> J = Jacobian(f, x)
+>>> v, s, u, *_ = top_singular_triplets(J, rank=8)
+"""
+
+from typing import NamedTuple
+
+import torch
+
+METHODS = ("krylov", "subspace")
+KRYLOV_BLOCK = 4
+
+
+class SingularTriplets(NamedTuple):
+    """J v_i = s_i u_i, largest s first.
+
+    v: (rank, *in_shape) orthonormal; s: (rank,) descending; u: (rank, *out_shape) orthonormal;
+    residuals: (rank,) of ||J^T u_i - s_i v_i|| / s_1, from products that were computed;
+    products: how many J v and J^T u that took; converged: whether every residual is within tolerance.
+    The sign of a pair (v_i, u_i) is free: the largest entry of v_i is made positive.
+    """
+
+    v: torch.Tensor
+    s: torch.Tensor
+    u: torch.Tensor
+    residuals: torch.Tensor
+    products: int
+    converged: bool
+
+
+def top_singular_triplets(
+    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, progress=None
+):
+    """Find the `rank` largest singular values of an operator and their vectors.
+
+    operator: anything with `jvp`, `vjp`, `in_shape`, `out_shape` (see `Jacobian`).
+    tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this.
+    max_products: stop there at the latest, converged or not; None is 200 for each triplet.
+    method: "krylov", block Krylov iteration with full reorthogonalisation and Rayleigh-Ritz
+        (Golub, Luk, Overton, "A Block Lanczos Method for Computing the Singular Values and
+        Corresponding Singular Vectors of a Matrix", ACM TOMS 7, 1981), or "subspace", Algorithm 1
+        of Park et al. 2023, which keeps only the newest block.
+    block_size: vectors that go through the operator together; None is 4 ("krylov") or `rank` ("subspace").
+        For singular values that are repeated more often than this, convergence is slower.
+    progress: called as progress(products, largest residual) after every block; an exception it
+        raises ends the work.
+
+    Each step multiplies one block by J and the result by J^T. Everything the products say is kept, so
+    a residual costs no further product; only for singular values that are zero in floating point is
+    J^T u computed once more, to measure it.
+
+    Returns `SingularTriplets` in the dtype that the products have.
+    Raises ValueError for a rank, tolerance or method that makes no sense.
+    """
+    n, m = _size(operator.in_shape), _size(operator.out_shape)
+    if not 1 <= rank <= min(n, m):
+        raise ValueError(f"The rank must be from 1 to {min(n, m)} for a Jacobian of {m} x {n}, got {rank}.")
+    if not tolerance > 0:
+        raise ValueError(f"The tolerance must be positive, got {tolerance}.")
+    if method not in METHODS:
+        raise ValueError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    keep_all = method == "krylov"
+    block_size = block_size or (min(rank, KRYLOV_BLOCK) if keep_all else rank)
+    if block_size > min(n, m) or (not keep_all and block_size < rank):
+        raise ValueError(f"A block of {block_size} does not suit rank {rank} of a Jacobian of {m} x {n}.")
+    max_products = max_products or 200 * rank
+    generator = torch.Generator().manual_seed(seed)
+
+    # Rows are vectors. q spans the search space, w = J q and z = J^T J q are what the products said of it.
+    like = _probe(operator)
+    block = _orthonormal(_random(block_size, n, generator, like), None, generator)
+    q, w, z = (like.new_empty(0, size) for size in (n, m, n))
+    products = 0
+    while True:
+        images = operator.jvp(block.view(-1, *operator.in_shape)).flatten(1)
+        returns = operator.vjp(images.view(-1, *operator.out_shape)).flatten(1)
+        products += 2 * len(block)
+        if not torch.isfinite(returns).all():
+            raise ValueError("The Jacobian products are not finite: the model overflows at this input or precision.")
+        if keep_all:
+            q, w, z = torch.cat([q, block]), torch.cat([w, images]), torch.cat([z, returns])
+        else:
+            q, w, z = block, images, returns
+        exhausted = len(q) == n
+        if len(q) >= rank:
+            v, s, u, residuals, null = _rayleigh_ritz(q, w, z, rank)
+            worst = residuals.max().item()
+            if progress:
+                progress(products, worst)
+            if worst <= tolerance or exhausted or products + 2 * block_size > max_products:
+                break
+        elif progress:
+            progress(products, float("inf"))
+        block = _orthonormal(returns, q, generator, limit=n - len(q)) if keep_all else _orthonormal(returns, None, generator)
+    if null.any():
+        back = operator.vjp(u[null].view(-1, *operator.out_shape)).flatten(1)
+        products += int(null.sum())
+        residuals[null] = (back - s[null, None] * v[null]).norm(dim=1) / s[0].clamp(min=torch.finfo(s.dtype).tiny)
+    sign = torch.gather(v, 1, v.abs().argmax(dim=1, keepdim=True)).sign()
+    v, u = v * sign, u * sign
+    return SingularTriplets(
+        v.view(rank, *operator.in_shape), s, u.view(rank, *operator.out_shape),
+        residuals, products, residuals.max().item() <= tolerance,
+    )
+
+
+def _rayleigh_ritz(q, w, z, rank):
+    """The best triplets within span(q): factorise, solve a small problem, lift back.
+
+    `null` marks triplets whose s is zero in floating point; their residual is not known yet (set to 0).
+    """
+    u, s, y = torch.linalg.svd(w.T, full_matrices=False)
+    u, s, y = u.T[:rank].contiguous(), s[:rank], y[:rank]
+    v = y @ q
+    null = s <= 100 * torch.finfo(s.dtype).eps * s[0]
+    safe = torch.where(null, 1, s)
+    residuals = (y @ z / safe[:, None] - s[:, None] * v).norm(dim=1) / torch.where(s[0] > 0, s[0], 1)
+    return v, s, u, torch.where(null, 0, residuals), null
+
+
+def _orthonormal(block, against, generator, limit=None):
+    """Orthonormal rows that span those of `block` without `against`; what vanishes is replaced at random.
+
+    Replacing is what finds singular values repeated more often than the block has vectors, and goes on
+    after a rank-deficient operator has been exhausted.
+    """
+    block = block[:limit]
+    threshold = 1e3 * torch.finfo(block.dtype).eps
+    rows = []
+    for row in block / block.norm(dim=1, keepdim=True).clamp(min=torch.finfo(block.dtype).tiny):
+        before = rows if against is None else [*against, *rows]
+        before = torch.stack(before) if before else None
+        projected = _project_out(row, before)
+        while projected.norm() <= threshold:
+            row = _random(1, len(row), generator, row)[0]
+            projected = _project_out(row / row.norm(), before)
+        projected = _project_out(projected / projected.norm(), before)
+        rows.append(projected / projected.norm())
+    return torch.stack(rows)
+
+
+def _project_out(row, basis):
+    return row if basis is None else row - basis.T @ (basis @ row)
+
+
+def _random(count, size, generator, like):
+    """On the CPU whatever the device, so that a seed means the same vectors everywhere."""
+    return torch.randn(count, size, generator=generator, dtype=torch.float64).to(like)
+
+
+def _probe(operator):
+    """An empty tensor of the dtype and device that the operator works in."""
+    x = getattr(operator, "x", None)
+    return torch.empty(0) if x is None else x.new_empty(0)
+
+
+def _size(shape):
+    return int(torch.tensor(shape).prod())
