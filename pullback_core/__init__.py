@@ -1,0 +1,23 @@
+"""Meaningful directions of diffusion models, from the pullback metric of their bottleneck features.
+
+Implements Park, Kwon, Choi, Jo, Uh, "Understanding the Latent Space of Diffusion Models through the
+Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch tensors. The way of the data:
+
+    image -> x_0 --ddim.invert--> x_t --local_basis--> PullbackBasis
+          -> x_space_guidance (or parallel_transport first) -> x_t' --ddim.generate--> x_0' -> image
+"""
+
+from . import ddim, geometry
+from .basis import PullbackBasis, local_bases, local_basis
+from .denoiser import Denoiser
+from .guidance import x_space_guidance
+from .jacobian import Jacobian, adjoint_error
+from .schedule import FlowSchedule, NoiseSchedule, VPSchedule
+from .svd import SingularTriplets, top_singular_triplets
+from .transport import Transported, parallel_transport
+
+__all__ = [
+    "Denoiser", "FlowSchedule", "Jacobian", "NoiseSchedule", "PullbackBasis", "SingularTriplets", "Transported",
+    "VPSchedule", "adjoint_error", "ddim", "geometry", "local_bases", "local_basis", "parallel_transport",
+    "top_singular_triplets", "x_space_guidance",
+]

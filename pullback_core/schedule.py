@@ -39,8 +39,16 @@ class NoiseSchedule(ABC):
         """Network coordinates -> sampler coordinates."""
 
     @abstractmethod
+    def alpha(self, sigma):
+        """How much of x_0 is in x, in sampler coordinates: x = alpha * x_0 + sigma * noise."""
+
     def add_noise(self, x0, noise, sigma):
         """A noisy x in sampler coordinates from a clean x0 and unit noise of its shape."""
+        return self.alpha(sigma) * x0 + sigma * noise
+
+    def predicted_noise(self, x, denoised, sigma):
+        """The eps that a denoiser implies at x (sampler coordinates): x = alpha * denoised + sigma * eps."""
+        return (x - self.alpha(sigma) * denoised) / sigma
 
     def sigmas(self, steps, start=1.0, end=0.0):
         """Noise levels at `steps` + 1 evenly spaced times from `start` to `end` (fractions of T).
@@ -105,8 +113,8 @@ class VPSchedule(NoiseSchedule):
     def from_network(self, z, sigma):
         return z * (1 + sigma**2) ** 0.5
 
-    def add_noise(self, x0, noise, sigma):
-        return x0 + sigma * noise
+    def alpha(self, sigma):
+        return 1.0
 
 
 class FlowSchedule(NoiseSchedule):
@@ -135,5 +143,5 @@ class FlowSchedule(NoiseSchedule):
     def from_network(self, z, sigma):
         return z
 
-    def add_noise(self, x0, noise, sigma):
-        return (1 - sigma) * x0 + sigma * noise
+    def alpha(self, sigma):
+        return 1.0 - sigma

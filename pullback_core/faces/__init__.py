@@ -1,0 +1,26 @@
+"""Drawn faces with known attributes, and a small text-conditioned diffusion model of them.
+
+>>> model = faces.load_model()
+>>> denoiser = faces.FacesDenoiser(model, "smiling, glasses")
+>>> latent = faces.encode_image(faces.example_faces([0]))
+"""
+
+import torch
+
+from .draw import SIZE, draw_faces
+from .model import WEIGHTS, FacesDenoiser, FacesModel, decode_latent, encode_image, load_model
+from .parameters import NAMES, sample_parameters
+from .regressor import AttributeRegressor, load_regressor
+from .train import TrainingOptions, train
+
+HELD_OUT_SEED = 2**40  # far above every seed that training uses
+
+
+def example_parameters(numbers):
+    """The parameters of example faces, which the model has never seen. numbers: a list of b integers >= 0."""
+    return torch.cat([sample_parameters(1, torch.Generator().manual_seed(HELD_OUT_SEED + number)) for number in numbers])
+
+
+def example_faces(numbers):
+    """Drawings of `example_parameters`: (b, 3, 64, 64) RGB in [-1, 1]."""
+    return draw_faces(example_parameters(numbers))

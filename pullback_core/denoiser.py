@@ -1,0 +1,32 @@
+"""The one interface to which every model is reduced before any algorithm sees it."""
+
+from typing import Protocol
+
+import torch
+
+from .schedule import NoiseSchedule
+
+
+class Denoiser(Protocol):
+    """A diffusion model with its conditioning, guidance and feature bound.
+
+    Batches are independent: row i of an output depends on row i of the input alone.
+    """
+
+    schedule: NoiseSchedule
+    provenance: dict  # str -> str, kept in every basis: "model" (fingerprint), "prompt", "feature"
+
+    def denoise(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Predict x_0. x: (b, c, h, w) in sampler coordinates at noise level sigma. Returns x's shape."""
+
+    def encode(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
+        """The map x_t -> h of the paper: z (b, c, h, w) in network coordinates -> features (b, *H).
+
+        Runs the network up to the feature and no further, without classifier-free guidance.
+        """
+
+
+def predicted_noise(denoiser, z, sigma):
+    """eps(z, t) of a denoiser. z: (b, c, h, w) in network coordinates. Returns z's shape."""
+    x = denoiser.schedule.from_network(z, sigma)
+    return denoiser.schedule.predicted_noise(x, denoiser.denoise(x, sigma), sigma)

@@ -1,0 +1,92 @@
+"""Measuring local bases: angles and distances between tangent spaces, their mean, the frequencies of directions.
+
+A tangent space is a `PullbackBasis` (its u is meant) or orthonormal rows (k, ...).
+"""
+
+import torch
+
+
+def principal_angles(a, b):
+    """Angles between two subspaces, ascending, in radians.
+
+    a, b: `PullbackBasis` or orthonormal rows (k, ...). Returns (min(k_a, k_b),) float64 in [0, pi/2].
+    Small angles come from sines and large ones from cosines, so both are accurate
+    (Knyazev and Argentati, SIAM J. Sci. Comput. 23, 2002, algorithm 3.1).
+    """
+    a, b = _rows(a), _rows(b)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"The two subspaces lie in spaces of different dimension, {a.shape[1]} and {b.shape[1]}.")
+    if len(a) < len(b):
+        a, b = b, a
+    cosines = torch.linalg.svdvals(a @ b.T).clamp(max=1)
+    sines = torch.linalg.svdvals(b - (b @ a.T) @ a).flip(0).clamp(max=1)
+    return torch.where(cosines**2 < 0.5, cosines.acos(), sines.asin())
+
+
+def geodesic_distance(a, b):
+    """Distance of two subspaces on the Grassmannian: sqrt(sum theta_i^2) of their principal angles, a float."""
+    return principal_angles(a, b).norm().item()
+
+
+def frechet_mean(bases, *, tolerance=1e-8, max_steps=200):
+    """The subspace with the least sum of squared geodesic distances to the given ones.
+
+    bases: a list of `PullbackBasis` or orthonormal rows (k, ...), all of one shape.
+    Gradient descent with the exponential and logarithmic maps of the Grassmannian (Absil, Mahony,
+    Sepulchre, Acta Appl. Math. 80, 2004, section 3.5), which is well defined while the subspaces lie
+    within pi/4 of a common centre.
+    Returns orthonormal rows (k, n) float64, n the flattened dimension.
+    Raises ValueError for an empty list, unlike shapes, or subspaces too far apart to have a mean.
+    """
+    rows = [_rows(basis) for basis in bases]
+    if not rows:
+        raise ValueError("The mean of no bases at all is undefined.")
+    if any(one.shape != rows[0].shape for one in rows):
+        raise ValueError(f"All bases must have one shape, got {sorted({tuple(one.shape) for one in rows})}.")
+    mean = rows[0]
+    for _ in range(max_steps):
+        step = sum(_log(mean, one) for one in rows) / len(rows)
+        mean = _exp(mean, step)
+        if step.norm() <= tolerance:
+            return mean
+    raise ValueError(f"No mean was found in {max_steps} steps; the subspaces are too far apart to have one.")
+
+
+def _log(x, y):
+    """The tangent at span(x) that leads to span(y), both (k, n) rows."""
+    inner = y @ x.T
+    if torch.linalg.svdvals(inner)[-1] < 1e-12:
+        raise ValueError("Two of the subspaces are orthogonal in some direction, so no single shortest path joins them.")
+    q, s, r = torch.linalg.svd((torch.linalg.solve(inner, y) - x).T, full_matrices=False)
+    return (q * s.atan() @ r).T
+
+
+def _exp(x, tangent):
+    q, s, r = torch.linalg.svd(tangent.T, full_matrices=False)
+    moved = (x.T @ r.T * s.cos() + q * s.sin()) @ r
+    return torch.linalg.qr(moved)[0].T
+
+
+def power_spectrum(v):
+    """Radially averaged power spectral density of directions.
+
+    v: (..., c, h, w), real. The power is averaged over channels and over all frequencies at one (rounded) distance
+    from zero, counted in cycles per picture.
+    Returns (frequencies (bins,) from 0 to min(h, w) // 2, power (..., bins)).
+    """
+    height, width = v.shape[-2:]
+    power = torch.fft.fft2(v, norm="ortho").abs().square().mean(dim=-3)
+    rows = torch.fft.fftfreq(height, 1 / height, device=v.device)
+    columns = torch.fft.fftfreq(width, 1 / width, device=v.device)
+    radius = torch.hypot(rows[:, None], columns[None, :]).round().long()
+    bins = min(height, width) // 2 + 1
+    weight = torch.stack([(radius == index).to(v.dtype) for index in range(bins)])
+    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
+    return torch.arange(bins, device=v.device), torch.einsum("...hw,bhw->...b", power, weight)
+
+
+def _rows(basis):
+    rows = getattr(basis, "u", basis)
+    if rows.ndim < 2:
+        raise ValueError(f"A subspace is given by rows (k, ...), got shape {tuple(rows.shape)}.")
+    return rows.flatten(1).double()

@@ -1,0 +1,42 @@
+"""x-space guidance: the edit of Park et al. 2023, section 3.3."""
+
+import torch
+
+from .denoiser import predicted_noise
+
+
+@torch.no_grad()
+def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16, mask=None, progress=None):
+    """Move a noisy latent along a direction while staying where the model puts its data.
+
+    Repeats z <- z + scale * [eps(z + step * v) - eps(z)] at one timestep with one fixed v. Plain
+    z + lambda * v leaves the data's neighbourhood; the difference of predicted noises does not.
+
+    z: (b, c, h, w) in network coordinates (VP or flow) at noise level sigma.
+    direction: v, (c, h, w) or one for each sample (b, c, h, w); made unit length, as right singular vectors are.
+    scale: the paper's gamma; negative goes the other way (v is negated). A tensor (b,) sets it for each sample.
+    step: the length d of the probe (1 in the released code).
+    mask: (h, w) or broadcastable to z, 1 where the edit may act; multiplies every update.
+    progress: called as progress(z) after each repetition.
+    Returns the trajectory, a list of steps + 1 tensors of z's shape; the last one is the edit.
+    Raises ValueError for a direction that does not fit z, or is zero.
+    """
+    if direction.shape[-3:] != z.shape[1:] or direction.ndim not in (3, 4):
+        raise ValueError(
+            f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape[1:])}; "
+            "compute the basis at the size of this latent."
+        )
+    length = direction.flatten(-3).norm(dim=-1)
+    if not (length > 0).all():
+        raise ValueError("The direction is zero, so there is nowhere to go.")
+    scale = torch.as_tensor(scale, dtype=z.dtype, device=z.device).view(-1, 1, 1, 1)
+    probe = step * scale.sign() * direction.to(z) / length.to(z).view(-1, 1, 1, 1)
+    trajectory = [z]
+    for _ in range(steps):
+        moved, still = predicted_noise(denoiser, torch.cat([z + probe, z.expand_as(z + probe)]), sigma).chunk(2)
+        update = scale.abs() * (moved - still)
+        z = z + (update if mask is None else update * mask)
+        trajectory.append(z)
+        if progress:
+            progress(z)
+    return trajectory

@@ -1,0 +1,51 @@
+"""Carrying a direction from one noisy latent to another (Park et al. 2023, section 3.4)."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Transported(NamedTuple):
+    """direction: (c, h, w) of the target, unit length; alignment: in [0, 1], how much of it survived."""
+
+    direction: torch.Tensor
+    alignment: float
+
+
+def parallel_transport(direction, source, target, *, exact=False):
+    """Carry a feature-space direction of `source` into the tangent space of `target`.
+
+    direction: an index into source's directions, or a vector of feature space, shaped as one source.u[i].
+    source, target: `PullbackBasis` of one feature of one model.
+    exact: False projects onto the target's tangent space and takes the same mixture of the target's v, as
+        the released code does: V_B^T U_B^T u. True is the exact pullback of the projection,
+        V_B^T S_B^-1 U_B^T u, which weighs directions of small singular value more.
+    Alignment is ||U_B^T u|| for the unit vector u: near 0, the target has no such direction.
+    Returns `Transported`.
+    Raises ValueError when the two bases do not belong together, or nothing at all is left.
+    """
+    if source.u.shape[1:] != target.u.shape[1:]:
+        raise ValueError(
+            f"The two bases see features of different shape, {tuple(source.u.shape[1:])} and "
+            f"{tuple(target.u.shape[1:])}; compute both with one model, one feature and one picture size."
+        )
+    for name in ("model", "feature"):
+        one, other = source.provenance.get(name), target.provenance.get(name)
+        if one != other and None not in (one, other):
+            raise ValueError(f"The two bases differ in their {name} ({one} and {other}); compute both with the same one.")
+    if isinstance(direction, int):
+        source.direction(direction)
+        direction = source.u[direction]
+    u = direction.flatten().to(target.u)
+    if len(u) != target.u[0].numel():
+        raise ValueError(f"A direction of shape {tuple(direction.shape)} is not of the features' shape {tuple(target.u.shape[1:])}.")
+    if not u.norm() > 0:
+        raise ValueError("The direction is zero, so there is nothing to carry.")
+    coordinates = target.u.flatten(1) @ (u / u.norm())
+    alignment = coordinates.norm().clamp(max=1).item()
+    if exact:
+        coordinates = coordinates / target.s.clamp(min=torch.finfo(target.s.dtype).tiny)
+    carried = torch.einsum("i,ichw->chw", coordinates, target.v)
+    if not carried.norm() > 0:
+        raise ValueError("The direction is orthogonal to everything in the target's basis; nothing can be carried.")
+    return Transported(carried / carried.norm(), alignment)
