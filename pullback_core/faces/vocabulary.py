@@ -89,3 +89,16 @@ def describe(parameters):
     bald = parameters[:, COLUMN["hair_length"]] <= INTERVALS["hair_length"]["bald"][1]
     tokens[bald, SLOTS.index("hair")] = SLOTS.index("hair")
     return tokens
+
+
+def classify(parameters):
+    """The nearest phrase of every slot, also between intervals: (b, len(NAMES)) -> (b, len(SLOTS)) tokens.
+
+    This is how measured parameters are held against a prompt. Colours of hair that is not there mean nothing.
+    """
+    tokens = describe(parameters)
+    for slot, phrases in INTERVALS.items():
+        value = parameters[:, COLUMN[slot]]
+        distance = torch.stack([(low - value).clamp(min=0) + (value - high).clamp(min=0) for low, high in phrases.values()])
+        tokens[:, SLOTS.index(slot)] = torch.tensor([TOKEN[phrase] for phrase in phrases])[distance.argmin(dim=0)]
+    return tokens
