@@ -1,17 +1,17 @@
 """Do the directions mean something? Attributes that change along them, against random directions of the same length.
 
-For every face and each of the first directions of its basis, the noisy latent moves by one fixed length both ways and
-is generated to the end; the regressor reads 22 attributes from both pictures. Compared, always at that length:
+For every face, the noisy latent moves both ways along each of the first directions of its basis, and along as many
+random directions: "smooth" ones (Gaussian noise of at most `--cycles` cycles per picture) and "white" ones. All moves
+have one length, that of the face's guided edits; the results are generated to the end, and the regressor reads
+22 attributes from them. Two ways to move:
 
-  guided    the edit as it is done, by x-space guidance
-  basis     a straight step along the direction
-  smooth    a straight step along a random low-frequency direction (at most `--cycles` cycles per picture)
-  white     a straight step along a random direction
+  guided    by x-space guidance, the edit as it is done; the displacement is rescaled to the common length
+  straight  z + length * direction
 
-"attributes" is the mean over attributes of |difference| in standard deviations over random faces; "strongest" the
-largest of them. "pixels" is the root mean square difference of the two pictures (RGB in [-1, 1]). "off face" says how
-clean a face the results are: the root mean square difference between a picture and the drawing with the attributes read
-from it; the unedited reconstructions have the value in the last line.
+"attributes" is the mean over attributes of |difference between the two ways|, in standard deviations over random faces;
+"strongest" is the largest of them. "pixels" is the root mean square difference of the two pictures (RGB in [-1, 1]).
+"off face" says how clean a face the results are: the root mean square difference between a picture and the drawing with
+the attributes read from it; the last line has its value for unedited reconstructions.
 
     python -m benchmarks.edits
 """
@@ -20,8 +20,12 @@ import argparse
 import json
 
 import torch
+from tqdm import tqdm
 
 from pullback_core import ddim, faces, local_basis, x_space_guidance
+
+
+COLUMNS = ("attributes", "strongest", "pixels", "off face")
 
 
 def random_directions(count, cycles, generator):
@@ -58,51 +62,50 @@ def main():
     def off_face(image):
         return (image - faces.draw_faces(regressor(image))).square().mean(dim=(1, 2, 3)).sqrt()
 
-    results = {kind: {"attributes": [], "strongest": [], "pixels": [], "off face": []} for kind in ("guided", "basis", "smooth", "white")}
+    table = {(way, kind): {name: [] for name in COLUMNS} for way in ("guided", "straight") for kind in ("basis", "smooth", "white")}
     lengths, untouched = [], []
-    for number in range(options.faces):
+    sign = torch.tensor([1.0, -1.0]).repeat_interleave(options.directions)
+    for number in tqdm(range(options.faces), desc="faces"):
         latent = faces.encode_image(faces.example_faces([number]))
         z = schedule.to_network(ddim.invert(denoiser, latent, levels.flip(0), refine=2), sigma)
-        basis = local_basis(denoiser, z, sigma, options.directions)
-        many = z.expand(2 * options.directions, -1, -1, -1)
-        sign = torch.tensor([1.0, -1.0]).repeat_interleave(options.directions)
-        guided = x_space_guidance(denoiser, many, sigma, basis.v.repeat(2, 1, 1, 1), scale=options.scale * sign,
-                                  steps=options.guidance_steps)[-1]
-        length = (guided - z).flatten(1).norm(dim=1).mean()
-        lengths.append((length / z.norm()).item())
         untouched.append(off_face(generate(z)).item())
-        candidates = {"guided": (guided - z) / (guided - z).flatten(1).norm(dim=1).view(-1, 1, 1, 1)}
+        length = None
         for kind, directions in (
-            ("basis", basis.v),
+            ("basis", local_basis(denoiser, z, sigma, options.directions).v),
             ("smooth", random_directions(options.directions, options.cycles, generator)),
             ("white", random_directions(options.directions, 0, generator)),
         ):
-            candidates[kind] = directions.repeat(2, 1, 1, 1) * sign.view(-1, 1, 1, 1)
-        for kind, directions in candidates.items():
-            image = generate(z + length * directions)
-            plus, minus = image.chunk(2)
-            read_plus, read_minus = regressor(image).chunk(2)
-            change = (read_plus - read_minus).abs() / regressor.deviation
-            values = results[kind]
-            values["attributes"].append(change.mean(dim=1))
-            values["strongest"].append(change.max(dim=1).values)
-            values["pixels"].append((plus - minus).square().mean(dim=(1, 2, 3)).sqrt())
-            values["off face"].append(off_face(image))
+            straight = directions.repeat(2, 1, 1, 1) * sign.view(-1, 1, 1, 1)
+            guided = x_space_guidance(denoiser, z.expand_as(straight), sigma, straight, scale=options.scale,
+                                      steps=options.guidance_steps)[-1] - z
+            if length is None:
+                length = guided.flatten(1).norm(dim=1).mean()
+                lengths.append((length / z.norm()).item())
+            for way, moves in (("guided", guided), ("straight", straight)):
+                image = generate(z + length * moves / moves.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+                plus, minus = image.chunk(2)
+                change = (regressor(plus) - regressor(minus)).abs() / regressor.deviation
+                pixels = (plus - minus).square().mean(dim=(1, 2, 3)).sqrt()
+                for name, value in zip(COLUMNS, (change.mean(dim=1), change.max(dim=1).values, pixels, off_face(image))):
+                    table[way, kind][name].append(value)
 
-    table = {kind: {name: torch.cat(value) for name, value in values.items()} for kind, values in results.items()}
-    print(f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, step of {sum(lengths) / len(lengths):.1%} "
-          f"of the latent's norm each way")
-    print("             " + "".join(f"{name:>14s}" for name in table["basis"]))
-    for kind, values in table.items():
-        print(f"  {kind:10s} " + "".join(f"{value.mean():14.3f}" for value in values.values()))
-    for kind in ("smooth", "white"):
-        ratio, spread = paired_ratio(table["guided"]["attributes"], table[kind]["attributes"], options.directions)
-        print(f"  attributes, guided / {kind}: {ratio:.2f} (95% interval over faces {spread[0]:.2f} to {spread[1]:.2f})")
-    print(f"  unedited reconstructions are off face by {sum(untouched) / len(untouched):.3f}")
+    table = {row: {name: torch.cat(value) for name, value in values.items()} for row, values in table.items()}
+    print(f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, each way by {sum(lengths) / len(lengths):.1%} "
+          f"of the latent's norm; smooth: up to {options.cycles:g} cycles per picture")
+    print(" " * 18 + "".join(f"{name:>12s}" for name in COLUMNS))
+    for (way, kind), values in table.items():
+        print(f"  {way:9s} {kind:6s} " + "".join(f"{value.mean():12.3f}" for value in values.values()))
+    ratios = {}
+    for way in ("guided", "straight"):
+        for kind in ("smooth", "white"):
+            ratio, (low, high) = paired_ratio(table[way, "basis"]["attributes"], table[way, kind]["attributes"], options.directions)
+            ratios[f"{way}, basis / {kind}"] = [ratio, low, high]
+            print(f"  attributes, {way}: basis / {kind} = {ratio:.2f} (95% interval over faces {low:.2f} to {high:.2f})")
+    print(f"  off face, unedited reconstructions: {sum(untouched) / len(untouched):.3f}")
     if options.json:
-        summary = {kind: {name: value.mean().item() for name, value in values.items()} for kind, values in table.items()}
+        rows = {", ".join(row): {name: value.mean().item() for name, value in values.items()} for row, values in table.items()}
         with open(options.json, "w") as file:
-            json.dump(summary | {"off face, unedited": sum(untouched) / len(untouched)}, file, indent=2)
+            json.dump({"rows": rows, "ratios": ratios, "off face, unedited": sum(untouched) / len(untouched)}, file, indent=2)
 
 
 def paired_ratio(a, b, per_face, draws=2000):

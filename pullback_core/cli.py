@@ -25,8 +25,8 @@ MEANINGLESS_ALIGNMENT = 0.3
 
 def main(arguments=None):
     """Run one command. Returns the exit code: 0, 2 for unusable input, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         options.run(options)
     except (ValueError, OSError) as error:
         print(f"pullback_core: {error}", file=sys.stderr)
@@ -37,8 +37,15 @@ def main(arguments=None):
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument as `main` reports everything else: in one sentence."""
+
+    def error(self, message):
+        raise ValueError(f"{message}; {self.prog} --help lists what there is.")
+
+
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m pullback_core",
         description="Find and follow the directions a diffusion model knows at one noisy image. Without a command: edit.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -123,7 +130,7 @@ def _edit(options):
     rows = [("original", [image, None, round_trip.image, None, None])]
     rows += [(f"direction {number}", row) for number, row in zip(numbers, edits)]
     notes = [f"reconstructed in the middle\nat {round_trip.psnr:.1f} dB"] + [_describe_change(change) for change in changes]
-    sheet = figures.contact_sheet(rows, [f"{value:+g}" for value in strengths], row_notes=notes,
+    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes,
                                   title=f"Directions at {options.timestep:g} T" + (f", prompt: {options.prompt}" if options.prompt else ""))
     report = session.report(basis, inversion_psnr_db=round_trip.psnr, directions=[
         {"direction": number, "singular_value": basis.s[number - 1].item(), "attribute_change": change}
@@ -159,7 +166,7 @@ def _transport(options):
         warning = (f"The alignment is only {carried.alignment:.2f}: the target hardly knows this direction, so the result "
                    "means little. Try a later --timestep (nearer 1), a higher --rank or another --direction.")
         print(warning)
-    sheet = figures.contact_sheet(rows, [f"{value:+g}" for value in strengths], row_notes=notes,
+    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes,
                                   title=f"Direction {options.direction} carried over at {options.timestep:g} T")
     report = session.report(target, alignment=carried.alignment, warning=warning,
                             attribute_change={"source": changes[0], "target": changes[1]})
@@ -208,14 +215,24 @@ class _Session:
             raise ValueError(f"--timestep is a fraction of T, above 0 and at most 1, got {options.timestep:g}.")
         if options.steps < 1 or options.refine < 0 or getattr(options, "guidance_steps", 1) < 1:
             raise ValueError("--steps and --guidance-steps must be at least 1, and --refine at least 0.")
+        if not math.isfinite(getattr(options, "strength", 1.0)) or not getattr(options, "strength", 1.0):
+            raise ValueError(f"--strength must be a number other than zero, got {options.strength}.")
+        if not getattr(options, "tolerance", 1.0) > 0:
+            raise ValueError(f"--tolerance must be positive, got {options.tolerance}.")
         if options.out.exists() and not options.out.is_dir():
             raise ValueError(f"--out must be a folder, and {str(options.out)!r} is a file.")
         model = faces.load_model(options.model)
         self.denoiser = faces.FacesDenoiser(model, options.prompt)
         self.schedule = self.denoiser.schedule
         self.sigma = self.schedule.sigma(options.timestep)
+        self._check_rank(getattr(options, "rank", 1))
         self.steps = max(1, round(options.steps * options.timestep))
         self.sigmas = self.schedule.sigmas(self.steps, start=options.timestep)
+
+    def _check_rank(self, rank):
+        largest = self.denoiser.encode(torch.zeros_like(faces.encode_image(faces.example_faces([0]))), self.sigma).numel()
+        if not 1 <= rank <= largest:
+            raise ValueError(f"--rank must be from 1 to {largest}, the size of the model's features, got {rank}.")
 
     @contextmanager
     def phase(self, name, total=None):
@@ -303,6 +320,10 @@ def _check_directions(numbers, rank):
     for number in numbers:
         if not 1 <= number <= rank:
             raise ValueError(f"--direction must be from 1 to the rank, {rank}, got {number}.")
+
+
+def _headings(strengths):
+    return [f"{strength:+g}" if strength else "0" for strength in strengths]
 
 
 def _as_picture(latent):
