@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from .files import write_atomically
 from .jacobian import Jacobian
 from .svd import top_singular_triplets
 
@@ -122,23 +121,6 @@ def _validate(tensors):
         rows = tensors[name].flatten(1).double()
         if (rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)).abs().max() > ORTHONORMAL_TOLERANCE:
             raise ValueError(f"its directions {name} are not orthonormal")
-
-
-def write_atomically(path, data):
-    """Write bytes to a file that either appears whole or stays as it was."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)  # mkstemp makes it private
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
 
 
 def prompt_hash(prompt):

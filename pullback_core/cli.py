@@ -13,7 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from . import ddim, faces, figures
-from .basis import local_basis, write_atomically
+from .basis import local_basis
+from .files import write_atomically
 from .guidance import x_space_guidance
 from .transport import parallel_transport
 

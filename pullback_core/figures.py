@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from .files import write_atomically
+
 BACKGROUND, INK, FAINT = (250, 250, 248), (40, 40, 46), (130, 130, 138)
 GAP, PAD = 6, 14
 FONT_SIZE = 15
@@ -87,8 +89,6 @@ def singular_value_plot(basis, title="Singular values"):
 
 def save_picture(picture, path):
     """Write a Pillow image as PNG, whole or not at all."""
-    from .basis import write_atomically
-
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())

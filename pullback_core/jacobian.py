@@ -7,6 +7,8 @@ tensor([[2., 0., 0.],
         [0., 0., 6.]])
 """
 
+from contextlib import contextmanager
+
 import torch
 
 
@@ -63,17 +65,11 @@ class Jacobian:
         return torch.cat(parts)
 
 
-class _derivatives:
+@contextmanager
+def _derivatives():
     """Where torch.func works: outside inference mode, in which it returns zeros, and recording nothing else."""
-
-    def __enter__(self):
-        self._contexts = torch.inference_mode(False), torch.no_grad()
-        for context in self._contexts:
-            context.__enter__()
-
-    def __exit__(self, *error):
-        for context in reversed(self._contexts):
-            context.__exit__(*error)
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def adjoint_error(operator, seed=0):

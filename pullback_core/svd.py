@@ -68,7 +68,7 @@ def top_singular_triplets(
     generator = torch.Generator().manual_seed(seed)
 
     # Rows are vectors. q spans the search space, w = J q and z = J^T J q are what the products said of it.
-    like = _probe(operator)
+    like = getattr(operator, "x", torch.empty(0))  # of the dtype and device to work in
     block = _orthonormal(_random(block_size, n, generator, like), None, generator)
     q, w, z = (like.new_empty(0, size) for size in (n, m, n))
     products = 0
@@ -147,12 +147,6 @@ def _project_out(row, basis):
 def _random(count, size, generator, like):
     """On the CPU whatever the device, so that a seed means the same vectors everywhere."""
     return torch.randn(count, size, generator=generator, dtype=torch.float64).to(like)
-
-
-def _probe(operator):
-    """An empty tensor of the dtype and device that the operator works in."""
-    x = getattr(operator, "x", None)
-    return torch.empty(0) if x is None else x.new_empty(0)
 
 
 def _size(shape):

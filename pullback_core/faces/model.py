@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from ..basis import prompt_hash, write_atomically
+from ..basis import prompt_hash
+from ..files import write_atomically
 from ..schedule import VPSchedule
 from .unet import UNet, UNetConfig
 from .vocabulary import SLOTS, TOKEN_COUNT, tokenize

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 from tqdm import tqdm
 
-from ..basis import write_atomically
+from ..files import write_atomically
 from .draw import SIZE, draw_faces
 from .parameters import COLUMN, NAMES, columns, sample_parameters
 

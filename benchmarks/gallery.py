@@ -1,0 +1,43 @@
+"""Every example face with its first directions, both ways: which of them would a person name?
+
+    python -m benchmarks.gallery gallery.png
+"""
+
+import argparse
+
+import torch
+from tqdm import tqdm
+
+from pullback_core import ddim, faces, figures, local_basis, x_space_guidance
+from pullback_core.cli import SCALE_PER_STRENGTH
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", help="PNG file to write")
+    parser.add_argument("--faces", type=int, nargs="*", default=list(range(20)))
+    parser.add_argument("--directions", type=int, default=5)
+    parser.add_argument("--timestep", type=float, default=0.7)
+    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--cell", type=int, default=72)
+    options = parser.parse_args()
+
+    denoiser = faces.FacesDenoiser(faces.load_model())
+    schedule = denoiser.schedule
+    sigma = schedule.sigma(options.timestep)
+    levels = schedule.sigmas(round(50 * options.timestep), start=options.timestep)
+    scale = options.strength * SCALE_PER_STRENGTH * torch.tensor([-1.0, 1.0]).repeat(options.directions)
+    rows = []
+    for number in tqdm(options.faces, desc="faces"):
+        image = faces.example_faces([number])
+        z = schedule.to_network(ddim.invert(denoiser, faces.encode_image(image), levels.flip(0), refine=2), sigma)
+        vectors = local_basis(denoiser, z, sigma, options.directions).v.repeat_interleave(2, dim=0)
+        moved = x_space_guidance(denoiser, z.expand_as(vectors), sigma, vectors, scale=scale)[-1]
+        edited = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(moved, sigma), levels))
+        rows.append((f"face {number}", [image[0], *edited]))
+    headings = ["original"] + [f"{index} {sign}" for index in range(1, options.directions + 1) for sign in "-+"]
+    figures.save_picture(figures.contact_sheet(rows, headings, cell=options.cell), options.picture)
+
+
+if __name__ == "__main__":
+    main()
