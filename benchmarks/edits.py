@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from pullback_core import ddim, faces, local_basis, x_space_guidance
 
-
 COLUMNS = ("attributes", "strongest", "pixels", "off face")
 
 

@@ -83,7 +83,7 @@ def top_singular_triplets(
             q, w, z = torch.cat([q, block]), torch.cat([w, images]), torch.cat([z, returns])
         else:
             q, w, z = block, images, returns
-        exhausted = len(q) == n
+        exhausted, vanished = len(q) == n, False
         if not exhausted:
             block, vanished = _orthonormal(returns, q if keep_all else None, generator, limit=n - len(q) if keep_all else None)
         if len(q) < rank:

@@ -15,7 +15,7 @@ from ..basis import prompt_hash
 from ..files import write_atomically
 from ..schedule import VPSchedule
 from .unet import UNet, UNetConfig
-from .vocabulary import SLOTS, TOKEN_COUNT, tokenize
+from .vocabulary import TOKEN_COUNT, tokenize
 
 FORMAT = "pullback_faces"
 UNET_PREFIX = "model.diffusion_model."

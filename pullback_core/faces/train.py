@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from .draw import draw_faces
-from .model import FacesModel, LATENT_SCALE, encode_image
+from .model import LATENT_SCALE, FacesModel, encode_image
 from .parameters import sample_parameters
 from .vocabulary import SLOTS, describe
 

@@ -81,7 +81,7 @@ class UNet(nn.Module):
         x: (b, in_channels, h, w); timesteps: (b,) in [0, 1000); context: (b, tokens, context_dim).
         Returns (b, out_channels, h, w), or the named block's output; nothing after it is computed.
         """
-        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels))
+        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
         skips = []
         for index, block in enumerate(self.input_blocks):
             x = _run(block, x, emb, context)

@@ -66,10 +66,10 @@ def tokenize(prompt):
 
 
 def _unknown(phrase):
-    near = difflib.get_close_matches(phrase, SLOT_OF, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(phrase, SLOT_OF, n=3, cutoff=0.6)
     near += [known for known in SLOT_OF if known not in near and phrase in known.split()]
-    hint = f"did you mean {' or '.join(map(repr, near[:3]))}" if near else f"it knows: {', '.join(SLOT_OF)}"
-    return f"The model does not know {phrase!r}; {hint}."
+    hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else f"it knows: {', '.join(SLOT_OF)}."
+    return f"The model does not know {phrase!r}; {hint}"
 
 
 def describe(parameters):

@@ -1,0 +1,118 @@
+"""Generation and inversion with denoisers whose answers are known in closed form."""
+
+import math
+
+import pytest
+import torch
+
+from pullback_core import FlowSchedule, VPSchedule, ddim
+
+MEAN, SPREAD = 0.4, 0.7  # of the data
+
+
+class Gaussian:
+    """The exact denoiser of data N(MEAN, SPREAD^2) in every coordinate."""
+
+    provenance = {}
+
+    def __init__(self, schedule):
+        self.schedule, self.asked = schedule, []
+
+    def denoise(self, x, sigma):
+        self.asked.append(sigma)
+        alpha = self.schedule.alpha(sigma)
+        gain = alpha * SPREAD**2 / (alpha**2 * SPREAD**2 + sigma**2)
+        return MEAN + gain * (x - alpha * MEAN)
+
+
+VP, FLOW = VPSchedule.scaled_linear(0.00085, 0.012), FlowSchedule()
+both = pytest.mark.parametrize("schedule", [VP, FLOW], ids=["vp", "flow"])
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def exact(schedule, x, sigma):
+    """Where the probability-flow ODE of Gaussian data leads from x at sigma: it keeps the distance from the mean in deviations."""
+    alpha = schedule.alpha(sigma)
+    return MEAN + SPREAD * (x - alpha * MEAN) / math.sqrt(alpha**2 * SPREAD**2 + sigma**2)
+
+
+@both
+def test_generation_converges_to_the_exact_solution(schedule):
+    sigma = schedule.sigma(0.9)
+    x = schedule.alpha(sigma) * MEAN + math.sqrt(schedule.alpha(sigma) ** 2 * SPREAD**2 + sigma**2) * draw(2, 3, 4, 4)
+    errors = [
+        (ddim.generate(Gaussian(schedule), x, schedule.sigmas(steps, start=0.9)) - exact(schedule, x, sigma)).abs().max().item()
+        for steps in (10, 40, 160)
+    ]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2] and errors[2] < 0.05
+
+
+def test_one_vp_step_is_equation_12_of_ddim():
+    sigma, sigma_next, x = 3.0, 1.2, draw(1, 3, 4, 4)
+    a, a_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)
+    z = math.sqrt(a) * x
+    denoised = Gaussian(VP).denoise(x, sigma)
+    noise = (z - math.sqrt(a) * denoised) / math.sqrt(1 - a)
+    expected = math.sqrt(a_next) * denoised + math.sqrt(1 - a_next) * noise
+    torch.testing.assert_close(ddim.generate(Gaussian(VP), x, [sigma, sigma_next]) * math.sqrt(a_next), expected)
+
+
+@both
+def test_refinement_makes_the_round_trip_exact(schedule):
+    x0, levels = MEAN + SPREAD * draw(2, 3, 4, 4), schedule.sigmas(20, start=0.9)
+    errors = []
+    for refine in (0, 1, 3, 12):
+        x = ddim.invert(Gaussian(schedule), x0, levels.flip(0), refine=refine)
+        errors.append((ddim.generate(Gaussian(schedule), x, levels) - x0).abs().max().item())
+    assert errors[0] > 2 * errors[1] > 4 * errors[2] > 8 * errors[3]
+    assert errors[3] < 1e-3
+
+
+def test_inversion_costs_one_evaluation_more_for_each_refinement():
+    for refine in (0, 2):
+        denoiser = Gaussian(VP)
+        ddim.invert(denoiser, draw(1, 3, 4, 4), VP.sigmas(5).flip(0), refine=refine)
+        assert len(denoiser.asked) == 5 * (1 + refine) and min(denoiser.asked) > 0
+
+
+@both
+def test_ancestral_sampling_has_the_right_distribution(schedule):
+    sigma = schedule.sigma_max
+    x = schedule.add_noise(MEAN + SPREAD * draw(1, 1, 200, 200), draw(1, 1, 200, 200, seed=1), sigma)
+    result = ddim.generate(Gaussian(schedule), x, schedule.sigmas(400), eta=1.0)
+    assert result.mean().item() == pytest.approx(MEAN, abs=0.03)
+    assert result.std().item() == pytest.approx(SPREAD, abs=0.03)
+
+
+def test_fresh_noise_follows_the_seed():
+    x, levels = 5 * draw(1, 3, 4, 4), VP.sigmas(10, start=0.8)
+    one, same, other = (ddim.generate(Gaussian(VP), x, levels, eta=1.0, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other, atol=0.01)
+
+
+def test_boosting_acts_below_its_fraction_alone():
+    x, levels = 5 * draw(1, 3, 4, 4), VP.sigmas(10, start=0.8)
+    plain = ddim.generate(Gaussian(VP), x, levels)
+    assert torch.equal(ddim.generate(Gaussian(VP), x, levels, boost_below=0.01), plain)
+    seen = {}
+    for boost in (0.0, 0.41):
+        seen[boost] = []
+        ddim.generate(Gaussian(VP), x, levels, boost_below=boost, progress=seen[boost].append)
+    changed = [not torch.equal(a, b) for a, b in zip(seen[0.0], seen[0.41])]
+    # Steps start at 0.8, 0.72, ..., 0.4, ...: the sixth is the first to add noise, the seventh the first to see it.
+    assert changed == [False] * 6 + [True] * 4
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [1.0, 2.0]), "decreasing.*1, 2"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0]), "At least two"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "none negative"),
+    (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0]), "increasing"),
+    (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0], refine=-1), "refine.*-1"),
+])
+def test_impossible_requests_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,88 @@
+"""Angles, distances, means and spectra with known values."""
+
+import math
+
+import pytest
+import torch
+from scipy.linalg import subspace_angles
+
+from pullback_core import geometry
+
+
+def rows(count, size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn(size, count, generator=generator, dtype=torch.float64))[0].T
+
+
+def tilted(angles, size=20, seed=0):
+    """Two subspaces with the given principal angles."""
+    frame = rows(2 * len(angles), size, seed)
+    angles = torch.tensor(angles, dtype=torch.float64)[:, None]
+    a, normal = frame[: len(angles)], frame[len(angles) :]
+    return a, a * angles.cos() + normal * angles.sin()
+
+
+def turn(subspace, seed=3):
+    return rows(len(subspace), len(subspace), seed) @ subspace
+
+
+@pytest.mark.parametrize("angles", [[0.3], [0.0, 0.5, 1.2], [1e-9, 1e-4, math.pi / 2], [0.0, 0.0], [math.pi / 4, math.pi / 4 + 1e-7]])
+def test_prescribed_angles_are_found_whatever_the_basis(angles):
+    a, b = tilted(angles)
+    expected = torch.tensor(angles, dtype=torch.float64)
+    torch.testing.assert_close(geometry.principal_angles(turn(a), turn(b, 4)), expected, rtol=1e-6, atol=1e-14 if min(angles) else 3e-15)
+    assert geometry.geodesic_distance(a, turn(b)) == pytest.approx(expected.norm().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("count_a, count_b", [(3, 3), (2, 5), (5, 2)])
+def test_angles_agree_with_scipy(count_a, count_b):
+    a, b = rows(count_a, 20, 1), rows(count_b, 20, 2)
+    expected = torch.from_numpy(subspace_angles(a.T.numpy(), b.T.numpy()).copy()).flip(0)
+    torch.testing.assert_close(geometry.principal_angles(a, b), expected, rtol=0, atol=1e-12)
+    assert geometry.geodesic_distance(a, b) == pytest.approx(geometry.geodesic_distance(b, a))
+
+
+def test_the_mean_of_two_lies_halfway():
+    a, b = tilted([0.2, 0.5, 0.7])
+    mean = geometry.frechet_mean([a, b])
+    for end in (a, b):
+        torch.testing.assert_close(geometry.principal_angles(mean, end), torch.tensor([0.1, 0.25, 0.35], dtype=torch.float64))
+
+
+def test_the_mean_of_symmetric_neighbours_is_their_centre():
+    frame = rows(4, 20, 0)
+    centre, normal = frame[:2], frame[2:]
+    around = [centre * math.cos(angle) + sign * normal * math.sin(angle) for angle in (0.2, 0.6) for sign in (1, -1)]
+    mean = geometry.frechet_mean([turn(one, seed) for seed, one in enumerate(around)])
+    assert geometry.geodesic_distance(mean, centre) < 1e-7
+    torch.testing.assert_close(mean @ mean.T, torch.eye(2, dtype=torch.float64))
+
+
+def test_a_single_basis_is_its_own_mean():
+    assert geometry.geodesic_distance(geometry.frechet_mean([rows(3, 20, 0)]), rows(3, 20, 0)) < 1e-12
+
+
+@pytest.mark.parametrize("frequency", [0, 3, 8])
+def test_a_wave_has_its_power_at_its_frequency(frequency):
+    wave = torch.cos(2 * math.pi * frequency * torch.arange(32) / 32).expand(2, 1, 24, 32)
+    frequencies, power = geometry.power_spectrum(wave)
+    assert frequencies.tolist() == list(range(13)) and power.shape == (2, 13)
+    assert (power.argmax(dim=1) == frequency).all() and power[0].sort().values[-2] < 1e-6 * power[0].max()
+
+
+def test_white_noise_is_flat_at_its_variance():
+    noise = 3 * torch.randn(200, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    _, power = geometry.power_spectrum(noise)
+    torch.testing.assert_close(power.mean(dim=0), torch.full((9,), 9.0), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: geometry.principal_angles(rows(2, 20, 0), rows(2, 21, 0)), "20 and 21"),
+    (lambda: geometry.principal_angles(torch.ones(3), torch.ones(3)), "rows"),
+    (lambda: geometry.frechet_mean([]), "no bases"),
+    (lambda: geometry.frechet_mean([rows(2, 20, 0), rows(3, 20, 0)]), "one shape"),
+    (lambda: geometry.frechet_mean(list(tilted([math.pi / 2]))), "orthogonal"),
+])
+def test_meaningless_requests_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,87 @@
+"""Products with a Jacobian against the matrix itself, finite differences and the adjoint identity."""
+
+import pytest
+import torch
+
+from pullback_core import Jacobian, adjoint_error
+from pullback_core.faces.unet import UNet, UNetConfig
+
+TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
+                  transformer_depth=(0, 1), context_dim=16)
+
+
+def draw(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+MIXING = draw(6, 4, seed=9)
+
+
+def bend(x):
+    """A nonlinear map (b, 2, 3) -> (b, 4), each sample on its own."""
+    return torch.tanh(x.flatten(1) @ MIXING) + x.flatten(1)[:, :4] ** 2
+
+
+def encoder(dtype):
+    torch.manual_seed(0)
+    unet = UNet(TINY).to(dtype).requires_grad_(False)
+    context, timesteps = draw(1, 5, 16, seed=1, dtype=dtype), torch.tensor([300.0], dtype=dtype)
+    return lambda x: unet(x, timesteps.expand(len(x)), context.expand(len(x), -1, -1), feature="middle")
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+def test_products_equal_the_dense_jacobian(batch_size):
+    x = draw(2, 3)
+    operator = Jacobian(bend, x, batch_size=batch_size)
+    dense = torch.autograd.functional.jacobian(lambda point: bend(point[None])[0], x).view(4, 6)
+    v, u = draw(5, 2, 3, seed=1), draw(7, 4, seed=2)
+    torch.testing.assert_close(operator.jvp(v), v.flatten(1) @ dense.T)
+    torch.testing.assert_close(operator.vjp(u).flatten(1), u @ dense)
+    assert (operator.in_shape, operator.out_shape, operator.products) == ((2, 3), (4,), 12)
+
+
+def test_a_unet_encoder_agrees_with_central_differences_in_float64():
+    f, x, v = encoder(torch.float64), draw(3, 8, 8), draw(2, 3, 8, 8, seed=3)
+    step = 1e-5
+    difference = (f(x + step * v) - f(x - step * v)) / (2 * step)
+    torch.testing.assert_close(Jacobian(f, x).jvp(v), difference, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+def test_the_adjoint_identity_holds(dtype, bound):
+    assert adjoint_error(Jacobian(encoder(dtype), draw(3, 8, 8, dtype=dtype))) < bound
+
+
+def test_the_adjoint_identity_catches_a_wrong_product():
+    operator = Jacobian(bend, draw(2, 3))
+    right = operator.vjp
+    operator.vjp = lambda u: 1.1 * right(u)
+    assert adjoint_error(operator) > 1e-3
+
+
+def test_inference_mode_around_it_changes_nothing():
+    x, v, u = draw(2, 3), draw(1, 2, 3, seed=1), draw(1, 4, seed=2)
+    expected = Jacobian(bend, x)
+    with torch.inference_mode():
+        inside = Jacobian(bend, x.clone())
+        torch.testing.assert_close(inside.jvp(v), expected.jvp(v))
+        torch.testing.assert_close(inside.vjp(u), expected.vjp(u))
+    assert expected.jvp(v).abs().max() > 0.1
+
+
+def test_nothing_is_recorded_for_autograd():
+    x = draw(2, 3).requires_grad_()
+    operator = Jacobian(bend, x)
+    assert not operator.jvp(draw(1, 2, 3)).requires_grad and not operator.vjp(draw(1, 4)).requires_grad
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: Jacobian(bend, torch.ones(2, 3, dtype=torch.int64)), "floating-point"),
+    (lambda: Jacobian(bend, draw(2, 3), batch_size=0), "batch_size"),
+    (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(2, 3)), r"shape \(2, 3\)"),
+    (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(0, 2, 3)), "non-empty"),
+    (lambda: Jacobian(bend, draw(2, 3)).vjp(draw(1, 5)), r"shape \(4,\)"),
+])
+def test_unusable_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
