@@ -89,8 +89,8 @@ def main():
                     table[way, kind][name].append(value)
 
     table = {row: {name: torch.cat(value) for name, value in values.items()} for row, values in table.items()}
-    print(f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, each way by {sum(lengths) / len(lengths):.1%} "
-          f"of the latent's norm; smooth: up to {options.cycles:g} cycles per picture")
+    print(f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, each way by "
+          f"{sum(lengths) / len(lengths):.1%} of the latent's norm; smooth: up to {options.cycles:g} cycles per picture")
     print(" " * 18 + "".join(f"{name:>12s}" for name in COLUMNS))
     for (way, kind), values in table.items():
         print(f"  {way:9s} {kind:6s} " + "".join(f"{value.mean():12.3f}" for value in values.values()))

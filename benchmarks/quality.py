@@ -64,7 +64,8 @@ def main():
         column = vocabulary.SLOTS.index(slot)
         for phrase in tqdm(phrases, desc=slot, leave=False):
             token = vocabulary.TOKEN[phrase]
-            right = (vocabulary.classify(regressor(sample(phrase, options.samples, options.guidance)))[:, column] == token).float().mean().item()
+            seen = vocabulary.classify(regressor(sample(phrase, options.samples, options.guidance)))
+            right = (seen[:, column] == token).float().mean().item()
             hits.append(right)
             print(f"  {phrase:20s} {right:5.0%}   (chance {(chance[:, column] == token).float().mean():.0%})", flush=True)
     print(f"  all words            {sum(hits) / len(hits):5.0%}")

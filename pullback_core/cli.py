@@ -156,7 +156,8 @@ def _transport(options):
     carried = parallel_transport(options.direction - 1, source, target, exact=options.exact)
     strengths = [factor * options.strength for factor in COLUMNS]
     rows, notes, changes = [], [], []
-    for label, z, direction in (("source", points[0], source.direction(options.direction - 1)), ("carried over", points[1], carried.direction)):
+    moves = [("source", points[0], source.direction(options.direction - 1)), ("carried over", points[1], carried.direction)]
+    for label, z, direction in moves:
         (row,) = session.edit(z, [direction], strengths)
         changes.append(_attribute_changes(row))
         rows.append((label, row))
@@ -192,7 +193,7 @@ def _invert(options):
 
 def _train(options):
     settings = faces.TrainingOptions(steps=options.steps, batch=options.batch, workers=options.workers, seed=options.seed)
-    model = faces.train(options.checkpoint, settings)
+    model = faces.train_model(options.checkpoint, settings)
     model.save(options.out)
     print(f"Saved the model to {options.out}; try it with: python -m pullback_core edit --model {options.out}")
 

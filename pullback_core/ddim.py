@@ -3,6 +3,8 @@
 x is in sampler coordinates (VE, or flow) everywhere here; see `schedule`.
 """
 
+from itertools import pairwise
+
 import torch
 
 
@@ -20,10 +22,10 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
     Raises ValueError for noise levels that do not decrease.
     """
     sigmas = _levels(sigmas)
-    if any(later >= earlier for earlier, later in zip(sigmas, sigmas[1:])):
+    if any(later >= earlier for earlier, later in pairwise(sigmas)):
         raise ValueError(f"Generation needs decreasing noise levels, got {_brief(sigmas)}.")
     schedule, generator = denoiser.schedule, torch.Generator().manual_seed(seed)
-    for sigma, sigma_next in zip(sigmas, sigmas[1:]):
+    for sigma, sigma_next in pairwise(sigmas):
         denoised = denoiser.denoise(x, sigma)
         noise = schedule.predicted_noise(x, denoised, sigma)
         alpha, alpha_next = schedule.alpha(sigma), schedule.alpha(sigma_next)
@@ -52,12 +54,12 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
     Raises ValueError for noise levels that do not increase, or a negative refine.
     """
     sigmas = _levels(sigmas)
-    if any(later <= earlier for earlier, later in zip(sigmas, sigmas[1:])):
+    if any(later <= earlier for earlier, later in pairwise(sigmas)):
         raise ValueError(f"Inversion needs increasing noise levels, got {_brief(sigmas)}.")
     if refine < 0:
         raise ValueError(f"refine counts corrections and cannot be negative, got {refine}.")
     x = x0
-    for sigma, sigma_next in zip(sigmas, sigmas[1:]):
+    for sigma, sigma_next in pairwise(sigmas):
         start, guess, level = x, x, max(sigma, min(denoiser.schedule.sigma_min, sigma_next))
         for _ in range(1 + refine):
             slope = (guess - denoiser.denoise(guess, level)) / level

@@ -52,7 +52,8 @@ def test_the_same_command_gives_the_same_files(tmp_path):
 def test_a_prompt_and_a_picture_of_ones_own(tmp_path):
     picture = (np.random.default_rng(0).random((9, 14, 3)) * 255).astype(np.uint8)
     Image.fromarray(picture).resize((280, 180)).save(tmp_path / "mine.jpg")
-    assert main(["edit", *QUICK, "--image", str(tmp_path / "mine.jpg"), "--prompt", "Glasses, smiling", "--out", str(tmp_path / "out")]) == 0
+    source = ["--image", str(tmp_path / "mine.jpg"), "--prompt", "Glasses, smiling"]
+    assert main(["edit", *QUICK, *source, "--out", str(tmp_path / "out")]) == 0
     assert Image.open(tmp_path / "out" / "original.png").size == (64, 64)
 
 

@@ -104,7 +104,9 @@ def test_vectors_have_the_operators_shapes():
 @pytest.mark.parametrize("method", ["krylov", "subspace"])
 def test_a_seed_means_the_same_bits_and_signs_are_fixed(method):
     dense = matrix(40, 50, [0.9**i for i in range(30)])
-    one, same, other = (top_singular_triplets(Matrix(dense), 4, tolerance=1e-10, max_products=9999, method=method, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (
+        top_singular_triplets(Matrix(dense), 4, tolerance=1e-10, max_products=9999, method=method, seed=seed) for seed in (1, 1, 2)
+    )
     assert all(torch.equal(a, b) for a, b in zip(one[:4], same[:4]))
     assert not torch.equal(one.v, other.v)
     torch.testing.assert_close(one.v, other.v, rtol=0, atol=1e-6)

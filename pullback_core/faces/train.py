@@ -69,13 +69,14 @@ def learning_rate_at(step, options):
     return options.learning_rate * warmup * max(decay, 0.0)
 
 
-def train(checkpoint, options=TrainingOptions(), progress=True):
-    """Train until `options.steps`, resuming `checkpoint` if it exists. Returns the EMA `FacesModel`.
+def train_model(checkpoint, options=None, progress=True):
+    """Train until `options.steps` (see `TrainingOptions`), resuming `checkpoint` if it exists. Returns the EMA `FacesModel`.
 
     The batch is split evenly over `options.workers` processes of one thread each, which on a CPU is
     faster than as many threads in one process. The result depends on their number, and on nothing else
     but the other options.
     """
+    options = options or TrainingOptions()
     if options.batch % (4 * options.workers):
         raise ValueError(f"The batch ({options.batch}) must be a multiple of 4 x workers ({4 * options.workers}).")
     checkpoint = Path(checkpoint)
