@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--faces", type=int, default=20)
     parser.add_argument("--directions", type=int, default=5)
     parser.add_argument("--timestep", type=float, default=0.7)
-    parser.add_argument("--scale", type=float, default=0.5, help="gamma of the guided edit, which sets the length")
+    parser.add_argument("--scale", type=float, default=1.0, help="gamma of the guided edit, which sets the length")
     parser.add_argument("--guidance-steps", type=int, default=16)
     parser.add_argument("--cycles", type=float, default=4.0)
     parser.add_argument("--json", help="also write the figures to this file")

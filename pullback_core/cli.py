@@ -18,7 +18,7 @@ from .files import write_atomically
 from .guidance import x_space_guidance
 from .transport import parallel_transport
 
-SCALE_PER_STRENGTH = 0.5  # the paper's gamma at strength 1
+SCALE_PER_STRENGTH = 1.0  # the gamma of x-space guidance at strength 1, as released for Stable Diffusion
 SHOWN_DIRECTIONS = 5
 COLUMNS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the contact sheet, as multiples of --strength
 MEANINGLESS_ALIGNMENT = 0.3
@@ -105,7 +105,7 @@ def _add_inversion(parser, timestep):
 
 
 def _add_method(parser):
-    _add_inversion(parser, timestep=0.7)
+    _add_inversion(parser, timestep=0.8)
     parser.add_argument("--rank", type=int, default=8, help="how many directions to find")
     parser.add_argument("--tolerance", type=float, default=1e-2, help="largest residual of a direction")
     parser.add_argument("--strength", type=float, default=1.0, help="how far to go; 1 is clearly visible")

@@ -50,14 +50,19 @@ def test_generation_converges_to_the_exact_solution(schedule):
     assert errors[0] > 2 * errors[1] > 4 * errors[2] and errors[2] < 0.05
 
 
-def test_one_vp_step_is_equation_12_of_ddim():
-    sigma, sigma_next, x = 3.0, 1.2, draw(1, 3, 4, 4)
-    a, a_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)
-    z = math.sqrt(a) * x
-    denoised = Gaussian(VP).denoise(x, sigma)
-    noise = (z - math.sqrt(a) * denoised) / math.sqrt(1 - a)
-    expected = math.sqrt(a_next) * denoised + math.sqrt(1 - a_next) * noise
-    torch.testing.assert_close(ddim.generate(Gaussian(VP), x, [sigma, sigma_next]) * math.sqrt(a_next), expected)
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("schedule, sigma, sigma_next", [(VP, 3.0, 1.2), (FLOW, 0.8, 0.5)], ids=["vp", "flow"])
+def test_one_step_is_equations_12_and_16_of_ddim(schedule, sigma, sigma_next, eta):
+    """Both equations speak of VP coordinates, sqrt(a) x_0 + sqrt(1 - a) noise, to which every schedule can be scaled."""
+    length, length_next = (math.hypot(schedule.alpha(level), level) for level in (sigma, sigma_next))
+    a, a_next = (schedule.alpha(sigma) / length) ** 2, (schedule.alpha(sigma_next) / length_next) ** 2
+    x, fresh = draw(1, 3, 4, 4), torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(5)).double()
+    denoised = Gaussian(schedule).denoise(x, sigma)
+    noise = (x / length - math.sqrt(a) * denoised) / math.sqrt(1 - a)
+    spread = eta * math.sqrt((1 - a_next) / (1 - a)) * math.sqrt(1 - a / a_next)
+    expected = math.sqrt(a_next) * denoised + math.sqrt(1 - a_next - spread**2) * noise + spread * fresh
+    found = ddim.generate(Gaussian(schedule), x, [sigma, sigma_next], eta=eta, seed=5)
+    torch.testing.assert_close(found / length_next, expected)
 
 
 @both
@@ -75,7 +80,30 @@ def test_inversion_costs_one_evaluation_more_for_each_refinement():
     for refine in (0, 2):
         denoiser = Gaussian(VP)
         ddim.invert(denoiser, draw(1, 3, 4, 4), VP.sigmas(5).flip(0), refine=refine)
-        assert len(denoiser.asked) == 5 * (1 + refine) and min(denoiser.asked) > 0
+        assert len(denoiser.asked) == 5 * (1 + refine)
+
+
+@both
+def test_inversion_asks_for_no_noise_level_that_the_model_does_not_know(schedule):
+    denoiser = Gaussian(schedule)
+    ddim.invert(denoiser, draw(1, 3, 4, 4), [0.0, 0.5, 0.9], refine=1)
+    assert denoiser.asked == [schedule.sigma_min, 0.5, 0.5, 0.9]
+    low = schedule.sigma_min / 2
+    denoiser.asked.clear()
+    ddim.invert(denoiser, draw(1, 3, 4, 4), [0.0, low])
+    assert denoiser.asked == [low]
+
+
+def test_progress_sees_every_step_of_an_inversion():
+    seen = []
+    x = ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0, 2.0, 3.0], progress=seen.append)
+    assert len(seen) == 3 and torch.equal(seen[-1], x)
+
+
+def test_nothing_is_recorded_for_autograd():
+    x = draw(1, 3, 4, 4).requires_grad_()
+    assert not ddim.generate(Gaussian(VP), x, [2.0, 0.0]).requires_grad
+    assert not ddim.invert(Gaussian(VP), x, [0.0, 2.0]).requires_grad
 
 
 @both

@@ -1,5 +1,8 @@
 """Drawings, words and the network's skeleton: all that needs no trained weights."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +11,7 @@ from pullback_core import faces
 from pullback_core.faces import vocabulary
 from pullback_core.faces.draw import draw_faces
 from pullback_core.faces.parameters import COLUMN, NAMES, columns, sample_parameters
-from pullback_core.faces.unet import UNet, UNetConfig
+from pullback_core.faces.unet import GEGLU, Attention, UNet, UNetConfig, Upsample, timestep_embedding
 
 TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
                   transformer_depth=(0, 1), context_dim=16)
@@ -29,6 +32,11 @@ def test_drawings_are_reproducible_pictures():
 def test_resolution_is_free():
     small, large = draw_faces(some(8), 32), draw_faces(some(8), 128)
     assert (F.avg_pool2d(large, 4) - small).abs().mean() < 0.02
+
+
+def test_examples_are_numbered():
+    both = faces.example_faces([3, 4])
+    assert torch.equal(faces.example_faces([4])[0], both[1]) and not torch.equal(both[0], both[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,6 +79,21 @@ def test_between_two_phrases_nothing_is_said_but_the_nearest_is_classified():
     assert vocabulary.classify(parameters)[0, column] == vocabulary.TOKEN["smiling"]
 
 
+def test_a_description_is_the_prompt_that_was_drawn():
+    prompt = "old, dark skin, long hair, smiling, glasses, no beard, no hat, looking left, red hair, blue background"
+    parameters = torch.full((2, len(NAMES)), 0.5)
+    for phrase in prompt.split(", "):
+        slot = vocabulary.SLOT_OF[phrase]
+        if slot in vocabulary.PALETTES:
+            parameters[:, columns(slot)] = torch.tensor(vocabulary.PALETTES[slot][phrase])
+        else:
+            parameters[:, COLUMN[slot]] = sum(vocabulary.INTERVALS[slot][phrase]) / 2
+    parameters[:, COLUMN["mouth_open"]] = 0.5  # between its phrases
+    parameters[1, COLUMN["hair_length"]] = 0.0
+    bald = prompt.replace("long hair", "bald").replace("red hair, ", "")  # of hair that is not there nothing is said
+    assert torch.equal(vocabulary.describe(parameters), torch.stack([vocabulary.tokenize(prompt), vocabulary.tokenize(bald)]))
+
+
 def test_the_empty_prompt_says_nothing():
     assert torch.equal(vocabulary.tokenize(""), torch.arange(len(vocabulary.SLOTS)))
     assert torch.equal(vocabulary.tokenize(" , "), vocabulary.tokenize(""))
@@ -95,6 +118,47 @@ def test_the_network_has_compvis_names():
         "output_blocks.0.0.skip_connection.weight", "output_blocks.1.1.transformer_blocks.0.ff.net.0.proj.weight",
         "output_blocks.1.2.conv.weight", "output_blocks.3.0.out_layers.3.weight", "out.2.bias",
     }
+
+
+def test_time_is_embedded_with_cosines_first():
+    torch.testing.assert_close(timestep_embedding(torch.tensor([0.0, 2.0]), 4), torch.tensor([
+        [1.0, 1.0, 0.0, 0.0], [math.cos(2), math.cos(0.02), math.sin(2), math.sin(0.02)],
+    ]))
+
+
+def test_attention_equals_torchs_own():
+    torch.manual_seed(0)
+    layer, x, context = Attention(64, 16, 32), torch.randn(2, 5, 64), torch.randn(2, 3, 16)
+    q, k, v = (
+        values.unflatten(-1, (2, 32)).transpose(1, 2) for values in (layer.to_q(x), layer.to_k(context), layer.to_v(context))
+    )
+    expected = layer.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(layer(x, context), expected)
+
+
+def test_a_geglu_gates_its_first_half_with_its_second():
+    layer = GEGLU(1, 1)
+    layer.load_state_dict({"proj.weight": torch.tensor([[2.0], [3.0]]), "proj.bias": torch.zeros(2)})
+    torch.testing.assert_close(layer(torch.ones(1, 1)), 2 * F.gelu(torch.tensor([[3.0]])))
+
+
+def test_upsampling_repeats_pixels():
+    layer, x = Upsample(2), torch.randn(1, 2, 3, 3)
+    torch.nn.init.dirac_(layer.conv.weight)
+    torch.nn.init.zeros_(layer.conv.bias)
+    torch.testing.assert_close(layer(x), x.repeat_interleave(2, -1).repeat_interleave(2, -2))
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 30.0])
+def test_a_right_velocity_gives_the_picture(sigma, monkeypatch):
+    """v = sqrt(a) eps - sqrt(1 - a) x_0 (Salimans and Ho, ICLR 2022, section 4)."""
+    torch.manual_seed(0)
+    model = faces.FacesModel(replace(TINY, in_channels=48, out_channels=48))
+    x0, noise = torch.randn(1, 48, 4, 4), torch.randn(1, 48, 4, 4)
+    velocity = (noise - sigma * x0) / math.hypot(1, sigma)
+    monkeypatch.setattr(model.unet, "forward", lambda z, timesteps, context, feature: velocity)
+    denoised = faces.FacesDenoiser(model, guidance=1.0).denoise(x0 + sigma * noise, sigma)
+    torch.testing.assert_close(denoised, x0, rtol=0, atol=1e-4)
 
 
 def test_stopping_at_a_block_gives_what_the_whole_pass_computes_there():

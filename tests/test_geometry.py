@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.linalg import subspace_angles
 
-from pullback_core import geometry
+from pullback_core import PullbackBasis, geometry
 
 
 def rows(count, size, seed):
@@ -58,13 +58,27 @@ def test_the_mean_of_symmetric_neighbours_is_their_centre():
     torch.testing.assert_close(mean @ mean.T, torch.eye(2, dtype=torch.float64))
 
 
-def test_a_single_basis_is_its_own_mean():
-    assert geometry.geodesic_distance(geometry.frechet_mean([rows(3, 20, 0)]), rows(3, 20, 0)) < 1e-12
+@pytest.mark.parametrize("count", [1, 4])
+def test_equal_subspaces_are_their_own_mean(count):
+    mean = geometry.frechet_mean([turn(rows(3, 20, 0), seed) for seed in range(count)])
+    assert geometry.geodesic_distance(mean, rows(3, 20, 0)) < 1e-12
 
 
-@pytest.mark.parametrize("frequency", [0, 3, 8])
-def test_a_wave_has_its_power_at_its_frequency(frequency):
-    wave = torch.cos(2 * math.pi * frequency * torch.arange(32) / 32).expand(2, 1, 24, 32)
+def test_of_a_basis_the_feature_directions_are_meant():
+    def as_basis(u, seed):
+        return PullbackBasis(v=rows(2, 24, seed).view(2, 2, 3, 4), s=torch.ones(2), u=u.view(2, 5, 4), residuals=torch.zeros(2),
+                             products=0, converged=True, sigma=1.0, timestep=0.5)
+
+    a, b = tilted([0.2, 0.5])
+    one, other = as_basis(a, 1), as_basis(b, 2)
+    torch.testing.assert_close(geometry.principal_angles(one, other), torch.tensor([0.2, 0.5], dtype=torch.float64))
+    assert geometry.geodesic_distance(geometry.frechet_mean([one, other]), a) == pytest.approx(math.hypot(0.1, 0.25))
+
+
+@pytest.mark.parametrize("down, across, frequency", [(0, 0, 0), (0, 3, 3), (8, 0, 8), (3, 4, 5), (-3, 4, 5)])
+def test_a_wave_has_its_power_at_its_frequency(down, across, frequency):
+    y, x = torch.meshgrid(torch.arange(24) / 24, torch.arange(32) / 32, indexing="ij")
+    wave = torch.cos(2 * math.pi * (down * y + across * x)).expand(2, 1, 24, 32)
     frequencies, power = geometry.power_spectrum(wave)
     assert frequencies.tolist() == list(range(13)) and power.shape == (2, 13)
     assert (power.argmax(dim=1) == frequency).all() and power[0].sort().values[-2] < 1e-6 * power[0].max()
@@ -82,6 +96,7 @@ def test_white_noise_is_flat_at_its_variance():
     (lambda: geometry.frechet_mean([]), "no bases"),
     (lambda: geometry.frechet_mean([rows(2, 20, 0), rows(3, 20, 0)]), "one shape"),
     (lambda: geometry.frechet_mean(list(tilted([math.pi / 2]))), "orthogonal"),
+    (lambda: geometry.frechet_mean(list(tilted([0.3])), max_steps=1), "1 steps.*too far apart"),
 ])
 def test_meaningless_requests_are_refused(call, message):
     with pytest.raises(ValueError, match=message):

@@ -48,6 +48,31 @@ def test_every_repetition_adds_scale_times_the_change_of_noise():
         torch.testing.assert_close(point, z + count * 0.3 * 0.5 * push(v))
 
 
+def test_every_repetition_starts_from_the_newest_point():
+    """For eps(z) = z^2 and a probe p, z + p/2 grows by the factor 1 + 2 * scale * p each time."""
+    class Square(Linear):
+        def denoise(self, x, sigma):
+            return x - sigma * self.schedule.to_network(x, sigma) ** 2
+
+    z, v = draw(1, *SHAPE), unit(seed=1)
+    seen = []
+    trajectory = x_space_guidance(Square(), z, SIGMA, v, scale=0.3, steps=5, progress=seen.append)
+    for count, point in enumerate(trajectory):
+        torch.testing.assert_close(point, (1 + 2 * 0.3 * v) ** count * (z + v / 2) - v / 2)
+    assert all(one is other for one, other in zip(seen, trajectory[1:], strict=True))
+
+
+def test_nothing_is_recorded_for_autograd():
+    trajectory = x_space_guidance(Linear(), draw(1, *SHAPE).requires_grad_(), SIGMA, unit(seed=1), scale=0.3, steps=1)
+    assert not trajectory[-1].requires_grad
+
+
+@pytest.mark.parametrize("options", [{"scale": 0.0}, {"scale": 1.0, "steps": 0}], ids=str)
+def test_no_push_means_no_move(options):
+    z = draw(2, *SHAPE)
+    assert torch.equal(x_space_guidance(Linear(), z, SIGMA, unit(seed=1), **options)[-1], z)
+
+
 def test_a_negative_scale_goes_the_other_way():
     z, v = draw(1, *SHAPE), unit(seed=1)
     plus, minus = (x_space_guidance(Linear(), z, SIGMA, v, scale=scale)[-1] for scale in (0.3, -0.3))
@@ -78,6 +103,9 @@ def test_a_mask_keeps_the_rest_still():
     (draw(2, 3, 5), r"\(2, 3, 5\) does not fit.*\(2, 3, 4\)"),
     (draw(4), "does not fit"),
     (torch.zeros(SHAPE), "zero"),
+    (torch.stack([torch.ones(SHAPE), torch.zeros(SHAPE)]), "zero"),
+    pytest.param(draw(3, *SHAPE), "does not fit", marks=pytest.mark.xfail(
+        strict=True, reason="three directions turn one sample into three, so the trajectory changes its shape")),
 ])
 def test_unusable_directions_are_refused(direction, message):
     with pytest.raises(ValueError, match=message):

@@ -12,6 +12,10 @@ SCHEDULES = [STABLE_DIFFUSION, VPSchedule.scaled_linear(0.00085, 0.022), FlowSch
 each_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=["SD", "faces", "flow", "flow shifted"])
 
 
+def known_defect(reason):
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
 def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -66,6 +70,38 @@ def test_levels_run_from_start_to_exactly_zero(schedule):
 
 
 @each_schedule
+@pytest.mark.parametrize("ends", [
+    {"start": 0.7},
+    pytest.param({"start": 0.47}, marks=known_defect("0.47 - 0.47 * 10 / 10 is not 0 in floating point")),
+    pytest.param({"start": 0.08, "end": 1.0}, marks=known_defect("0.08 + 0.92 * 10 / 10 is above 1 in floating point")),
+], ids=str)
+def test_rounding_does_not_move_the_ends(schedule, ends):
+    levels = schedule.sigmas(10, **ends)
+    expected = schedule.sigma(ends["end"]) if "end" in ends else 0.0
+    assert levels[-1].item() == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+@each_schedule
+def test_noise_beyond_the_schedule_is_at_its_ends(schedule):
+    assert schedule.fraction(1e-12) == pytest.approx(0, abs=1e-9) and schedule.fraction(1e9) == 1
+
+
+def test_levels_keep_the_shape_in_which_they_are_asked():
+    timesteps = STABLE_DIFFUSION.timestep(torch.tensor([[1e-9, 1e9], [1.0, 2.0]]))
+    assert timesteps[0].tolist() == [0, 999] and 0 < timesteps[1, 0] < timesteps[1, 1] < 999
+
+
+def test_a_flow_schedule_starts_at_its_first_timestep():
+    assert FlowSchedule(num_timesteps=100).sigma_min == pytest.approx(0.01)
+    assert FlowSchedule(shift=3.0, num_timesteps=100).sigma_min == pytest.approx(0.03 / 1.02)
+
+
+@pytest.mark.parametrize("schedule, alpha", [(STABLE_DIFFUSION, 1.0), (FlowSchedule(), 0.6)])
+def test_alpha_is_the_share_of_the_picture(schedule, alpha):
+    assert schedule.alpha(0.4) == pytest.approx(alpha)
+
+
+@each_schedule
 @pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
 def test_a_fraction_outside_the_schedule_is_refused(schedule, fraction):
     with pytest.raises(ValueError, match="fraction of T from 0"):
@@ -74,6 +110,9 @@ def test_a_fraction_outside_the_schedule_is_refused(schedule, fraction):
 
 @pytest.mark.parametrize("call, message", [
     (lambda: STABLE_DIFFUSION.sigmas(0), "one step.*got 0"),
+    (lambda: STABLE_DIFFUSION.sigmas(5, start=1.5), "fraction of T.*1.5"),
+    pytest.param(lambda: STABLE_DIFFUSION.sigmas(5, start=-0.5), "fraction of T", marks=known_defect("read as the clean end")),
+    pytest.param(lambda: STABLE_DIFFUSION.sigmas(5, end=-0.5), "fraction of T", marks=known_defect("read as the clean end")),
     (lambda: VPSchedule([0.5, 0.9]), "decreasing"),
     (lambda: VPSchedule([1.5, 0.5]), "between 0 and 1"),
     (lambda: FlowSchedule(shift=0), "shift.*positive"),

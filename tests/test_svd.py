@@ -9,6 +9,10 @@ import torch
 from pullback_core import top_singular_triplets
 
 
+def known_defect(reason):
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
 class Matrix:
     """A dense operator that counts its products."""
 
@@ -74,11 +78,22 @@ def test_vectors_are_orthonormal_and_residuals_are_what_they_say(method, dtype):
     assert found.residuals.max() <= 1e-3 and (found.s.diff() <= 0).all()
 
 
+@pytest.mark.parametrize("shape", [(6, 9), (9, 6), (6, 6)])
+@pytest.mark.parametrize("rank", [1, 6])
+def test_the_search_ends_when_the_whole_space_has_been_seen(shape, rank):
+    dense = matrix(*shape, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    found = top_singular_triplets(Matrix(dense), rank, tolerance=1e-30, max_products=10_000)
+    assert found.products == 2 * shape[1]
+    torch.testing.assert_close(found.s, torch.linalg.svdvals(dense)[:rank])
+    torch.testing.assert_close(found.u @ dense, found.s[:, None] * found.v, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["krylov", "subspace"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("values", [[2.0, 1.0], [0.0]], ids=["rank 2", "zero"])
-def test_a_rank_deficient_operator_gives_zeros_and_complete_orthonormal_vectors(values, dtype):
+def test_a_rank_deficient_operator_gives_zeros_and_complete_orthonormal_vectors(values, dtype, method):
     dense = matrix(30, 40, values, dtype)
-    found = top_singular_triplets(Matrix(dense), 5, tolerance=1e-4)
+    found = top_singular_triplets(Matrix(dense), 5, tolerance=1e-4, method=method)
     expected = torch.tensor(values + [0.0] * (5 - len(values)), dtype=dtype)
     assert found.converged
     torch.testing.assert_close(found.s, expected, rtol=1e-5, atol=1e-5)
@@ -97,8 +112,9 @@ def test_one_dimension(shape):
 
 def test_vectors_have_the_operators_shapes():
     dense = matrix(24, 30, [3.0, 2.0, 1.0])
-    found = top_singular_triplets(Matrix(dense, (2, 3, 5), (4, 6)), 2)
+    flat, found = top_singular_triplets(Matrix(dense), 2), top_singular_triplets(Matrix(dense, (2, 3, 5), (4, 6)), 2)
     assert found.v.shape == (2, 2, 3, 5) and found.u.shape == (2, 4, 6)
+    assert torch.equal(found.v.flatten(1), flat.v) and torch.equal(found.u.flatten(1), flat.u)
 
 
 @pytest.mark.parametrize("method", ["krylov", "subspace"])
@@ -138,6 +154,7 @@ def test_progress_is_told_and_can_end_the_work():
     found = top_singular_triplets(Matrix(matrix(40, 50, [0.9**i for i in range(30)])), 6, progress=lambda *call: calls.append(call))
     products, residuals = zip(*calls)
     assert list(products) == sorted(set(products)) and products[-1] == found.products
+    assert residuals[0] == float("inf")  # the first block of four says nothing of six triplets yet
     assert residuals[-1] == pytest.approx(found.residuals.max().item())
 
     def stop(products, residual):
@@ -156,6 +173,11 @@ def test_progress_is_told_and_can_end_the_work():
     ({"rank": 2, "tolerance": float("nan")}, "tolerance.*positive"),
     ({"rank": 2, "method": "magic"}, "'magic'.*krylov, subspace"),
     ({"rank": 4, "method": "subspace", "block_size": 2}, "block of 2"),
+    ({"rank": 2, "block_size": 31}, "block of 31"),
+    pytest.param({"rank": 2, "block_size": 0}, "block of 0", marks=known_defect("0 is read as the default")),
+    pytest.param({"rank": 2, "block_size": -1}, "block of -1", marks=known_defect("torch's own RuntimeError")),
+    pytest.param({"rank": 2, "max_products": 0}, "max_products", marks=known_defect("0 is read as the default")),
+    pytest.param({"rank": 8, "max_products": 8}, "max_products", marks=known_defect("16 products are spent")),
 ])
 def test_impossible_requests_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

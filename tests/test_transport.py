@@ -39,9 +39,34 @@ def test_alignment_is_the_cosine_of_a_known_angle():
     angle = 0.7
     source = basis(0, u=frame[:RANK])
     target = basis(1, u=torch.stack([math.cos(angle) * frame[0] + math.sin(angle) * frame[3], frame[4], frame[5]]))
-    carried = parallel_transport(0, source, target)
-    assert carried.alignment == pytest.approx(math.cos(angle))
-    torch.testing.assert_close(carried.direction, target.v[0])
+    for direction in (0, 0.1 * source.u[0], -5 * source.u[0]):
+        carried = parallel_transport(direction, source, target)
+        assert carried.alignment == pytest.approx(math.cos(angle))
+        sign = -1 if isinstance(direction, torch.Tensor) and (direction * source.u[0]).sum() < 0 else 1
+        torch.testing.assert_close(carried.direction, sign * target.v[0])
+
+
+def test_alignment_never_exceeds_one():
+    one = basis()
+    assert parallel_transport(0, one, replace(one, u=one.u * (1 + 1e-6))).alignment == 1
+
+
+@pytest.mark.xfail(strict=True, reason="1 / s overflows, and the direction comes out as zeros")
+def test_the_exact_form_survives_a_singular_value_of_zero():
+    single = {name: getattr(basis(1, s=(3.0, 2.0, 0.0)), name).float() for name in ("v", "s", "u")}
+    carried = parallel_transport(0, basis(0), replace(basis(1), **single), exact=True)
+    assert carried.direction.norm().item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_nothing_can_be_carried_to_an_orthogonal_space(exact):
+    frame = torch.eye(20, dtype=torch.float64)
+    with pytest.raises(ValueError, match="orthogonal to everything"):
+        parallel_transport(0, basis(0, u=frame[:RANK]), basis(1, u=frame[RANK : 2 * RANK]), exact=exact)
+
+
+def test_unknown_provenance_is_no_obstacle():
+    assert parallel_transport(0, basis(model="a", feature="middle"), basis()).alignment == pytest.approx(1)
 
 
 def test_the_exact_form_divides_by_the_singular_values():
