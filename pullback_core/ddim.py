@@ -58,13 +58,18 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
         raise ValueError(f"Inversion needs increasing noise levels, got {_brief(sigmas)}.")
     if refine < 0:
         raise ValueError(f"refine counts corrections and cannot be negative, got {refine}.")
-    x = x0
+    x, slope = x0, None
     for sigma, sigma_next in pairwise(sigmas):
-        start, guess, level = x, x, max(sigma, min(denoiser.schedule.sigma_min, sigma_next))
-        for _ in range(1 + refine):
-            slope = (guess - denoiser.denoise(guess, level)) / level
-            guess, level = start + slope * (sigma_next - sigma), sigma_next
-        x = guess
+        if refine and slope is not None:
+            # The last step's noisier end is this one's cleaner end: its slope is there already.
+            corrections = refine + 1
+        else:
+            level = max(sigma, min(denoiser.schedule.sigma_min, sigma_next))
+            slope, corrections = (x - denoiser.denoise(x, level)) / level, refine
+        for _ in range(corrections):
+            guess = x + slope * (sigma_next - sigma)
+            slope = (guess - denoiser.denoise(guess, sigma_next)) / sigma_next
+        x = x + slope * (sigma_next - sigma)
         if progress:
             progress(x)
     return x
