@@ -47,8 +47,8 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
     x0: (b, c, h, w) clean; sigmas: (steps + 1,) increasing, usually from 0 (`reversed` levels of `generate`).
     refine: fixed-point corrections of each step. A generation step takes eps at its noisier end, which an
         inversion does not know yet; plain inversion (0, as released with the paper) takes it at the cleaner
-        end, and every correction takes it at the newest estimate of the noisier one. Two are enough
-        to reconstruct a picture without visible error. Guidance above 1 may not converge.
+        end, and every correction takes it at the newest estimate of the noisier one. Two to four are
+        enough to reconstruct a picture without visible error. Guidance above 1 may not converge.
     progress: called as progress(x) after each step.
     Returns x at sigmas[-1], (b, c, h, w) in sampler coordinates; costs (1 + refine) evaluations a step.
     Raises ValueError for noise levels that do not increase, or a negative refine.

@@ -160,8 +160,8 @@ def damaged(kind, path):
             rewrite(header=json.dumps(header))
         case "header of wrong type":
             rewrite(header=json.dumps(header | {"seed": "four"}))
-        case "header is a list":
-            rewrite(header="[]")
+        case "header is a number":
+            rewrite(header="5")
         case "header nested without end":
             rewrite(header="[" * 100_000)
         case "provenance not text":
@@ -184,7 +184,7 @@ DAMAGE = {
     "integers": "finite", "not a number": "finite", "ascending": "descend", "v not orthonormal": "v are not orthonormal",
     "u not orthonormal": "u are not orthonormal", "negative value": "descend", "residuals of another rank": "shapes",
     "header not JSON": "JSON", "header lacks an entry": "entries", "header of wrong type": "seed is not of type int",
-    "header is a list": "entries", "provenance not text": "provenance", "negative noise level": "noise level",
+    "header is a number": "entries", "provenance not text": "provenance", "negative noise level": "noise level",
     "infinite noise level": "noise level", "timestep after the end": "noise level",
     "float8": "", "header nested without end": "", "noise level beyond floats": "noise level",
 }
