@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from .svd import top_singular_triplets
 FORMAT = "pullback_basis"
 VERSION = 1
 TENSORS = ("v", "s", "u", "residuals")
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
@@ -86,6 +87,7 @@ class PullbackBasis:
             _validate(tensors)
         except (SafetensorError, ValueError) as error:
             raise ValueError(f"{path.name!r} is not a usable pullback basis: {error}.") from error
+        header |= {"sigma": float(header["sigma"]), "timestep": float(header["timestep"])}
         return cls(**tensors, **header)
 
 
@@ -93,7 +95,7 @@ def _read_header(text):
     fields = {"products": int, "converged": bool, "sigma": float, "timestep": float, "seed": int, "provenance": dict}
     try:
         header = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         raise ValueError("its header is not JSON") from None
     if not isinstance(header, dict) or set(header) != set(fields):
         raise ValueError(f"its header must have exactly the entries {', '.join(fields)}")
@@ -102,7 +104,7 @@ def _read_header(text):
             raise ValueError(f"its {name} is not of type {kind.__name__}")
     if not all(type(value) is str for value in header["provenance"].values()):
         raise ValueError("its provenance holds something other than text")
-    if not (math.isfinite(header["sigma"]) and header["sigma"] > 0 and 0 <= header["timestep"] <= 1):
+    if not (0 < header["sigma"] <= sys.float_info.max and 0 <= header["timestep"] <= 1):
         raise ValueError("its noise level is impossible")
     return header
 
@@ -113,8 +115,11 @@ def _validate(tensors):
         raise ValueError(f"its shapes are v {tuple(v.shape)}, s {tuple(s.shape)}, u {tuple(u.shape)}")
     if not len(v) == len(u) == len(s):
         raise ValueError(f"it has {len(v)} directions in x, {len(u)} in h and {len(s)} singular values")
-    if not all(torch.is_floating_point(tensor) and torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ValueError("it holds numbers that are not finite")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            raise ValueError(f"its {name} is of type {str(tensor.dtype).removeprefix('torch.')}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"its {name} holds numbers that are not finite")
     if (s < 0).any() or (s.diff() > 0).any():
         raise ValueError("its singular values do not descend")
     for name in ("v", "u"):

@@ -21,15 +21,19 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
     Returns the trajectory, a list of steps + 1 tensors of z's shape; the last one is the edit.
     Raises ValueError for a direction that does not fit z, or is zero.
     """
-    if direction.shape[-3:] != z.shape[1:] or direction.ndim not in (3, 4):
+    if direction.shape[-3:] != z.shape[1:] or direction.ndim not in (3, 4) or (direction.ndim == 4 and len(direction) not in (1, len(z))):
         raise ValueError(
-            f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape[1:])}; "
+            f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape)}; "
             "compute the basis at the size of this latent."
         )
     length = direction.flatten(-3).norm(dim=-1)
-    if not (length > 0).all():
+    if (length == 0).any():
         raise ValueError("The direction is zero, so there is nowhere to go.")
+    if not torch.isfinite(length).all():
+        raise ValueError("The direction holds numbers that are not finite.")
     scale = torch.as_tensor(scale, dtype=z.dtype, device=z.device).view(-1, 1, 1, 1)
+    if len(scale) not in (1, len(z)):
+        raise ValueError(f"There must be one scale, or one for each of the {len(z)} samples, got {len(scale)}.")
     probe = step * scale.sign() * direction.to(z) / length.to(z).view(-1, 1, 1, 1)
     trajectory = [z]
     for _ in range(steps):

@@ -58,8 +58,10 @@ class NoiseSchedule(ABC):
         """
         if steps < 1:
             raise ValueError(f"At least one step is needed, got {steps}.")
-        fractions = [start + (end - start) * index / steps for index in range(steps + 1)]
-        return torch.tensor([0.0 if fraction <= 0 else self.sigma(fraction) for fraction in fractions])
+        _check_fraction(start)
+        _check_fraction(end)
+        between = (start + (end - start) * index / steps for index in range(1, steps))
+        return torch.tensor([self.sigma(fraction) if fraction > 0 else 0.0 for fraction in (start, *between, end)])
 
 
 def _check_fraction(fraction):
@@ -124,7 +126,7 @@ class FlowSchedule(NoiseSchedule):
     """
 
     def __init__(self, shift=1.0, num_timesteps=1000):
-        if shift <= 0:
+        if not 0 < shift < math.inf:
             raise ValueError(f"The shift of a flow schedule must be positive, got {shift}.")
         self.shift = shift
         self.sigma_min, self.sigma_max = self.sigma(1 / num_timesteps), 1.0

@@ -36,7 +36,8 @@ def top_singular_triplets(
 
     operator: anything with `jvp`, `vjp`, `in_shape`, `out_shape` (see `Jacobian`).
     tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this.
-    max_products: stop there at the latest, converged or not; None is 200 for each triplet.
+    max_products: stop there at the latest, converged or not; None is 200 for each triplet. Measuring singular values
+        that turn out to be zero comes on top.
     method: "krylov", block Krylov iteration with full reorthogonalisation and Rayleigh-Ritz
         (Golub, Luk, Overton, "A Block Lanczos Method for Computing the Singular Values and
         Corresponding Singular Vectors of a Matrix", ACM TOMS 7, 1981), or "subspace", Algorithm 1
@@ -51,7 +52,7 @@ def top_singular_triplets(
     a residual costs no further product; only for singular values that are zero in floating point is
     J^T u computed once more, to measure it.
 
-    Returns `SingularTriplets` in the dtype that the products have.
+    Returns `SingularTriplets`, in the dtype of the operator's x but at least float32: half precision is for products only.
     Raises ValueError for a rank, tolerance or method that makes no sense.
     """
     n, m = _size(operator.in_shape), _size(operator.out_shape)
@@ -62,20 +63,30 @@ def top_singular_triplets(
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     keep_all = method == "krylov"
-    block_size = block_size or (min(rank, KRYLOV_BLOCK) if keep_all else rank)
-    if block_size > min(n, m) or (not keep_all and block_size < rank):
+    if block_size is None:
+        block_size = min(rank, KRYLOV_BLOCK) if keep_all else rank
+    if not 1 <= block_size <= min(n, m) or (not keep_all and block_size < rank):
         raise ValueError(f"A block of {block_size} does not suit rank {rank} of a Jacobian of {m} x {n}.")
-    max_products = max_products or 200 * rank
+    least = 2 * min(n, block_size * -(-rank // block_size))
+    if max_products is None:
+        max_products = max(200 * rank, least)
+    if max_products < least:
+        raise ValueError(f"max_products must be at least {least} for rank {rank} in blocks of {block_size}, got {max_products}.")
     generator = torch.Generator().manual_seed(seed)
 
     # Rows are vectors. q spans the search space, w = J q and z = J^T J q are what the products said of it.
-    like = getattr(operator, "x", torch.empty(0))  # of the dtype and device to work in
+    like = getattr(operator, "x", torch.empty(0))  # of the dtype and device of the products
+    dtype, like = like.dtype, like.to(torch.promote_types(like.dtype, torch.float32))
+
+    def multiply(product, rows, shape):
+        return product(rows.view(-1, *shape).to(dtype)).flatten(1).to(like.dtype)
+
     block, _ = _orthonormal(_random(block_size, n, generator, like), None, generator)
     q, w, z = (like.new_empty(0, size) for size in (n, m, n))
     products, proven, settled = 0, True, None
     while True:
-        images = operator.jvp(block.view(-1, *operator.in_shape)).flatten(1)
-        returns = operator.vjp(images.view(-1, *operator.out_shape)).flatten(1)
+        images = multiply(operator.jvp, block, operator.in_shape)
+        returns = multiply(operator.vjp, images, operator.out_shape)
         products += 2 * len(block)
         if not torch.isfinite(returns).all():
             raise ValueError("The Jacobian products are not finite: the model overflows at this input or precision.")
@@ -102,7 +113,7 @@ def top_singular_triplets(
         if (worst <= tolerance and proven) or exhausted or products + 2 * block_size > max_products:
             break
     if null.any():
-        back = operator.vjp(u[null].view(-1, *operator.out_shape)).flatten(1)
+        back = multiply(operator.vjp, u[null], operator.out_shape)
         products += int(null.sum())
         residuals[null] = (back - s[null, None] * v[null]).norm(dim=1) / s[0].clamp(min=torch.finfo(s.dtype).tiny)
     sign = torch.gather(v, 1, v.abs().argmax(dim=1, keepdim=True)).sign()

@@ -33,8 +33,8 @@ def parallel_transport(direction, source, target, *, exact=False):
         one, other = source.provenance.get(name), target.provenance.get(name)
         if one != other and None not in (one, other):
             raise ValueError(f"The two bases differ in their {name} ({one} and {other}); compute both with the same one.")
-    if isinstance(direction, int):
-        source.direction(direction)
+    if not isinstance(direction, torch.Tensor):
+        source.direction(direction)  # refuses an index that is not there
         direction = source.u[direction]
     u = direction.flatten().to(target.u)
     if len(u) != target.u[0].numel():
@@ -44,7 +44,8 @@ def parallel_transport(direction, source, target, *, exact=False):
     coordinates = target.u.flatten(1) @ (u / u.norm())
     alignment = coordinates.norm().clamp(max=1).item()
     if exact:
-        coordinates = coordinates / target.s.clamp(min=torch.finfo(target.s.dtype).tiny)
+        null = target.s <= 100 * torch.finfo(target.s.dtype).eps * target.s[0]
+        coordinates = torch.where(null, 0, coordinates / torch.where(null, 1, target.s))  # the pseudo-inverse
     carried = torch.einsum("i,ichw->chw", coordinates, target.v)
     if not carried.norm() > 0:
         raise ValueError("The direction is orthogonal to everything in the target's basis; nothing can be carried.")

@@ -100,13 +100,18 @@ def test_a_mask_keeps_the_rest_still():
 
 
 @pytest.mark.parametrize("direction, message", [
-    (draw(2, 3, 5), r"\(2, 3, 5\) does not fit.*\(2, 3, 4\)"),
+    (draw(2, 3, 5), r"\(2, 3, 5\) does not fit.*\(1, 2, 3, 4\)"),
     (draw(4), "does not fit"),
     (torch.zeros(SHAPE), "zero"),
-    (torch.stack([torch.ones(SHAPE), torch.zeros(SHAPE)]), "zero"),
-    pytest.param(draw(3, *SHAPE), "does not fit", marks=pytest.mark.xfail(
-        strict=True, reason="three directions turn one sample into three, so the trajectory changes its shape")),
+    (torch.zeros(1, *SHAPE), "zero"),
+    (draw(3, *SHAPE), "does not fit"),
+    (draw(*SHAPE) * float("nan"), "not finite"),
 ])
 def test_unusable_directions_are_refused(direction, message):
     with pytest.raises(ValueError, match=message):
         x_space_guidance(Linear(), draw(1, *SHAPE), SIGMA, direction, scale=1.0)
+
+
+def test_the_number_of_scales_must_fit():
+    with pytest.raises(ValueError, match="each of the 2 samples, got 3"):
+        x_space_guidance(Linear(), draw(2, *SHAPE), SIGMA, unit(seed=1), scale=torch.ones(3))
