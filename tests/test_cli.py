@@ -43,10 +43,12 @@ def test_the_default_run_makes_a_visible_edit(tmp_path):
 def test_the_same_command_gives_the_same_files(tmp_path):
     for run in ("a", "b"):
         assert main(["edit", *QUICK, "--face", "3", "--direction", "2", "--out", str(tmp_path / run)]) == 0
-    names = sorted(path.name for path in (tmp_path / "a").iterdir() if path.suffix != ".json")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir() if path.suffix == ".png")
     assert "direction_2_strength_+1.png" in names and "direction_1_strength_+1.png" not in names
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    one, other = (PullbackBasis.load(tmp_path / run / "basis.safetensors") for run in ("a", "b"))
+    assert torch.equal(one.v, other.v) and torch.equal(one.u, other.u) and torch.equal(one.s, other.s)
 
 
 def test_a_prompt_and_a_picture_of_ones_own(tmp_path):
