@@ -106,6 +106,8 @@ def _read_header(text):
         raise ValueError("its provenance holds something other than text")
     if not (0 < header["sigma"] <= sys.float_info.max and 0 <= header["timestep"] <= 1):
         raise ValueError("its noise level is impossible")
+    if header["products"] < 0:
+        raise ValueError("its count of products is negative")
     return header
 
 
@@ -122,6 +124,8 @@ def _validate(tensors):
             raise ValueError(f"its {name} holds numbers that are not finite")
     if (s < 0).any() or (s.diff() > 0).any():
         raise ValueError("its singular values do not descend")
+    if (residuals < 0).any():
+        raise ValueError("its residuals are negative")
     for name in ("v", "u"):
         rows = tensors[name].flatten(1).double()
         if (rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)).abs().max() > ORTHONORMAL_TOLERANCE:

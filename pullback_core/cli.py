@@ -84,6 +84,7 @@ def _parser():
     train.add_argument("--batch", type=int, default=faces.TrainingOptions.batch)
     train.add_argument("--workers", type=int, default=faces.TrainingOptions.workers, help="processes of one thread each")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster on processors that have it")
     train.add_argument("--checkpoint", type=Path, default=Path("output/train/checkpoint.pt"))
     train.add_argument("--out", type=Path, default=Path("output/train/faces.safetensors"), help="the finished model")
     return parser
@@ -192,7 +193,8 @@ def _invert(options):
 
 
 def _train(options):
-    settings = faces.TrainingOptions(steps=options.steps, batch=options.batch, workers=options.workers, seed=options.seed)
+    names = ("steps", "batch", "workers", "seed", "bf16")
+    settings = faces.TrainingOptions(**{name: getattr(options, name) for name in names})
     model = faces.train_model(options.checkpoint, settings)
     model.save(options.out)
     print(f"Saved the model to {options.out}; try it with: python -m pullback_core edit --model {options.out}")

@@ -3,6 +3,7 @@
 x is in sampler coordinates (VE, or flow) everywhere here; see `schedule`.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -19,9 +20,11 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
     seed: of the noise that a positive eta adds; drawn on the CPU, so the same on every device.
     progress: called as progress(x_0 predicted at this step) after each step.
     Returns x at sigmas[-1], (b, c, h, w).
-    Raises ValueError for noise levels that do not decrease.
+    Raises ValueError for noise levels that do not decrease, or eta outside [0, 1].
     """
     sigmas = _levels(sigmas)
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta is between 0 (deterministic) and 1 (ancestral), got {eta}.")
     if any(later >= earlier for earlier, later in pairwise(sigmas)):
         raise ValueError(f"Generation needs decreasing noise levels, got {_brief(sigmas)}.")
     schedule, generator = denoiser.schedule, torch.Generator().manual_seed(seed)
@@ -77,8 +80,8 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
 
 def _levels(sigmas):
     levels = [float(sigma) for sigma in sigmas]
-    if len(levels) < 2 or min(levels) < 0:
-        raise ValueError(f"At least two noise levels, none negative, are needed, got {_brief(levels)}.")
+    if len(levels) < 2 or not all(0 <= level < math.inf for level in levels):
+        raise ValueError(f"At least two noise levels, finite and not negative, are needed, got {_brief(levels)}.")
     return levels
 
 

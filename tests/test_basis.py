@@ -172,6 +172,10 @@ def damaged(kind, path):
             rewrite(header=json.dumps(header | {"sigma": float("inf")}))
         case "noise level beyond floats":
             rewrite(header=json.dumps(header | {"sigma": 10**400}))
+        case "negative residual":
+            rewrite({"residuals": -tensors["residuals"]})
+        case "negative products":
+            rewrite(header=json.dumps(header | {"products": -1}))
         case "timestep after the end":
             rewrite(header=json.dumps(header | {"timestep": 1.5}))
         case _:
@@ -186,6 +190,7 @@ DAMAGE = {
     "header not JSON": "JSON", "header lacks an entry": "entries", "header of wrong type": "seed is not of type int",
     "header is a number": "entries", "provenance not text": "provenance", "negative noise level": "noise level",
     "infinite noise level": "noise level", "timestep after the end": "noise level",
+    "negative residual": "residuals", "negative products": "products",
     "float8": "float8", "header nested without end": "", "noise level beyond floats": "noise level",
 }
 

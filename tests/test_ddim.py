@@ -139,7 +139,9 @@ def test_boosting_acts_below_its_fraction_alone():
 @pytest.mark.parametrize("call, message", [
     (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [1.0, 2.0]), "decreasing.*1, 2"),
     (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0]), "At least two"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "none negative"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "not negative"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, float("nan")]), "finite"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0], eta=1.5), "eta.*1.5"),
     (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0]), "increasing"),
     (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0], refine=-1), "refine.*-1"),
 ])

@@ -34,6 +34,7 @@ class TrainingOptions:
     ema: float = 0.9995
     seed: int = 0
     save_every: int = 250
+    bf16: bool = False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
 
 
 def drop_words(tokens, generator=None):
@@ -113,7 +114,8 @@ def _work(rank, rendezvous, checkpoint, options, progress):
             tokens = drop_words(describe(parameters), generator)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, options)
-            losses = loss(model, x0, tokens, generator)
+            with torch.amp.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+                losses = loss(model, x0, tokens, generator)
             optimizer.zero_grad(set_to_none=True)
             losses.mean().backward()
             _average_gradients(model, options.workers)
