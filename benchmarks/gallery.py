@@ -5,11 +5,9 @@
 
 import argparse
 
-import torch
 from tqdm import tqdm
 
-from pullback_core import ddim, faces, figures, local_basis, x_space_guidance
-from pullback_core.cli import SCALE_PER_STRENGTH
+from pullback_core import ddim, edit_grid, faces, figures, local_basis
 
 
 def main():
@@ -26,13 +24,12 @@ def main():
     schedule = denoiser.schedule
     sigma = schedule.sigma(options.timestep)
     levels = schedule.sigmas(round(50 * options.timestep), start=options.timestep)
-    scale = options.strength * SCALE_PER_STRENGTH * torch.tensor([-1.0, 1.0]).repeat(options.directions)
     rows = []
     for number in tqdm(options.faces, desc="faces"):
         image = faces.example_faces([number])
         z = schedule.to_network(ddim.invert(denoiser, faces.encode_image(image), levels.flip(0), refine=2), sigma)
-        vectors = local_basis(denoiser, z, sigma, options.directions).v.repeat_interleave(2, dim=0)
-        moved = x_space_guidance(denoiser, z.expand_as(vectors), sigma, vectors, scale=scale)[-1]
+        directions = local_basis(denoiser, z, sigma, options.directions).v
+        moved = edit_grid(denoiser, z, sigma, directions, [-options.strength, options.strength]).flatten(0, 1)
         edited = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(moved, sigma), levels))
         rows.append((f"face {number}", [image[0], *edited]))
     headings = ["original"] + [f"{index} {sign}" for index in range(1, options.directions + 1) for sign in "-+"]

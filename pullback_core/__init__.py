@@ -10,14 +10,14 @@ Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch te
 from . import ddim, geometry
 from .basis import PullbackBasis, local_bases, local_basis
 from .denoiser import Denoiser
-from .guidance import x_space_guidance
+from .guidance import edit_grid, x_space_guidance
 from .jacobian import Jacobian, adjoint_error
 from .schedule import FlowSchedule, NoiseSchedule, VPSchedule
 from .svd import SingularTriplets, top_singular_triplets
-from .transport import Transported, parallel_transport
+from .transport import Transported, parallel_transport, transported_basis
 
 __all__ = [
     "Denoiser", "FlowSchedule", "Jacobian", "NoiseSchedule", "PullbackBasis", "SingularTriplets", "Transported",
-    "VPSchedule", "adjoint_error", "ddim", "geometry", "local_bases", "local_basis", "parallel_transport",
-    "top_singular_triplets", "x_space_guidance",
+    "VPSchedule", "adjoint_error", "ddim", "edit_grid", "geometry", "local_bases", "local_basis", "parallel_transport",
+    "top_singular_triplets", "transported_basis", "x_space_guidance",
 ]

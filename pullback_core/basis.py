@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +144,9 @@ def local_basis(
     """The leading directions of x_t -> h at one noisy latent.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
-    batch_size: products that run at once (memory); the rest as in `top_singular_triplets`.
+    batch_size: products that run at once (memory).
+    progress: called as progress(products, largest residual so far) after each batch of products and each block;
+        an exception it raises ends the work. The rest as in `top_singular_triplets`.
     Returns a `PullbackBasis`. For a batch of samples see `local_bases`.
     Raises ValueError for more than one sample, or an input at which the map is undefined.
     """
@@ -153,9 +156,20 @@ def local_basis(
         raise ValueError(f"A basis belongs to one latent (c, h, w), got shape {tuple(z.shape)}.")
     if not torch.isfinite(z).all() or not z.any():
         raise ValueError("The noisy latent is all zeros or not finite; add noise to it or invert a picture first.")
-    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size)
+    residual = math.inf
+
+    def after_block(products, newest):
+        nonlocal residual
+        residual = newest
+        if progress:
+            progress(products, residual)
+
+    jacobian = Jacobian(
+        lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size,
+        progress=progress and (lambda products: progress(products, residual)),
+    )
     triplets = top_singular_triplets(
-        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=progress
+        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=after_block
     )
     return PullbackBasis(
         **triplets._asdict(), sigma=float(sigma), timestep=denoiser.schedule.fraction(sigma), seed=seed,

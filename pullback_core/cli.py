@@ -15,10 +15,9 @@ from tqdm import tqdm
 from . import ddim, faces, figures
 from .basis import local_basis
 from .files import write_atomically
-from .guidance import x_space_guidance
+from .guidance import edit_grid
 from .transport import parallel_transport
 
-SCALE_PER_STRENGTH = 1.0  # the gamma of x-space guidance at strength 1, as released for Stable Diffusion
 SHOWN_DIRECTIONS = 5
 COLUMNS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the contact sheet, as multiples of --strength
 MEANINGLESS_ALIGNMENT = 0.3
@@ -270,12 +269,9 @@ class _Session:
     def edit(self, z, directions, strengths):
         """One list of pictures (3, 64, 64) for each direction, one picture for each strength."""
         options = self.options
-        count = len(directions) * len(strengths)
-        vectors = torch.stack(directions).repeat_interleave(len(strengths), dim=0)
-        scale = SCALE_PER_STRENGTH * torch.tensor(strengths).repeat(len(directions))
         with self.phase("x-space guidance", options.guidance_steps) as bar:
-            moved = x_space_guidance(self.denoiser, z.expand(count, -1, -1, -1), self.sigma, vectors, scale=scale,
-                                     steps=options.guidance_steps, progress=lambda _: bar.update())[-1]
+            moved = edit_grid(self.denoiser, z, self.sigma, torch.stack(directions), strengths, steps=options.guidance_steps,
+                              progress=lambda *_: bar.update()).flatten(0, 1)
         with self.phase("DDIM generation", self.steps) as bar:
             x = ddim.generate(self.denoiser, self.schedule.from_network(moved, self.sigma), self.sigmas,
                               boost_below=options.boost, seed=options.seed, progress=lambda _: bar.update())

@@ -1,8 +1,12 @@
 """x-space guidance: the edit of Park et al. 2023, section 3.3."""
 
+import itertools
+
 import torch
 
 from .denoiser import predicted_noise
+
+SCALE_PER_STRENGTH = 1.0  # the paper's gamma at strength 1, as released for Stable Diffusion
 
 
 @torch.no_grad()
@@ -44,3 +48,34 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
         if progress:
             progress(z)
     return trajectory
+
+
+@torch.no_grad()
+def edit_grid(denoiser, z, sigma, directions, strengths, *, steps=16, mask=None, batch_size=None, quick=False, progress=None):
+    """One noisy latent, edited along each of several directions at each of several strengths.
+
+    z: (c, h, w) or (1, c, h, w) in network coordinates at noise level sigma; directions: (d, c, h, w).
+    strengths: a list of s numbers; 1 is gamma = `SCALE_PER_STRENGTH`, negative goes the other way.
+    steps, mask: as in `x_space_guidance`. batch_size: edits that run at once (memory); None runs all.
+    quick: take one step of guidance each way and lengthen it to all `steps` and strengths: a cheap preview.
+    progress: called as progress(evaluations done, evaluations in all).
+    Returns (d, s, c, h, w) in network coordinates. Raises ValueError as `x_space_guidance` does.
+    """
+    z = z.view(1, *z.shape[-3:])
+    strengths = torch.as_tensor(strengths, dtype=z.dtype).flatten()
+    taken = strengths.sign().unique() if quick else strengths
+    vectors = directions.repeat_interleave(len(taken), dim=0).split(batch_size or len(directions) * len(taken))
+    scales = (SCALE_PER_STRENGTH * taken).repeat(len(directions)).to(z.device).split(len(vectors[0]))
+    repetitions = 1 if quick else steps
+    done, total = itertools.count(1), len(vectors) * repetitions
+    edits = torch.cat([
+        x_space_guidance(
+            denoiser, z.expand(len(part), -1, -1, -1), sigma, part, scale=scale, steps=repetitions, mask=mask,
+            progress=progress and (lambda _: progress(next(done), total)),
+        )[-1]
+        for part, scale in zip(vectors, scales)
+    ]).unflatten(0, (len(directions), len(taken)))
+    if quick:
+        length = steps * strengths.abs().to(z).view(-1, 1, 1, 1)
+        edits = z + length * (edits[:, torch.searchsorted(taken, strengths.sign())] - z)
+    return edits

@@ -1,5 +1,6 @@
 """Carrying a direction from one noisy latent to another (Park et al. 2023, section 3.4)."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -50,3 +51,22 @@ def parallel_transport(direction, source, target, *, exact=False):
     if not carried.norm() > 0:
         raise ValueError("The direction is orthogonal to everything in the target's basis; nothing can be carried.")
     return Transported(carried / carried.norm(), alignment)
+
+
+def transported_basis(direction, source, target, *, exact=False):
+    """`parallel_transport` as a basis of rank 1 at the target: (`PullbackBasis`, alignment).
+
+    Its s, u and residual say what the target's Jacobian does to the carried direction, as far as the target's
+    basis knows it: J v = s u, and how far v is from being a singular vector.
+    """
+    v, alignment = parallel_transport(direction, source, target, exact=exact)
+    coordinates = target.v.flatten(1) @ v.flatten()
+    image = coordinates * target.s
+    s = image.norm().clamp(min=torch.finfo(image.dtype).tiny)
+    u = image / s
+    residual = torch.einsum("i,ichw->chw", u * target.s, target.v) - s * v
+    basis = replace(
+        target, v=v[None], s=s[None], u=torch.einsum("i,i...->...", u, target.u)[None],
+        residuals=(residual.norm() / target.s[0])[None], products=0, converged=True,
+    )
+    return basis, alignment

@@ -88,7 +88,8 @@ def test_options_reach_the_solver(options, message):
 def test_the_limit_and_progress_reach_the_solver():
     calls = []
     limited = local_basis(Toy(), point(), 1.5, RANK, tolerance=1e-9, max_products=6, progress=lambda *call: calls.append(call))
-    assert limited.products == 6 and not limited.converged and [products for products, _ in calls] == [6]
+    assert limited.products == 6 and not limited.converged and [products for products, _ in calls] == [3, 6, 6]
+    assert calls[0][1] == float("inf") and calls[-1][1] == limited.residuals.max().item()
 
 
 def test_a_batch_gives_one_basis_each(basis):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pullback_core import VPSchedule, x_space_guidance
+from pullback_core import VPSchedule, edit_grid, x_space_guidance
 from pullback_core.denoiser import predicted_noise
 
 SHAPE, SIGMA = (2, 3, 4), 1.5
@@ -115,3 +115,24 @@ def test_unusable_directions_are_refused(direction, message):
 def test_the_number_of_scales_must_fit():
     with pytest.raises(ValueError, match="each of the 2 samples, got 3"):
         x_space_guidance(Linear(), draw(2, *SHAPE), SIGMA, unit(seed=1), scale=torch.ones(3))
+
+
+@pytest.mark.parametrize("batch_size, calls", [(None, 4), (4, 8), (1, 24)])
+def test_a_grid_is_the_edits_one_by_one(batch_size, calls):
+    z, directions, strengths, told = draw(*SHAPE), unit(2, seed=3), [-0.4, 0.1, 0.2], []
+    grid = edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4, batch_size=batch_size,
+                     progress=lambda *call: told.append(call))
+    assert grid.shape == (2, 3, *SHAPE) and told == [(count, calls) for count in range(1, calls + 1)]
+    for row, direction in zip(grid, directions):
+        for edit, strength in zip(row, strengths):
+            alone = x_space_guidance(Linear(), z[None], SIGMA, direction, scale=strength, steps=4)[-1][0]
+            torch.testing.assert_close(edit, alone)
+
+
+def test_a_quick_grid_lengthens_one_step():
+    """Exact for a linear denoiser, whose steps are all alike; with one evaluation a direction and sign."""
+    z, directions, strengths = draw(1, *SHAPE), unit(2, seed=3), [0.1, -0.4, 0.0, 0.2, -0.1]
+    told = []
+    quick = edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4, quick=True, progress=lambda *call: told.append(call))
+    torch.testing.assert_close(quick, edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4))
+    assert told == [(1, 1)] and torch.equal(quick[:, 2], z.expand(2, *SHAPE))

@@ -5,6 +5,7 @@ import torch
 
 from pullback_core import Jacobian, adjoint_error
 from pullback_core.faces.unet import UNet, UNetConfig
+from pullback_core.jacobian import difference_error
 
 TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
                   transformer_depth=(0, 1), context_dim=16)
@@ -72,6 +73,39 @@ def test_the_adjoint_identity_catches_a_wrong_product():
     right = operator.vjp
     operator.vjp = lambda u: 1.1 * right(u)
     assert adjoint_error(operator) > 1e-3
+
+
+def test_a_product_that_leaves_something_out_is_caught():
+    def forgetful(x):  # the kind of kernel that has no derivative: its part counts in f, not in J
+        return bend(x) + bend(x).detach()
+
+    x = draw(2, 3)
+    assert difference_error(Jacobian(bend, x), bend, step=1e-4) < 1e-6
+    operator = Jacobian(forgetful, x)
+    assert adjoint_error(operator) < 1e-12
+    assert difference_error(operator, forgetful, step=1e-4) > 0.4
+    assert difference_error(Jacobian(lambda x: bend(x.detach()), x), bend, step=1e-4) == float("inf")
+
+
+def test_half_precision_keeps_small_tangents():
+    operator = Jacobian(lambda points: (points.half() * 1e-4).float() * 1e4, draw(4096, dtype=torch.float32))
+    v = draw(1, 4096, seed=2, dtype=torch.float32)
+    v = v / v.norm()
+    assert (operator.jvp(v) - v).norm() < 2e-3 and (operator.vjp(v) - v).norm() < 2e-3
+
+
+def test_progress_is_told_after_every_batch_and_can_end_the_work():
+    counts = []
+    operator = Jacobian(bend, draw(2, 3), batch_size=2, progress=counts.append)
+    operator.jvp(draw(5, 2, 3)), operator.vjp(draw(2, 4))
+    assert counts == [2, 4, 5, 7]
+
+    def stop(count):
+        raise KeyboardInterrupt
+
+    operator.progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        operator.jvp(draw(5, 2, 3))
 
 
 def test_inference_mode_around_it_changes_nothing():

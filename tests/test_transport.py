@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pullback_core import PullbackBasis, parallel_transport
+from pullback_core import PullbackBasis, parallel_transport, transported_basis
 
 X_SHAPE, H_SHAPE, RANK = (2, 3, 4), (5, 4), 3
 
@@ -98,3 +98,23 @@ def test_what_does_not_belong_together_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_transported_basis_says_what_the_target_does_to_the_direction(exact):
+    """Against a dense Jacobian of which the target's basis is complete."""
+    source, target = basis(0), basis(1)
+    jacobian = torch.einsum("ip,i,iq->pq", target.u.flatten(1), target.s, target.v.flatten(1))
+    carried, alignment = transported_basis(1, source, target, exact=exact)
+    expected = parallel_transport(1, source, target, exact=exact)
+    assert alignment == expected.alignment and torch.equal(carried.v[0], expected.direction)
+    v, u, s = carried.v.flatten(), carried.u.flatten(), carried.s.item()
+    torch.testing.assert_close(jacobian @ v, s * u)
+    assert u.norm() == pytest.approx(1)
+    assert carried.residuals.item() == pytest.approx(((jacobian.T @ u - s * v).norm() / target.s[0]).item())
+    assert carried.sigma == target.sigma and carried.rank == 1
+
+
+def test_a_transported_basis_between_identical_ones_is_a_singular_triplet():
+    carried, alignment = transported_basis(2, basis(), basis())
+    assert alignment == pytest.approx(1) and carried.s.item() == pytest.approx(1.0) and carried.residuals.item() < 1e-12
