@@ -16,11 +16,10 @@ from . import ddim, faces, figures
 from .basis import local_basis
 from .files import write_atomically
 from .guidance import edit_grid
-from .transport import parallel_transport
+from .transport import MEANINGLESS_ALIGNMENT, parallel_transport
 
 SHOWN_DIRECTIONS = 5
 COLUMNS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the contact sheet, as multiples of --strength
-MEANINGLESS_ALIGNMENT = 0.3
 
 
 def main(arguments=None):

@@ -78,6 +78,11 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
     return x
 
 
+def relative_error(x, reference):
+    """||x - reference|| / ||reference||, as a float: the error of a round trip, whatever the latents' scale."""
+    return ((x - reference).norm() / reference.norm()).item()
+
+
 def _levels(sigmas):
     levels = [float(sigma) for sigma in sigmas]
     if len(levels) < 2 or not all(0 <= level < math.inf for level in levels):

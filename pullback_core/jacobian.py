@@ -94,21 +94,26 @@ def adjoint_error(operator, seed=0):
     return ((forward - backward).abs() / scale).item() if scale > 0 else 0.0
 
 
-def difference_error(jacobian, f, step, seed=0):
-    """How far J v is from (f(x + step v) - f(x - step v)) / (2 step), relative, for one unit v that f feels.
+def difference_error(jacobian, f, *, change=0.01, seed=0):
+    """How far J v is from the central difference of f at x, relative, for one unit v that f feels.
 
     It catches what the adjoint identity cannot: both products leaving out the same part of f.
-    f: as given to `Jacobian`, or another way to compute the same. v is J^T u for a random u, made unit length.
-    Costs two products and two evaluations. Returns a float; infinite when J^T u is zero or not finite.
+    f: as given to `Jacobian`, or another way to compute the same; v is J^T u for a random u, made unit length.
+    change: how much of ||f(x)|| a step along v shall change it; small for curved maps, large for low precision.
+    Costs two products and three evaluations. Returns a float; infinite when J^T u or J v is zero or not finite.
     """
     v = jacobian.vjp(_random_unit(jacobian.out_shape, jacobian, seed))
     if not 0 < v.norm() < math.inf:
         return math.inf
     v = v / v.norm()
+    column = jacobian.jvp(v).double()
+    if not 0 < column.norm() < math.inf:
+        return math.inf
     with torch.no_grad():
+        step = change * f(jacobian.x[None]).norm().item() / column.norm().item()
         ahead, behind = f(jacobian.x + step * v), f(jacobian.x - step * v)
     difference = (ahead - behind).double() / (2 * step)
-    return ((jacobian.jvp(v).double() - difference).norm() / difference.norm()).item()
+    return ((column - difference).norm() / column.norm()).item()
 
 
 def _random_unit(shape, operator, seed):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+MEANINGLESS_ALIGNMENT = 0.3  # below it, what was carried is mostly something else
+
 
 class Transported(NamedTuple):
     """direction: (c, h, w) of the target, unit length; alignment: in [0, 1], how much of it survived."""

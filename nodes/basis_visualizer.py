@@ -1,0 +1,92 @@
+import torch
+from comfy_api.latest import io, ui
+
+from ..pullback_core import ddim, edit_grid, figures
+from . import host
+from .common import (
+    CATEGORY,
+    Basis,
+    conditioning_input,
+    direction_input,
+    first_level,
+    model_input,
+    noisy_latent_input,
+    only_one,
+    sigmas_input,
+)
+
+FAST, FULL = "fast", "full"
+
+
+class BasisVisualizer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackBasisVisualizer",
+            display_name="Basis Visualizer",
+            category=CATEGORY,
+            description="Shows what the directions of a basis do, as a sheet of directions and strengths.",
+            inputs=[
+                Basis.Input("basis"),
+                model_input(),
+                conditioning_input(),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
+                noisy_latent_input(),
+                sigmas_input(),
+                io.Combo.Input("mode", options=[FAST, FULL], default=FAST,
+                               tooltip="fast: what the model sees in each edit at once, a little blurred. full: each sampled to the end."),
+                direction_input(),
+                io.Int.Input("directions", default=5, min=1, max=64, tooltip="How many rows: this direction and the ones after it."),
+                io.Int.Input("strengths", default=5, min=2, max=15, tooltip="How many columns, evenly from -strength to +strength."),
+                io.Float.Input("strength", default=1.0, min=0.05, max=10.0, step=0.05, display_mode=io.NumberDisplay.slider,
+                               tooltip="How far the outermost columns go, as in X-Space Guidance Edit."),
+                io.Int.Input("steps", default=16, min=1, max=200, tooltip="Repetitions of the guidance, as in X-Space Guidance Edit."),
+                io.Int.Input("cell", default=192, min=32, max=1024, tooltip="Width of a picture on the sheet, in pixels."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="sheet", tooltip="Directions by strengths."),
+                io.Image.Output(display_name="spectrum", tooltip="The singular values: how strongly the model reacts to each direction."),
+                io.Image.Output(display_name="maps", tooltip="The directions themselves, one picture each: where and how they act."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
+        sigma = first_level(sigmas)
+        only_one(latent)
+        numbers = range(direction, min(direction + directions - 1, basis.rank) + 1) or [direction]
+        along = torch.stack([basis.direction(number - 1) for number in numbers])
+        amounts = torch.linspace(-strength, strength, strengths).tolist()
+        bar = host.Progress(100, model)
+
+        def work(denoiser, x):
+            size = denoiser.batch_size(x.shape[1:])
+            edits = edit_grid(
+                denoiser, denoiser.schedule.to_network(x, sigma), sigma, along.to(x), amounts, steps=steps, quick=mode == FAST,
+                batch_size=size, progress=lambda done, total: bar.at(50 * done // total, 100),
+            ).flatten(0, 1)
+            moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
+            finished = []
+            for number, part in enumerate(moved):
+                if mode == FAST:
+                    finished.append(denoiser.denoise(part, sigma))
+                else:
+                    finished.append(ddim.generate(denoiser, part, sigmas))
+                bar.at(50 + 50 * (number + 1) // len(moved), 100, finished[-1])
+            return torch.cat(finished)
+
+        finished = host.run(model, conditioning, latent, work)
+        pictures = host.pictures_of(vae.decode(host.latent_of(model, finished)["samples"]))
+        rows = [
+            (f"direction {number}", pictures[row * strengths : (row + 1) * strengths]) for row, number in enumerate(numbers)
+        ]
+        sheet = figures.contact_sheet(
+            rows, [f"{amount:+.2g}" if abs(amount) > 1e-6 else "0" for amount in amounts], cell=cell,
+            row_notes=[f"singular value {basis.s[number - 1]:.3g}" for number in numbers],
+            title=f"Directions at {basis.timestep:.2g} T",
+        )
+        sheet = host.images_of([sheet])
+        spectrum = host.images_of([figures.singular_value_plot(basis)])
+        maps = host.images_of([figures.to_pil(host.rgb_of(model, vector), 2 * cell) for vector in along])
+        return io.NodeOutput(sheet, spectrum, maps, ui=ui.PreviewImage(sheet, cls=cls))

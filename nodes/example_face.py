@@ -1,0 +1,22 @@
+from comfy_api.latest import io
+
+from ..pullback_core import faces
+from . import host
+from .common import CATEGORY
+
+
+class ExampleFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackExampleFace",
+            display_name="Example Face",
+            category=CATEGORY,
+            description="A drawn face, 64x64 pixels, that the bundled model has never seen.",
+            inputs=[io.Int.Input("number", default=7, min=0, max=100_000, tooltip="Which face. Every number is another one.")],
+            outputs=[io.Image.Output(display_name="IMAGE")],
+        )
+
+    @classmethod
+    def execute(cls, number):
+        return io.NodeOutput(host.images_from(faces.example_faces([number])))

@@ -1,0 +1,54 @@
+import torch
+from comfy_api.latest import io
+
+from ..pullback_core import edit_grid
+from . import host
+from .common import CATEGORY, Basis, conditioning_input, direction_input, model_input, noisy_latent_input
+
+
+class GuidanceEdit(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackGuidanceEdit",
+            display_name="X-Space Guidance Edit",
+            category=CATEGORY,
+            description="Moves a noisy picture along a direction of its basis. Sample it to the end to see the edit.",
+            inputs=[
+                model_input(),
+                conditioning_input(),
+                noisy_latent_input(),
+                Basis.Input("basis", tooltip="From Pullback Basis at the same noisy latent, from Parallel Transport, or from a file."),
+                direction_input(),
+                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.05, display_mode=io.NumberDisplay.slider,
+                               tooltip="How far. Negative goes the other way; 1 is clearly visible, too much breaks the picture."),
+                io.Int.Input("steps", default=16, min=1, max=200,
+                             tooltip="Repetitions of the guidance. The edit grows with them as with the strength, but stays cleaner."),
+                io.Int.Input("strengths", default=1, min=1, max=16,
+                             tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength."),
+                io.Int.Input("directions", default=1, min=1, max=64,
+                             tooltip="1 takes the direction alone. More make a batch of it and the ones after it."),
+                io.Mask.Input("mask", optional=True, tooltip="Where the edit may act. Without one, the latent's own noise mask counts."),
+            ],
+            outputs=[io.Latent.Output(display_name="LATENT", tooltip="The edited noisy latents. Samplers continue with add_noise off.")],
+        )
+
+    @classmethod
+    def execute(cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None):
+        along = torch.stack([basis.direction(index) for index in range(direction - 1, direction - 1 + directions)])
+        amounts = [strength] if strengths == 1 else torch.linspace(-strength, strength, strengths).tolist()
+        pictures = len(latent["samples"])
+        bar = host.Progress(pictures)
+
+        def work(denoiser, x):
+            size = denoiser.batch_size(x.shape[1:])
+            edits = []
+            for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
+                edits.append(edit_grid(
+                    denoiser, z, basis.sigma, along.to(z), amounts, steps=steps, mask=host.mask_of(mask, latent, x), batch_size=size,
+                    progress=lambda done, total, number=number: bar.at(number * total + done, pictures * total),
+                ).flatten(0, 1))
+            return denoiser.schedule.from_network(torch.cat(edits), basis.sigma)
+
+        edited = host.run(model, conditioning, latent, work)
+        return io.NodeOutput(host.latent_of(model, edited, latent))

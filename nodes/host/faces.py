@@ -1,0 +1,108 @@
+"""The bundled faces model as the host's MODEL, VAE and CONDITIONING."""
+
+from functools import lru_cache
+
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.supported_models_base
+import torch
+
+from ...pullback_core import faces
+from ...pullback_core.faces.model import LATENT_SCALE, PATCH
+from .denoiser import FINGERPRINT
+
+CHANNELS = 3 * PATCH**2
+
+
+class FacesLatent(comfy.latent_formats.LatentFormat):
+    """Latents of the faces VAE, before the model's scaling."""
+
+    latent_channels = CHANNELS
+    scale_factor = LATENT_SCALE
+
+    def __init__(self):
+        # Previews show a latent pixel as the mean of its picture pixels. Channels: colour, row, column.
+        colours = torch.eye(3).repeat_interleave(PATCH**2, dim=0) / (PATCH**2 * self.scale_factor)
+        self.latent_rgb_factors = colours.tolist()
+        self.latent_rgb_factors_bias = None
+        self.taesd_decoder_name = None
+
+    def rgb(self, latent):
+        """(c, h, w) in the model's scale -> (3, H, W) at full resolution."""
+        return faces.decode_latent(latent[None].float().cpu())[0]
+
+
+class FacesConfig(comfy.supported_models_base.BASE):
+    latent_format = FacesLatent
+    memory_usage_factor = 0.1
+
+    def model_type(self, state_dict, prefix=""):
+        return comfy.model_base.ModelType.V_PREDICTION
+
+    def inpaint_model(self):
+        return False  # the host guesses so from more than four channels
+
+
+class FacesAutoencoder(torch.nn.Module):
+    """The exact rearrangement of pixels that stands for a VAE. Pictures in [-1, 1], latents unscaled."""
+
+    def encode(self, pictures):
+        return faces.encode_image(pictures) / LATENT_SCALE
+
+    def decode(self, latents):
+        return faces.decode_latent(latents * LATENT_SCALE)
+
+
+@lru_cache(maxsize=1)
+def _bundled():
+    return faces.load_model()
+
+
+def load_faces():
+    """The bundled model as (MODEL, VAE)."""
+    bundled = _bundled()
+    settings = bundled.unet.config
+    inputs, outputs = _depths(settings)
+    config = FacesConfig({
+        "image_size": 32, "use_spatial_transformer": True, "legacy": False, "use_linear_in_transformer": False,
+        "in_channels": settings.in_channels, "out_channels": settings.out_channels,
+        "model_channels": settings.model_channels, "channel_mult": list(settings.channel_mult),
+        "num_res_blocks": list(settings.num_res_blocks), "context_dim": settings.context_dim,
+        "transformer_depth": inputs, "transformer_depth_output": outputs, "transformer_depth_middle": 1,
+        "num_head_channels": settings.num_head_channels, "dtype": torch.float32,
+    })
+    config.unet_config |= {"num_heads": -1, "num_head_channels": settings.num_head_channels}
+    config.sampling_settings = {"linear_start": bundled.betas[0], "linear_end": bundled.betas[1]}
+    device = comfy.model_management.get_torch_device()
+    offload = comfy.model_management.unet_offload_device()
+    base = config.get_model({}, "", offload)
+    base.diffusion_model.load_state_dict(bundled.unet.state_dict())
+    model = comfy.model_patcher.ModelPatcher(base.eval(), load_device=device, offload_device=offload)
+    model.set_attachments(FINGERPRINT, bundled.fingerprint)
+    return model, _vae()
+
+
+def _depths(settings):
+    """Attention depth of every residual block on the way down and up, as the host's UNet takes it."""
+    inputs = [depth for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks) for _ in range(blocks)]
+    outputs = [depth for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks) for _ in range(blocks + 1)]
+    return inputs, outputs
+
+
+def _vae():
+    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
+    vae.first_stage_model = FacesAutoencoder()
+    vae.patcher = comfy.model_patcher.ModelPatcher(vae.first_stage_model, vae.patcher.load_device, vae.patcher.offload_device)
+    vae.downscale_ratio = vae.upscale_ratio = PATCH
+    vae.latent_channels = CHANNELS
+    vae.vae_dtype = torch.float32
+    return vae
+
+
+def encode_words(text):
+    """Words of the bundled model -> CONDITIONING. Raises ValueError for a word it does not know."""
+    with torch.no_grad():
+        return [[_bundled().context([text]), {}]]

@@ -1,0 +1,51 @@
+"""The host's LATENT, IMAGE and MASK, and the core's tensors."""
+
+import numpy as np
+import torch
+from comfy.utils import reshape_mask
+
+from ...pullback_core import figures
+
+
+def latent_of(model, x, like=None):
+    """Sampler coordinates -> LATENT as the host passes it on, also when noise is left in it. x: (b, c, h, w).
+
+    like: a LATENT whose other entries (a noise mask) are kept.
+    """
+    samples = model.get_model_object("latent_format").process_out(x.float().cpu())
+    return {**(like or {}), "samples": samples}
+
+
+def mask_of(mask, latent, x):
+    """A MASK, or else the latent's own noise mask, at the size of x: (b or 1, c, h, w). None without either."""
+    mask = latent.get("noise_mask") if mask is None else mask
+    return None if mask is None else reshape_mask(mask.float(), (1, *x.shape[1:])).to(x)
+
+
+def pictures_of(images):
+    """IMAGE (b, h, w, 3) in [0, 1] -> a list of (3, h, w) in [-1, 1], as the core's figures take them."""
+    return list(images[..., :3].movedim(-1, 1).float().cpu() * 2 - 1)
+
+
+def images_from(tensors):
+    """(b, 3, h, w) in [-1, 1] -> IMAGE (b, h, w, 3) in [0, 1]."""
+    return ((tensors + 1) / 2).clamp(0, 1).movedim(1, -1)
+
+
+def images_of(pictures):
+    """Pillow pictures of one size -> IMAGE (b, h, w, 3) in [0, 1]."""
+    return torch.stack([torch.from_numpy(np.array(picture.convert("RGB"))).float() / 255 for picture in pictures])
+
+
+def rgb_of(model, direction):
+    """A direction (c, h, w) as a picture of itself, (3, h, w) in [-1, 1], grey where it does nothing.
+
+    Uses the colours that the host's own previews give to latent channels; without those, the mean over channels.
+    """
+    latent_format = model.get_model_object("latent_format")
+    if hasattr(latent_format, "rgb"):
+        return figures.direction_map(latent_format.rgb(direction))
+    factors = latent_format.latent_rgb_factors
+    if factors is None:
+        factors = [[1.0] * 3] * len(direction)
+    return figures.direction_map(torch.einsum("chw,cr->rhw", direction.float().cpu(), torch.tensor(factors)))

@@ -1,0 +1,26 @@
+from comfy_api.latest import io
+
+from ..pullback_core import PullbackBasis
+from . import host
+from .common import CATEGORY, Basis
+
+
+class LoadBasis(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackLoadBasis",
+            display_name="Load Pullback Basis",
+            category=CATEGORY,
+            description="Reads a basis from ComfyUI's input or output folder. Press R after copying a file there.",
+            inputs=[io.Combo.Input("file", options=host.basis_files(), tooltip="A .safetensors file of Save Pullback Basis.")],
+            outputs=[Basis.Output(display_name="PULLBACK_BASIS")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file):
+        return host.basis_path(file).stat().st_mtime_ns
+
+    @classmethod
+    def execute(cls, file):
+        return io.NodeOutput(PullbackBasis.load(host.basis_path(file)))

@@ -1,0 +1,20 @@
+from comfy_api.latest import io
+
+from . import host
+from .common import CATEGORY
+
+
+class LoadFacesModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackLoadFacesModel",
+            display_name="Load Faces Model",
+            category=CATEGORY,
+            description="The small model of drawn faces, 64x64 pixels, that comes with the pack. Nothing to download.",
+            outputs=[io.Model.Output(display_name="MODEL"), io.Vae.Output(display_name="VAE")],
+        )
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(*host.load_faces())

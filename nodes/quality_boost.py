@@ -1,0 +1,26 @@
+from comfy_api.latest import io
+
+from . import host
+from .common import CATEGORY
+
+
+class QualityBoost(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackQualityBoost",
+            display_name="Quality Boost Sampler",
+            category=CATEGORY,
+            description="DDIM for the way back that adds fresh noise near the end, which cleans up a strong edit.",
+            inputs=[
+                io.Float.Input("boost_below", default=0.2, min=0.0, max=1.0, step=0.01, display_mode=io.NumberDisplay.slider,
+                               tooltip="From this fraction of the way on, every step adds fresh noise. 0 never does."),
+                io.Float.Input("eta", default=0.0, min=0.0, max=1.0, step=0.01,
+                               tooltip="Fresh noise before that. 0 keeps the picture exact, 1 is an ancestral sampler."),
+            ],
+            outputs=[io.Sampler.Output(display_name="SAMPLER")],
+        )
+
+    @classmethod
+    def execute(cls, boost_below, eta):
+        return io.NodeOutput(host.quality_boost_sampler(boost_below, eta))

@@ -1,0 +1,28 @@
+from comfy_api.latest import io
+
+from . import host
+from .common import CATEGORY, Basis
+
+
+class SaveBasis(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackSaveBasis",
+            display_name="Save Pullback Basis",
+            category=CATEGORY,
+            description="Writes a basis to ComfyUI's output folder as safetensors, to load or share it.",
+            inputs=[
+                Basis.Input("basis"),
+                io.String.Input("filename_prefix", default="pullback/basis", tooltip="A name, also with a folder. Files are numbered."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, basis, filename_prefix):
+        path = host.next_basis_path(filename_prefix)
+        basis.save(path)
+        host.say(cls, f"saved {path.name}")
+        return io.NodeOutput()
