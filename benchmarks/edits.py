@@ -28,7 +28,7 @@ COLUMNS = ("attributes", "strongest", "pixels", "off face")
 
 
 def random_directions(count, cycles, generator):
-    """(count, 48, 16, 16) unit latents, white, or with only the lowest frequencies of the picture."""
+    """(count, 27, 16, 16) unit latents, white, or with only the lowest frequencies of the picture."""
     noise = torch.randn(count, 3, faces.SIZE, faces.SIZE, generator=generator)
     if cycles:
         frequency = torch.fft.fftfreq(faces.SIZE, 1 / faces.SIZE)

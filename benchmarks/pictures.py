@@ -1,0 +1,104 @@
+"""Make the pictures of the help pages and the icon with the bundled model.
+
+    python -m benchmarks.pictures web/docs/images
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from pullback_core import ddim, edit_grid, faces, figures, local_basis, parallel_transport
+
+TIMESTEP, STEPS, CELL = 0.7, 40, 128
+FACE, OTHER = 7, 3
+PROMPT = "smiling, glasses, long hair, hat"
+
+
+class Edits:
+    """One example face, its noise and its basis, and pictures of what directions do to it."""
+
+    def __init__(self, number, timestep=TIMESTEP):
+        self.denoiser = faces.FacesDenoiser(faces.load_model())
+        schedule = self.denoiser.schedule
+        self.sigma, self.levels = schedule.sigma(timestep), schedule.sigmas(STEPS, start=timestep)
+        self.image = faces.example_faces([number])[0]
+        self.x = ddim.invert(self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=3)
+        self.z = schedule.to_network(self.x, self.sigma)
+        self.basis = local_basis(self.denoiser, self.z, self.sigma, 8)
+
+    def generate(self, x, **options):
+        return list(faces.decode_latent(ddim.generate(self.denoiser, x, self.levels, **options)))
+
+    def rows(self, directions, strengths, **options):
+        """A list of pictures for each direction."""
+        moved = edit_grid(self.denoiser, self.z, self.sigma, directions, strengths).flatten(0, 1)
+        pictures = self.generate(self.denoiser.schedule.from_network(moved, self.sigma), **options)
+        return [pictures[start : start + len(strengths)] for start in range(0, len(pictures), len(strengths))]
+
+
+def sample(prompt, count, seed=0):
+    denoiser = faces.FacesDenoiser(faces.load_model(), prompt, guidance=2.0 if prompt else 1.0)
+    levels = denoiser.schedule.sigmas(STEPS)
+    noise = torch.randn(count, *faces.encode_image(faces.example_faces([0])).shape[1:], generator=torch.Generator().manual_seed(seed))
+    return list(faces.decode_latent(ddim.generate(denoiser, levels[0] * noise, levels)))
+
+
+def grid(pictures, columns=4):
+    rows = [("", pictures[start : start + columns]) for start in range(0, len(pictures), columns)]
+    return figures.contact_sheet(rows, [""] * columns, cell=CELL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the PNG files go")
+    folder = parser.parse_args().folder
+
+    one, other = Edits(FACE), Edits(OTHER)
+    schedule, v = one.denoiser.schedule, one.basis.v
+    noise = faces.decode_latent(schedule.to_network(one.x, one.sigma))[0]
+    ways, wide = [-1.0, 0.0, 1.0], [-1.0, -0.5, 0.0, 0.5, 1.0]
+    numbered = [f"direction {number}" for number in range(1, 6)]
+    sheet = one.rows(v[:5], wide)
+    carried = parallel_transport(0, one.basis, other.basis)
+    strong = [one.rows(v[:1], [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
+    again = one.generate(one.x)[0]
+    columns = [f"{strength:+g}" if strength else "0" for strength in wide]
+    pictures = {
+        "invert": figures.contact_sheet([("", [one.image, noise, again])], ["picture", "noise", "picture again"], cell=CELL),
+        "basis": figures.contact_sheet(
+            [(name, [figures.direction_map(faces.decode_latent(vector[None])[0]), row[0], row[2], row[4]])
+             for name, vector, row in zip(numbered, v, sheet)], ["itself", "-1", "0", "+1"], cell=CELL),
+        "edit": figures.contact_sheet([(numbered[0], sheet[0])], columns, cell=CELL),
+        "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
+        "transport": figures.contact_sheet(
+            [("source", one.rows(v[:1], ways)[0]), ("carried over", other.rows(carried.direction[None], ways)[0])], ["-1", "0", "+1"],
+            row_notes=["", f"alignment {carried.alignment:.2f}"], cell=CELL),
+        "boost": figures.contact_sheet(list(zip(["euler", "quality boost"], strong)), ["-2", "+2"], cell=CELL),
+        "files": figures.contact_sheet(
+            [("", [one.image, figures.direction_map(faces.decode_latent(v[:1])[0]), sheet[0][4]])],
+            ["picture", "direction 1 in the file", "edited with it"], cell=CELL),
+        "faces": grid(sample("", 8)),
+        "prompt": grid(sample(PROMPT, 4)),
+        "icon": icon(),
+        "examples": grid(list(faces.example_faces(list(range(8))))),
+    }
+    for name, picture in pictures.items():
+        figures.save_picture(picture, folder / f"{name}.png")
+
+
+def icon(size=400):
+    """One face in two halves: as it is, and with other hair, a hat and a smile."""
+    before = faces.example_parameters([FACE])
+    changes = {"hat": 0.0, "hair_red": 0.9, "hair_green": 0.5, "hair_blue": 0.1, "smile": 1.0, "background_red": 0.95,
+               "background_green": 0.75, "background_blue": 0.4, "yaw": 0.5}
+    after = before.clone()
+    for name, value in changes.items():
+        after[:, faces.NAMES.index(name)] = value
+    before[:, faces.NAMES.index("yaw")] = 0.5
+    left, right = faces.draw_faces(torch.cat([before, after]), size)
+    return figures.to_pil(torch.cat([left[..., : size // 2], right[..., size // 2 :]], dim=-1))
+
+
+if __name__ == "__main__":
+    main()
