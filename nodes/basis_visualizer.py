@@ -8,6 +8,7 @@ from .common import (
     Basis,
     conditioning_input,
     direction_input,
+    directions_of,
     first_level,
     model_input,
     noisy_latent_input,
@@ -27,7 +28,7 @@ class BasisVisualizer(io.ComfyNode):
             category=CATEGORY,
             description="Shows what the directions of a basis do, as a sheet of directions and strengths.",
             inputs=[
-                Basis.Input("basis"),
+                Basis.Input("basis", tooltip="The basis to look at, from Pullback Basis at the same noisy latent."),
                 model_input(),
                 conditioning_input(),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
@@ -55,10 +56,10 @@ class BasisVisualizer(io.ComfyNode):
     def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
         sigma = first_level(sigmas)
         only_one(latent)
-        numbers = range(direction, min(direction + directions - 1, basis.rank) + 1) or [direction]
-        along = torch.stack([basis.direction(number - 1) for number in numbers])
+        along = directions_of(basis, direction, min(directions, max(1, basis.rank + 1 - direction)))
+        numbers = range(direction, direction + len(along))
         amounts = torch.linspace(-strength, strength, strengths).tolist()
-        bar = host.Progress(100, model)
+        bar = host.Progress(100)  # without previews: in the page they would hide the sheet
 
         def work(denoiser, x):
             size = denoiser.batch_size(x.shape[1:])
@@ -73,7 +74,7 @@ class BasisVisualizer(io.ComfyNode):
                     finished.append(denoiser.denoise(part, sigma))
                 else:
                     finished.append(ddim.generate(denoiser, part, sigmas))
-                bar.at(50 + 50 * (number + 1) // len(moved), 100, finished[-1])
+                bar.at(50 + 50 * (number + 1) // len(moved), 100)
             return torch.cat(finished)
 
         finished = host.run(model, conditioning, latent, work)

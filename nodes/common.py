@@ -31,6 +31,14 @@ def direction_input():
     )
 
 
+def directions_of(basis, first, count=1):
+    """Directions `first`, counted from 1, and the ones after it: (count, c, h, w). Raises ValueError beyond the rank."""
+    last = first + count - 1
+    if last > basis.rank:
+        raise ValueError(f"This basis has directions 1 to {basis.rank}, got {last}; compute a basis of higher rank.")
+    return basis.v[first - 1 : last]
+
+
 def first_level(sigmas):
     """The noise level of a noisy latent. Raises ValueError for a way back that starts at nothing."""
     if len(sigmas) < 2 or not sigmas[0] > 0:

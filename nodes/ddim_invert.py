@@ -46,7 +46,7 @@ class DDIMInvert(io.ComfyNode):
                 bar.step(denoiser.schedule.to_network(noisy, float(next(way))))
 
             noisy = ddim.invert(denoiser, x, levels.flip(0), refine=refine, progress=show)
-            back = ddim.generate(denoiser, noisy, levels, progress=bar.step) if measure else None
+            back = ddim.generate(denoiser, noisy, levels, progress=bar.step) if measure and x.any() else None
             return noisy, None if back is None else ddim.relative_error(back, x)
 
         noisy, error = host.run(model, conditioning, latent, work)

@@ -3,7 +3,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import edit_grid
 from . import host
-from .common import CATEGORY, Basis, conditioning_input, direction_input, model_input, noisy_latent_input
+from .common import CATEGORY, Basis, conditioning_input, direction_input, directions_of, model_input, noisy_latent_input
 
 
 class GuidanceEdit(io.ComfyNode):
@@ -35,17 +35,18 @@ class GuidanceEdit(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None):
-        along = torch.stack([basis.direction(index) for index in range(direction - 1, direction - 1 + directions)])
+        along = directions_of(basis, direction, directions)
         amounts = [strength] if strengths == 1 else torch.linspace(-strength, strength, strengths).tolist()
         pictures = len(latent["samples"])
         bar = host.Progress(pictures)
 
         def work(denoiser, x):
-            size = denoiser.batch_size(x.shape[1:])
+            size, masks = denoiser.batch_size(x.shape[1:]), host.mask_of(mask, latent, x)
             edits = []
             for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
                 edits.append(edit_grid(
-                    denoiser, z, basis.sigma, along.to(z), amounts, steps=steps, mask=host.mask_of(mask, latent, x), batch_size=size,
+                    denoiser, z, basis.sigma, along.to(z), amounts, steps=steps, batch_size=size,
+                    mask=None if masks is None else masks[number],
                     progress=lambda done, total, number=number: bar.at(number * total + done, pictures * total),
                 ).flatten(0, 1))
             return denoiser.schedule.from_network(torch.cat(edits), basis.sigma)

@@ -3,7 +3,7 @@ from comfy_api.latest import io
 from ..pullback_core import transported_basis
 from ..pullback_core.transport import MEANINGLESS_ALIGNMENT
 from . import host
-from .common import CATEGORY, Basis, direction_input
+from .common import CATEGORY, Basis, direction_input, directions_of
 
 
 class ParallelTransport(io.ComfyNode):
@@ -31,6 +31,7 @@ class ParallelTransport(io.ComfyNode):
 
     @classmethod
     def execute(cls, source, target, direction, exact):
+        directions_of(source, direction)
         carried, alignment = transported_basis(direction - 1, source, target, exact=exact)
         report = f"alignment {alignment:.2f}"
         if alignment < MEANINGLESS_ALIGNMENT:

@@ -13,7 +13,7 @@ class SaveBasis(io.ComfyNode):
             category=CATEGORY,
             description="Writes a basis to ComfyUI's output folder as safetensors, to load or share it.",
             inputs=[
-                Basis.Input("basis"),
+                Basis.Input("basis", tooltip="The basis to save."),
                 io.String.Input("filename_prefix", default="pullback/basis", tooltip="A name, also with a folder. Files are numbered."),
             ],
             hidden=[io.Hidden.unique_id],

@@ -24,8 +24,11 @@ def differentiable_attention(
     logits = q @ k.transpose(-1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
     if mask is not None:
         mask = _four_dimensional(mask, len(q))
-        logits = logits.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else logits + mask
-    result = torch.softmax(logits, dim=-1).to(dtype) @ v
+        logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min) if mask.dtype == torch.bool else logits + mask
+    weights = torch.softmax(logits, dim=-1)
+    if mask is not None and mask.dtype == torch.bool:
+        weights = weights.masked_fill(~mask, 0)  # a query that may attend to nothing gets nothing, as in the host
+    result = weights.to(dtype) @ v
     return result if skip_output_reshape else result.transpose(1, 2).flatten(2)
 
 

@@ -10,16 +10,22 @@ from ...pullback_core import figures
 def latent_of(model, x, like=None):
     """Sampler coordinates -> LATENT as the host passes it on, also when noise is left in it. x: (b, c, h, w).
 
-    like: a LATENT whose other entries (a noise mask) are kept.
+    like: the LATENT that x was made from, whose other entries are kept; x may hold several of each of its pictures.
     """
-    samples = model.get_model_object("latent_format").process_out(x.float().cpu())
-    return {**(like or {}), "samples": samples}
+    kept = dict(like or {})
+    pictures = len(kept.get("samples", x))
+    if len(x) > pictures:
+        copies = len(x) // pictures
+        if len(kept.get("noise_mask", ())) == pictures > 1:
+            kept["noise_mask"] = kept["noise_mask"].repeat_interleave(copies, dim=0)
+        kept.pop("batch_index", None)  # of the noise of each picture, which is in x already
+    return {**kept, "samples": model.get_model_object("latent_format").process_out(x.float().cpu())}
 
 
 def mask_of(mask, latent, x):
-    """A MASK, or else the latent's own noise mask, at the size of x: (b or 1, c, h, w). None without either."""
+    """A MASK, or else the latent's own noise mask, one of x's shape (b, c, h, w) for each picture. None without either."""
     mask = latent.get("noise_mask") if mask is None else mask
-    return None if mask is None else reshape_mask(mask.float(), (1, *x.shape[1:])).to(x)
+    return None if mask is None else reshape_mask(mask.float(), x.shape).to(x)
 
 
 def pictures_of(images):

@@ -10,16 +10,19 @@ import pytest
 
 PACK = Path(__file__).parents[2]
 
+# Before any test file is read, because those import comfy at their top: its arguments are parsed by the first import.
+sys.argv = ["main.py", "--cpu"]
+sys.path[:0] = [os.getcwd(), os.path.dirname(__file__)]
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+
 
 @pytest.fixture(scope="session")
 def comfy_host():
     """ComfyUI in this process, with the pack loaded as its own loader does it."""
-    sys.argv = ["main.py", "--cpu"]
-    sys.path.insert(0, os.getcwd())
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
     import utils.extra_config  # noqa: F401  before `nodes`, which puts comfy/ (with another utils) first on the path
+
     import nodes
 
     asyncio.run(nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False))

@@ -1,0 +1,375 @@
+"""The host adapter against the host itself: tiny models of each family, read once through it and once without it."""
+
+import comfy.ldm.modules.attention as host_attention
+import comfy.patcher_extension
+import comfy.samplers
+import pytest
+import torch
+from tiny_models import KINDS, applied, draw, observed, patched, tiny_conditioning, tiny_latent, tiny_model
+
+SIGMA = 4.0
+FEATURES = ("input_0", "input_1", "input_2", "input_3", "middle", "output_0", "output_1", "output_2")
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {kind: tiny_model(kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def within(comfy_host):
+    """within(model, conditioning, latent, fn, **options): `run` of the adapter, in inference mode as in the server."""
+
+    def run(*arguments, **options):
+        with torch.inference_mode():
+            return comfy_host.adapter.run(*arguments, **options)
+
+    return run
+
+
+def relative(a, b):
+    return ((a.double() - b.double()).norm() / b.double().norm()).item()
+
+
+def noisy(batch=1, **size):
+    """x in sampler coordinates at SIGMA."""
+    return SIGMA * tiny_latent(batch, **size, seed=3)["samples"] / 5
+
+
+# What the adapter computes.
+
+
+@every_kind
+@pytest.mark.parametrize("sigma", [0.05, SIGMA, 14.0])
+def test_denoise_is_the_hosts_own_prediction(within, models, kind, sigma):
+    x, conditioning = sigma * draw(2, 4, 8, 8, seed=3), tiny_conditioning()
+    ours = within(models[kind], conditioning, tiny_latent(2), lambda denoiser, _: denoiser.denoise(x, sigma))
+    torch.testing.assert_close(ours, applied(models[kind], conditioning, x, sigma), rtol=1e-6, atol=1e-6)
+
+
+def test_the_kinds_predict_differently_at_one_x():
+    """Otherwise the tests over kinds would all test one family."""
+    x = noisy()
+    predictions = [applied(tiny_model(kind), tiny_conditioning(), x, SIGMA) for kind in KINDS]
+    assert all(relative(a, b) > 0.01 for a, b in zip(predictions, predictions[1:] + predictions[:1]))
+
+
+@every_kind
+def test_the_function_gets_the_latent_in_sampler_coordinates(within, models, kind):
+    latent = tiny_latent(2)
+    x = within(models[kind], tiny_conditioning(), latent, lambda _, x: x)
+    torch.testing.assert_close(x, models[kind].model.process_latent_in(latent["samples"]))
+
+
+@every_kind
+def test_the_features_are_all_blocks_but_the_last(comfy_host, models, kind):
+    assert tuple(comfy_host.adapter.features_of(models[kind])) == FEATURES
+
+
+@every_kind
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_feature_is_the_output_of_its_block(within, models, kind, feature):
+    x, conditioning = noisy(2), tiny_conditioning()
+    ours = within(
+        models[kind], conditioning, tiny_latent(), lambda denoiser, _: denoiser.encode(denoiser.schedule.to_network(x, SIGMA), SIGMA),
+        feature=feature,
+    )
+    torch.testing.assert_close(ours, observed(models[kind], feature, conditioning, x, SIGMA), rtol=1e-4, atol=1e-4)
+
+
+def test_encode_by_the_hosts_kernels_agrees_with_encode_by_ours(within, models):
+    def both(denoiser, x):
+        return denoiser.encode(x, SIGMA), denoiser.encode_as_hosted(x, SIGMA)
+
+    ours, hosted = within(models["sd1"], tiny_conditioning(), tiny_latent(), both)
+    torch.testing.assert_close(ours, hosted, rtol=1e-4, atol=1e-5)
+
+
+def test_encode_leaves_the_denoiser_as_it_was(within, models):
+    def around(denoiser, x):
+        before = denoiser.denoise(x, SIGMA)
+        denoiser.encode(x, SIGMA)
+        return before, denoiser.denoise(x, SIGMA)
+
+    assert torch.equal(*within(models["sd1"], tiny_conditioning(), tiny_latent(), around))
+
+
+def test_encode_never_runs_the_decoder(within, models):
+    network, ran = models["sd1"].model.diffusion_model, []
+    handle = network.output_blocks[0][0].register_forward_hook(lambda *_: ran.append("decoder"))
+    try:
+        within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.encode(x, SIGMA))
+        assert not ran
+        within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.denoise(x, SIGMA))
+        assert ran == ["decoder"]
+    finally:
+        handle.remove()
+
+
+def test_two_conditionings_give_the_features_of_both(within, models):
+    one, other, x = tiny_conditioning(seed=1), tiny_conditioning(seed=5), noisy()
+    both = within(models["sd1"], one + other, tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+    x = x * (1 + SIGMA**2) ** 0.5
+    parts = [observed(models["sd1"], "middle", conditioning, x, SIGMA).flatten(1) for conditioning in (one, other)]
+    torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-4)
+
+
+def test_an_area_gives_the_features_of_the_area_beside_those_of_the_whole(within, models):
+    area = tiny_conditioning(seed=5, area=(4, 8, 4, 0), strength=1.0)
+    x = noisy()
+    both = within(models["sd1"], tiny_conditioning() + area, tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+    x = x * (1 + SIGMA**2) ** 0.5
+    whole = observed(models["sd1"], "middle", tiny_conditioning(), x, SIGMA).flatten(1)
+    lower = observed(models["sd1"], "middle", tiny_conditioning(seed=5), x[:, :, 4:], SIGMA).flatten(1)
+    torch.testing.assert_close(both, torch.cat([whole, lower], dim=1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_conditioning_of_another_time_is_refused(within, models):
+    with pytest.raises(ValueError, match="No conditioning is active at this noise level"):
+        within(
+            models["sd1"], tiny_conditioning(start_percent=0.9, end_percent=1.0), tiny_latent(),
+            lambda denoiser, x: denoiser.encode(x, SIGMA),
+        )
+
+
+@every_kind
+def test_the_schedule_is_the_hosts(comfy_host, models, kind):
+    sampling, schedule = models[kind].get_model_object("model_sampling"), comfy_host.adapter.schedule_of(models[kind])
+    assert schedule.sigma_max == pytest.approx(float(sampling.sigma_max), rel=1e-6)
+    for sigma in (0.1, 1.0, 10.0):
+        assert schedule.timestep(sigma).item() == pytest.approx(float(sampling.timestep(torch.tensor(sigma))), abs=0.51)
+
+
+@every_kind
+def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, within, models, kind):
+    """The inversion's LATENT and SIGMAS go straight into SamplerCustom."""
+    model, conditioning = models[kind], tiny_conditioning()
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=tiny_latent(), steps=6, timestep=0.7, refine=1, measure=False
+    )
+    sampled = call(
+        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+    )[0]["samples"]
+    ours = within(model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas))
+    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
+    assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
+
+
+# Derivatives.
+
+
+@every_kind
+@pytest.mark.parametrize("feature", ["middle", "input_2", "output_1"])
+def test_products_agree_with_differences_of_the_hosts_forward_in_double_precision(comfy_host, within, models, kind, feature):
+    z, v, h = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8), 1e-5
+
+    def column(denoiser, _):
+        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v)
+
+    ours = within(models[kind], tiny_conditioning(), tiny_latent(), column, feature=feature)
+    double, scale = tiny_model(kind, dtype=torch.float64), (1 + SIGMA**2) ** 0.5
+    ahead, behind = (
+        observed(double, feature, tiny_conditioning(), scale * (z[None].double() + step * v.double()), SIGMA) for step in (h, -h)
+    )
+    assert ahead.dtype == torch.float64
+    assert relative(ours, (ahead - behind) / (2 * h)) < 2e-5
+
+
+@every_kind
+def test_the_two_products_are_adjoint(comfy_host, within, models, kind):
+    def error(denoiser, x):
+        return comfy_host.core.adjoint_error(comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]))
+
+    assert within(models[kind], tiny_conditioning(), tiny_latent(), error) < 1e-5
+
+
+def test_products_of_two_conditionings_stack(comfy_host, within, models):
+    z, v = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8)
+
+    def column(denoiser, _):
+        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v).flatten(1)
+
+    one, other = tiny_conditioning(seed=1), tiny_conditioning(seed=5)
+    both, *parts = (within(models["sd1"], conditioning, tiny_latent(), column) for conditioning in (one + other, one, other))
+    torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def check(comfy_host):
+    return lambda denoiser, x: comfy_host.adapter.check_derivatives(denoiser, denoiser.schedule.to_network(x, SIGMA), SIGMA)
+
+
+@every_kind
+def test_sound_derivatives_pass_the_check(comfy_host, within, models, kind):
+    within(models[kind], tiny_conditioning(), tiny_latent(), check(comfy_host))
+
+
+def lose_half(h, options):
+    """Keeps the value and loses half the derivative, as a custom kernel without one does in a branch of the network."""
+    return h / 2 + h.detach() / 2
+
+
+def lose_backward(h, options):
+    with torch.no_grad():
+        return 1.0 * h
+
+
+@pytest.mark.parametrize("patch", [lose_half, lose_backward])
+def test_a_patch_that_loses_a_derivative_silently_is_refused(comfy_host, within, models, patch):
+    model = models["sd1"].clone()
+    model.set_model_input_block_patch(patch)
+    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
+        within(model, tiny_conditioning(), tiny_latent(), check(comfy_host))
+
+
+def test_a_wrapper_that_detaches_its_input_is_refused(comfy_host, within, models):
+    model = models["sd1"].clone()
+    model.set_model_unet_function_wrapper(lambda apply, given: apply(given["input"].detach(), given["timestep"], **given["c"]))
+    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
+        within(model, tiny_conditioning(), tiny_latent(), check(comfy_host))
+
+
+def test_a_foreign_attention_override_is_refused(within, models):
+    model = models["sd1"].clone()
+    model.model_options["transformer_options"]["optimized_attention_override"] = lambda function, *args, **kwargs: function(*args, **kwargs)
+    with pytest.raises(ValueError, match="Another node replaces this model's attention"):
+        within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.encode(x, SIGMA))
+
+
+# What a basis says of its model.
+
+
+def fingerprint(within, model):
+    return within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance["model"])
+
+
+def test_a_fingerprint_is_that_of_the_weights(within):
+    model = tiny_model(seed=0)
+    name = fingerprint(within, model)
+    assert name == fingerprint(within, model), "it changed when the model was loaded"
+    assert name == fingerprint(within, model.clone())
+    assert name == fingerprint(within, tiny_model(seed=0))
+    assert name != fingerprint(within, tiny_model(seed=1))
+
+
+def test_a_fingerprint_tells_patched_models_apart(within):
+    model = tiny_model()
+    plain, changed = fingerprint(within, model), patched(model)
+    name = fingerprint(within, changed)
+    assert name not in (plain, fingerprint(within, patched(model, strength=0.5)))
+    assert name == fingerprint(within, patched(model))
+    assert plain == fingerprint(within, model), "it is another one after a patched clone was loaded"
+
+
+def test_a_fingerprint_tells_patches_of_equal_strength_apart(within):
+    model = tiny_model()
+    assert fingerprint(within, patched(model, seed=11)) != fingerprint(within, patched(model, seed=12))
+
+
+def prompt_name(within, model, conditioning):
+    return within(model, conditioning, tiny_latent(), lambda denoiser, _: denoiser.provenance["prompt"])
+
+
+def test_a_prompt_has_a_hash_of_its_own(within, models):
+    one, again, other = (prompt_name(within, models["sd1"], tiny_conditioning(seed)) for seed in (1, 1, 5))
+    assert one == again != other
+
+
+def test_prompts_that_differ_in_their_pooled_vector_have_different_hashes(within, models):
+    (context, extra), = tiny_conditioning()
+    moved = [[context, {"pooled_output": extra["pooled_output"] + 1}]]
+    assert prompt_name(within, models["sdxl"], moved) != prompt_name(within, models["sdxl"], [[context, extra]])
+
+
+def test_a_patch_changes_what_is_encoded(within, models):
+    x = noisy()
+    plain, changed = (
+        within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+        for model in (models["sd1"], patched(models["sd1"]))
+    )
+    assert relative(changed, plain) > 0.01
+
+
+def test_a_wrapper_acts_on_what_is_encoded(within, models):
+    model, x = models["sd1"].clone(), noisy()
+    doubled = lambda executor, points, *others, **named: executor(2 * points, *others, **named)
+    model.add_wrapper(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, doubled)
+    wrapped = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+    plain = within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(2 * x, SIGMA))
+    torch.testing.assert_close(wrapped, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_float32_of_a_half_precision_model_is_the_float32_model_of_the_same_weights(comfy_host, within):
+    half, rounded = tiny_model(dtype=torch.float16), tiny_model()
+    with torch.inference_mode():
+        for weight in rounded.model.diffusion_model.parameters():
+            weight.copy_(weight.half())
+    x, v = noisy(), draw(1, 4, 8, 8, seed=8)
+
+    def column(denoiser, _):
+        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]).jvp(v)
+
+    exact = within(rounded, tiny_conditioning(), tiny_latent(), column)
+    assert relative(within(half, tiny_conditioning(), tiny_latent(), column, float32=True), exact) < 1e-5
+    assert 1e-5 < relative(within(half, tiny_conditioning(), tiny_latent(), column), exact) < 0.02
+    assert all(weight.dtype == torch.float16 for weight in half.model.diffusion_model.parameters())
+
+
+# Attention.
+
+BATCH, HEADS, QUERIES, KEYS, WIDTH = 3, 2, 5, 6, 4
+
+
+def attention_inputs(skip_reshape):
+    if skip_reshape:
+        return tuple(draw(BATCH, HEADS, tokens, WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS)))
+    return tuple(draw(BATCH, tokens, HEADS * WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS)))
+
+
+@pytest.mark.parametrize("skip_output_reshape", [False, True])
+@pytest.mark.parametrize("skip_reshape", [False, True])
+@pytest.mark.parametrize("shape", [None, (QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)])
+def test_attention_with_an_added_mask_is_the_hosts(comfy_host, shape, skip_reshape, skip_output_reshape):
+    inputs, shapes = attention_inputs(skip_reshape), {"skip_reshape": skip_reshape, "skip_output_reshape": skip_output_reshape}
+    mask = None if shape is None else draw(*shape, seed=9)
+    hosted = host_attention.attention_basic(*inputs, HEADS, mask=mask, **shapes)
+    ours = comfy_host.adapter.attention.differentiable_attention(None, *inputs, HEADS, mask=mask, **shapes)
+    torch.testing.assert_close(ours, hosted)
+
+
+@pytest.mark.parametrize("skip_reshape", [False, True])
+@pytest.mark.parametrize("shape", [(QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)])
+def test_attention_with_a_bool_mask_is_that_of_the_hosts_default_kernel(comfy_host, shape, skip_reshape):
+    """`attention_basic` reads bool masks as (batch, keys), which the host itself marks as doubtful; pytorch's is what runs."""
+    inputs, mask = attention_inputs(skip_reshape), draw(*shape, seed=9) > 0
+    if mask.shape[-2] > 1:
+        mask[..., 0, :] = False  # a query that may look nowhere gets nothing
+    hosted = host_attention.attention_pytorch(*inputs, HEADS, mask=mask, skip_reshape=skip_reshape)
+    ours = comfy_host.adapter.attention.differentiable_attention(None, *inputs, HEADS, mask=mask, skip_reshape=skip_reshape)
+    torch.testing.assert_close(ours, hosted)
+    assert not torch.allclose(ours, host_attention.attention_pytorch(*inputs, HEADS, skip_reshape=skip_reshape))
+
+
+def test_attention_takes_the_masks_of_all_heads_in_one_row(comfy_host):
+    inputs, mask = attention_inputs(True), draw(BATCH, HEADS, QUERIES, KEYS, seed=9)
+    attention = comfy_host.adapter.attention.differentiable_attention
+    apart = attention(None, *inputs, HEADS, mask=mask, skip_reshape=True)
+    torch.testing.assert_close(attention(None, *inputs, HEADS, mask=mask.flatten(0, 1), skip_reshape=True), apart)
+
+
+def test_attention_in_half_precision_takes_its_logits_in_single_when_asked(comfy_host):
+    q, k, v = (100 * part.half() for part in attention_inputs(False))  # products above the largest half
+    result = comfy_host.adapter.attention.differentiable_attention(None, q, k, v, HEADS, attn_precision=torch.float32)
+    hosted = host_attention.attention_basic(q, k, v, HEADS, attn_precision=torch.float32)
+    assert result.dtype == torch.float16 and torch.isfinite(result).all()
+    torch.testing.assert_close(result, hosted)
+
+
+def test_attention_scale_and_shared_keys_are_those_of_torch(comfy_host):
+    q, k, v = draw(1, 4, QUERIES, WIDTH, seed=0), draw(1, 2, KEYS, WIDTH, seed=1), draw(1, 2, KEYS, WIDTH, seed=2)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=0.3, enable_gqa=True)
+    ours = comfy_host.adapter.attention.differentiable_attention(
+        None, q, k, v, 4, skip_reshape=True, skip_output_reshape=True, scale=0.3, enable_gqa=True
+    )
+    torch.testing.assert_close(ours, expected)

@@ -1,0 +1,68 @@
+"""Runs `tests/host` under ComfyUI's own Python, where there is a ComfyUI; skips where there is none.
+
+COMFYUI_PATH says where it is, else it is sought two folders above a pack that lies in custom_nodes/, and in ~/comfy/ComfyUI.
+COMFYUI_PYTHON is its interpreter, else the one of a .venv or venv in its folder.
+"""
+
+import os
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+PACK = Path(__file__).parents[1]
+FILES = sorted((PACK / "tests" / "host").glob("test_*.py"))
+LONGEST = 1200  # seconds for one file
+
+
+def find_host():
+    """ComfyUI's folder, or a reason to skip."""
+    given = os.environ.get("COMFYUI_PATH")
+    if given:
+        places = [Path(given).expanduser()]
+    else:
+        places = [PACK.parents[1]] if PACK.parent.name == "custom_nodes" else []
+        places.append(Path.home() / "comfy" / "ComfyUI")
+    for place in places:
+        if (place / "comfy" / "samplers.py").is_file():
+            return place.resolve()
+    pytest.skip(f"no ComfyUI in {' or '.join(str(place) for place in places)}; set COMFYUI_PATH to test the nodes")
+
+
+def find_python(host):
+    """ComfyUI's interpreter, or a reason to skip."""
+    given = os.environ.get("COMFYUI_PYTHON")
+    if given:
+        return given
+    for place in (host / folder / python for folder in (".venv", "venv") for python in ("bin/python", "Scripts/python.exe")):
+        if place.is_file():
+            return str(place)
+    pytest.skip(f"no .venv or venv in {host}; set COMFYUI_PYTHON to its interpreter to test the nodes")
+
+
+@lru_cache
+def lacks_pytest(python):
+    """Why tests cannot run under an interpreter, or None."""
+    try:
+        found = subprocess.run([python, "-c", "import pytest"], capture_output=True, text=True, timeout=120)
+    except OSError as error:
+        return f"ComfyUI's Python {python} does not start: {error.strerror}"
+    return f"{python} has no pytest; install it there to test the nodes" if found.returncode else None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_under_comfyui(file):
+    host = find_host()
+    python = find_python(host)
+    reason = lacks_pytest(python)
+    if reason:
+        pytest.skip(reason)
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", "-c", str(PACK / "pyproject.toml"), str(file)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=host, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LONGEST
+    )
+    tail = "\n".join(done.stdout.splitlines()[-60:])
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\nin {host} ended with {done.returncode}:\n{tail}", pytrace=False)
