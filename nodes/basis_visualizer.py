@@ -35,7 +35,7 @@ class BasisVisualizer(io.ComfyNode):
                 noisy_latent_input(),
                 sigmas_input(),
                 io.Combo.Input("mode", options=[FAST, FULL], default=FAST,
-                               tooltip="fast: what the model sees in each edit at once, a little blurred. full: each sampled to the end."),
+                               tooltip="fast: a rough forecast, one look of the model at each edit. full: each edit sampled to the end."),
                 direction_input(),
                 io.Int.Input("directions", default=5, min=1, max=64, tooltip="How many rows: this direction and the ones after it."),
                 io.Int.Input("strengths", default=5, min=2, max=15, tooltip="How many columns, evenly from -strength to +strength."),

@@ -11,7 +11,7 @@ class LoadFacesModel(io.ComfyNode):
             node_id="PullbackLoadFacesModel",
             display_name="Load Faces Model",
             category=CATEGORY,
-            description="The small model of drawn faces, 64x64 pixels, that comes with the pack. Nothing to download.",
+            description="The small model of drawn faces, 48x48 pixels, that comes with the pack. Nothing to download.",
             outputs=[io.Model.Output(display_name="MODEL"), io.Vae.Output(display_name="VAE")],
         )
 

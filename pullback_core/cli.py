@@ -92,7 +92,7 @@ def _add_source(parser, prefix):
     source = parser.add_mutually_exclusive_group()
     default = 3 if prefix else 7
     source.add_argument(f"--{prefix}face", type=int, default=default, metavar="N", help="a bundled example face, any number from 0")
-    source.add_argument(f"--{prefix}image", type=Path, metavar="FILE", help="a picture of your own instead (cropped square, 64x64)")
+    source.add_argument(f"--{prefix}image", type=Path, metavar="FILE", help="a picture of your own instead (cropped square, 48x48)")
 
 
 def _add_inversion(parser, timestep):
@@ -104,7 +104,7 @@ def _add_inversion(parser, timestep):
 
 
 def _add_method(parser):
-    _add_inversion(parser, timestep=0.8)
+    _add_inversion(parser, timestep=0.7)
     parser.add_argument("--rank", type=int, default=8, help="how many directions to find")
     parser.add_argument("--tolerance", type=float, default=1e-2, help="largest residual of a direction")
     parser.add_argument("--strength", type=float, default=1.0, help="how far to go; 1 is clearly visible")
@@ -244,7 +244,7 @@ class _Session:
         self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - start, 3)
 
     def invert(self, image, refine=None):
-        """A picture (3, 64, 64) -> its noisy latent z (1, c, h, w) in network coordinates, and the round trip."""
+        """A picture (3, 48, 48) -> its noisy latent z (1, c, h, w) in network coordinates, and the round trip."""
         refine = self.options.refine if refine is None else refine
         latent = faces.encode_image(image[None])
         with self.phase("DDIM inversion", 2 * self.steps) as bar:
@@ -266,7 +266,7 @@ class _Session:
         return basis
 
     def edit(self, z, directions, strengths):
-        """One list of pictures (3, 64, 64) for each direction, one picture for each strength."""
+        """One list of pictures (3, 48, 48) for each direction, one picture for each strength."""
         options = self.options
         with self.phase("x-space guidance", options.guidance_steps) as bar:
             moved = edit_grid(self.denoiser, z, self.sigma, torch.stack(directions), strengths, steps=options.guidance_steps,

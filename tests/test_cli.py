@@ -56,7 +56,7 @@ def test_a_prompt_and_a_picture_of_ones_own(tmp_path):
     Image.fromarray(picture).resize((280, 180)).save(tmp_path / "mine.jpg")
     source = ["--image", str(tmp_path / "mine.jpg"), "--prompt", "Glasses, smiling"]
     assert main(["edit", *QUICK, *source, "--out", str(tmp_path / "out")]) == 0
-    assert Image.open(tmp_path / "out" / "original.png").size == (64, 64)
+    assert Image.open(tmp_path / "out" / "original.png").size == (48, 48)
 
 
 def test_transport(tmp_path):

@@ -23,7 +23,7 @@ def some(count, seed=0):
 
 def test_drawings_are_reproducible_pictures():
     images = draw_faces(some(8))
-    assert images.shape == (8, 3, 64, 64) and images.abs().max() <= 1
+    assert images.shape == (8, 3, 48, 48) and images.abs().max() <= 1
     assert torch.equal(images, draw_faces(some(8)))
     assert (images.flatten(1).std(dim=1) > 0.2).all()
     torch.testing.assert_close(images[2:3], draw_faces(some(8)[2:3]))
@@ -51,7 +51,7 @@ def test_every_parameter_shows(name):
 def test_the_picture_becomes_a_latent_exactly():
     images = draw_faces(some(2))
     latent = faces.encode_image(images)
-    assert latent.shape == (2, 48, 16, 16)
+    assert latent.shape == (2, 27, 16, 16)
     assert torch.equal(faces.decode_latent(latent), images)
 
 
@@ -153,8 +153,8 @@ def test_upsampling_repeats_pixels():
 def test_a_right_velocity_gives_the_picture(sigma, monkeypatch):
     """v = sqrt(a) eps - sqrt(1 - a) x_0 (Salimans and Ho, ICLR 2022, section 4)."""
     torch.manual_seed(0)
-    model = faces.FacesModel(replace(TINY, in_channels=48, out_channels=48))
-    x0, noise = torch.randn(1, 48, 4, 4), torch.randn(1, 48, 4, 4)
+    model = faces.FacesModel(replace(TINY, in_channels=27, out_channels=27))
+    x0, noise = torch.randn(1, 27, 4, 4), torch.randn(1, 27, 4, 4)
     velocity = (noise - sigma * x0) / math.hypot(1, sigma)
     monkeypatch.setattr(model.unet, "forward", lambda z, timesteps, context, feature: velocity)
     denoised = faces.FacesDenoiser(model, guidance=1.0).denoise(x0 + sigma * noise, sigma)

@@ -16,7 +16,7 @@ def model():
 
 
 def noise(count, seed=0):
-    return torch.randn(count, 48, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(count, 27, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
 def psnr(a, b):
@@ -82,7 +82,7 @@ def test_a_saved_model_loads_and_a_foreign_file_is_refused(model, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", {"format": "something"})
     torch.save({"a": torch.zeros(1)}, tmp_path / "pickle.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "short.safetensors",
-              {"format": "pullback_faces", "config": json.dumps({"in_channels": 48}), "betas": "[0.1, 0.2]"})
+              {"format": "pullback_faces", "config": json.dumps({"in_channels": 27}), "betas": "[0.1, 0.2]"})
     for name in ("other", "pickle", "short"):
         with pytest.raises(ValueError, match=f"{name}.*not a usable faces model"):
             faces.load_model(tmp_path / f"{name}.safetensors")

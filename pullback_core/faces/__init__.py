@@ -28,5 +28,5 @@ def example_parameters(numbers):
 
 
 def example_faces(numbers):
-    """Drawings of `example_parameters`: (b, 3, 64, 64) RGB in [-1, 1]."""
+    """Drawings of `example_parameters`: (b, 3, 48, 48) RGB in [-1, 1]."""
     return draw_faces(example_parameters(numbers))

@@ -8,7 +8,7 @@ import torch
 
 from .parameters import COLUMN, columns
 
-SIZE = 64
+SIZE = 48
 
 
 def draw_faces(parameters, size=SIZE):
@@ -115,11 +115,11 @@ class _Canvas:
         one = torch.ones_like(shift)
         depth = ((self.p["age"] - 0.35) / 0.5).clamp(0, 1)
         for height in (-0.36, -0.28):
-            self.paint(_arc(x, y, shift * 0.8, height, 0.22 * one, 0.02 * one, 0.012).maximum(face), shade * 0.85, depth)
+            self.paint(_arc(x, y, shift * 0.8, height, 0.22 * one, 0.02 * one, 0.020).maximum(face), shade * 0.62, depth)
         for side in (-1, 1):
-            fold = _segment(x, y, shift + side * 0.12, 0.22, shift + side * 0.21, 0.36, 0.013)
-            bag = _arc(x, y, shift + side * 0.21, 0.10, 0.09 * one, -0.035 * one, 0.012)
-            self.paint(fold.minimum(bag).maximum(face), shade * 0.85, depth)
+            fold = _segment(x, y, shift + side * 0.12, 0.22, shift + side * 0.21, 0.36, 0.020)
+            bag = _arc(x, y, shift + side * 0.21, 0.10, 0.09 * one, -0.035 * one, 0.018)
+            self.paint(fold.minimum(bag).maximum(face), shade * 0.62, depth)
 
     def _beard(self, face, shift, hair):
         x, y = self.x, self.y

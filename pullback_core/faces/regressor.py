@@ -24,7 +24,7 @@ NOISE = 0.12  # the most that is added in training, so that a slightly grainy sa
 
 
 class AttributeRegressor(nn.Module):
-    """Pictures (b, 3, 64, 64) RGB in [-1, 1] -> parameters (b, len(NAMES)) in [0, 1].
+    """Pictures (b, 3, 48, 48) RGB in [-1, 1] -> parameters (b, len(NAMES)) in [0, 1].
 
     `deviation` (len(NAMES),) is the standard deviation of each parameter over random faces, the unit
     in which changes of different attributes can be compared; `error` (len(NAMES),) is the root mean
@@ -59,7 +59,7 @@ def visible(parameters):
     return seen
 
 
-def train_regressor(steps=2500, batch=64, learning_rate=2e-3, seed=0, path=WEIGHTS):
+def train_regressor(steps=4000, batch=64, learning_rate=2e-3, seed=0, path=WEIGHTS):
     """Train and save; about five minutes on one CPU core. Returns the `AttributeRegressor`."""
     torch.manual_seed(seed)
     model = AttributeRegressor()

@@ -97,7 +97,7 @@ def _work(rank, rendezvous, checkpoint, options, progress):
     torch.manual_seed(options.seed)
     model = FacesModel()
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     step = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)

@@ -1,0 +1,357 @@
+"""The pack in a running server, driven through its own interface: what ships is what is run."""
+
+import asyncio
+import json
+import os
+import re
+import runpy
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import aiohttp
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+PACK = Path(__file__).parents[2]
+NAME = "ComfyUI-Pullback"
+NODES = {
+    "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackParallelTransport", "PullbackBasisVisualizer",
+    "PullbackQualityBoost", "PullbackSaveBasis", "PullbackLoadBasis", "PullbackLoadFacesModel", "PullbackFacesPrompt",
+    "PullbackExampleFace",
+}
+# Workflow -> how many pictures of which height it saves.
+SAVES = {
+    "quick_start": {384: 6},
+    "explore_directions": {744: 1, 432: 1, 256: 5},
+    "directions_from_words": {384: 10},
+    "carry_to_another_face": {384: 10},
+    "save_and_load_basis": {384: 6},
+}
+DOWNLOADS = ["edit_photo_sd15", "edit_photo_sdxl"]
+TEXT, PREVIEWS = 3, (1, 4)  # kinds of binary messages
+converter = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("workflow.py"))))
+
+
+class Server:
+    """A real server with the pack installed as a user installs it, in folders of its own."""
+
+    def __init__(self, base):
+        self.output, self.log = base / "output", base / "server.log"
+        clutter = shutil.ignore_patterns(".*", "__pycache__", "output", "shared", "build", "*.egg-info")
+        shutil.copytree(PACK, base / "custom_nodes" / NAME, ignore=clutter)
+        (base / "input").mkdir()
+        Image.new("RGB", (64, 64), "orange").save(base / "input" / "example.png")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.process = subprocess.Popen(
+            [sys.executable, "main.py", "--cpu", "--port", self.address.partition(":")[2], "--base-directory", str(base),
+             "--preview-method", "latent2rgb"],
+            stdout=self.log.open("wb"), stderr=subprocess.STDOUT, cwd=os.getcwd(),
+        )
+        try:
+            self._wait()
+            self.known = json.loads(self.get("/object_info"))
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, seconds=300):
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.get("/system_stats")
+            except OSError:
+                ended = self.process.poll() is not None
+                assert not ended and time.monotonic() < deadline, f"the server did not start:\n{self.log.read_text()[-3000:]}"
+                time.sleep(0.2)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=60) as answer:
+            return answer.read()
+
+    def post(self, path, content):
+        """(status, answer) of a request."""
+        data = json.dumps(content).encode()
+        request = urllib.request.Request(f"http://{self.address}{path}", data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or "null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def prompt(self, name, awake=False):
+        """The workflow that ships, as a prompt."""
+        workflow = json.loads((PACK / "workflows" / f"{name}.json").read_text())
+        return converter.api_prompt(converter.wake(workflow) if awake else workflow, self.known)
+
+    def run(self, prompt, interrupt_at=None):
+        """Run a prompt and follow it to its end. interrupt_at: the node during whose progress the user cancels."""
+        return asyncio.run(self._run(prompt, interrupt_at))
+
+    async def _run(self, prompt, interrupt_at):
+        client, run = uuid.uuid4().hex, Run(self, prompt)
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"http://{self.address}/ws?clientId={client}") as messages:
+            await messages.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+            status, answer = await asyncio.to_thread(self.post, "/prompt", {"prompt": prompt, "client_id": client})
+            assert status == 200, answer
+            while not run.ended:
+                message = await messages.receive(timeout=240)
+                run.take(message)
+                if interrupt_at and run.progress[interrupt_at]:
+                    interrupt_at = None
+                    await asyncio.to_thread(self.post, "/interrupt", {})
+                    run.interrupted_at = time.monotonic()
+        run.ended_at = time.monotonic()
+        return run
+
+
+class Run:
+    """What the page was told while a prompt ran."""
+
+    def __init__(self, server, prompt):
+        self.server, self.prompt = server, prompt
+        self.ended, self.error, self.files, self.executed, self.cached = "", "", {}, set(), set()
+        self.progress, self.previews, self.texts = Counter(), Counter(), {}
+        self._node = None
+
+    def take(self, message):
+        if message.type == aiohttp.WSMsgType.BINARY:
+            self._take_binary(message.data)
+            return
+        assert message.type == aiohttp.WSMsgType.TEXT, message
+        kind, data = json.loads(message.data)["type"], json.loads(message.data)["data"]
+        if kind == "executing" and data["node"]:
+            self._node = self.prompt[data["node"]]["class_type"]
+            self.executed.add(data["node"])
+        elif kind == "execution_cached":
+            self.cached = set(data["nodes"])
+        elif kind == "progress":
+            self.progress[self._node] += 1
+        elif kind == "executed" and data["output"]:
+            self.files[data["node"]] = data["output"]["images"]
+        elif kind in ("execution_success", "execution_error", "execution_interrupted"):
+            self.ended, self.error = kind, data.get("exception_message", "")
+
+    def _take_binary(self, data):
+        kind, length = struct.unpack_from(">II", data)
+        if kind in PREVIEWS:
+            self.previews[self._node] += 1
+        elif kind == TEXT:
+            node = data[8 : 8 + length].decode()
+            self.texts.setdefault(self.prompt[node]["class_type"], []).append(data[8 + length :].decode())
+
+    def pictures(self):
+        """All pictures of SaveImage nodes, as float arrays in [0, 255], in the order of the nodes."""
+        files = [file for node in self.of_type("SaveImage") for file in self.files.get(node, [])]
+        return [np.asarray(Image.open(self.server.output / file["subfolder"] / file["filename"]), dtype=float) for file in files]
+
+    def of_type(self, class_type):
+        return [key for key, node in self.prompt.items() if node["class_type"] == class_type]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("server"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def prompt(server):
+    return smaller(server.prompt("quick_start"))
+
+
+def smaller(prompt):
+    """The same prompt with less to compute."""
+    small = {"PullbackDDIMInvert": {"steps": 10, "refine": 1}, "PullbackBasis": {"rank": 4, "tolerance": 0.1},
+             "PullbackGuidanceEdit": {"steps": 6, "strengths": 2}}
+    for node in prompt.values():
+        node["inputs"].update(small.get(node["class_type"], {}))
+    return prompt
+
+
+def node_of(prompt, class_type):
+    """The inputs of the one node of a type."""
+    [node] = [node for node in prompt.values() if node["class_type"] == class_type]
+    return node["inputs"]
+
+
+def after(prompt, class_type):
+    """The nodes of a type and all that depend on them."""
+    found = {key for key, node in prompt.items() if node["class_type"] == class_type}
+    while more := {key for key, node in prompt.items() for value in node["inputs"].values()
+                   if isinstance(value, list) and value[0] in found} - found:
+        found |= more
+    return found
+
+
+def difference(one, other):
+    return np.abs(one - other).mean()
+
+
+def check_row(original, row):
+    """Edits from -strength to +strength: the middle one is the original again, the outermost ones are not."""
+    again = difference(original, row[len(row) // 2])
+    assert again < 1.5
+    assert min(difference(original, row[0]), difference(original, row[-1])) > max(2 * again, 1.0)
+
+
+def test_the_pack_loads_without_a_word(server):
+    own = [line for line in server.log.read_text().splitlines() if NAME in line]
+    assert len(own) == 1  # in the list of import times
+    assert re.fullmatch(rf"\s*[\d.]+ seconds: .*{NAME}", own[0])
+    assert {name for name, node in server.known.items() if node["python_module"] == f"custom_nodes.{NAME}"} == NODES
+
+
+@pytest.mark.parametrize("name", [*SAVES])
+def test_a_workflow_runs_and_saves_its_pictures(server, name):
+    run = server.run(server.prompt(name))
+    if name == "save_and_load_basis":  # its second half is muted until the first has written the file
+        assert run.ended == "execution_success" and not run.files
+        run = server.run(server.prompt(name, awake=True))
+    assert (run.ended, run.error) == ("execution_success", "")
+    pictures = run.pictures()
+    assert Counter(len(picture) for picture in pictures) == SAVES[name]
+    assert min(picture.std() for picture in pictures) > 5
+    if name in ("quick_start", "save_and_load_basis"):
+        check_row(pictures[0], pictures[1:])
+    elif name != "explore_directions":
+        upper, lower = pictures[:5], pictures[5:]
+        check_row(upper[2], upper)
+        check_row(lower[2], lower)
+        assert difference(upper[0], lower[0]) > 1
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_a_workflow_for_a_checkpoint_lacks_the_checkpoint_alone(server, name):
+    prompt = server.prompt(name)
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    [(node, problem)] = answer["node_errors"].items()
+    assert prompt[node]["class_type"] == "CheckpointLoaderSimple"
+    assert [error["type"] for error in problem["errors"]] == ["value_not_in_list"]
+    node_of(prompt, "PullbackBasis")["rank"] = 0
+    assert len(server.post("/prompt", {"prompt": prompt})[1]["node_errors"]) == 2  # nothing else was overlooked
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_a_workflow_for_a_checkpoint_runs_with_the_bundled_model_in_its_place(server, name):
+    run = server.run(converter.with_bundled_model(server.prompt(name)))
+    assert (run.ended, run.error) == ("execution_success", "")
+    original, *edits = run.pictures()
+    check_row(original, edits)
+
+
+def test_a_basis_from_a_file_edits_as_the_basis_itself(server):
+    prompt = smaller(server.prompt("save_and_load_basis", awake=True))
+    edit, save, load = (node_of(prompt, f"Pullback{name}") for name in ("GuidanceEdit", "SaveBasis", "LoadBasis"))
+    from_file, edit["basis"], save["filename_prefix"] = edit["basis"], save["basis"], "file/basis"
+    direct = server.run(prompt).pictures()
+    edit["basis"], load["file"] = from_file, "file/basis_00001.safetensors [output]"
+    np.testing.assert_array_equal(server.run(prompt).pictures(), direct)
+
+
+def test_progress_previews_and_a_line_of_text_reach_the_page(server, prompt):
+    node_of(prompt, "PullbackExampleFace")["number"] = 11  # not in the cache yet
+    run = server.run(prompt)
+    assert run.ended == "execution_success"
+    for node in ("PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "SamplerCustom"):
+        assert run.progress[node] >= 2
+    assert run.previews["PullbackDDIMInvert"] >= 5
+    assert re.fullmatch(r"the round trip changes the latent by [\d.e-]+%", run.texts["PullbackDDIMInvert"][-1])
+    assert re.fullmatch(r"residual [\d.e-]+ after \d+ products", run.texts["PullbackBasis"][-1])
+
+
+def test_the_same_prompt_again_comes_from_the_cache(server, prompt):
+    first, second = server.run(prompt), server.run(prompt)
+    assert second.ended == "execution_success"
+    assert second.executed == set() and second.cached == set(prompt)
+    assert second.files == first.files
+
+
+def test_another_strength_runs_only_what_comes_after_the_edit(server, prompt):
+    server.run(prompt)
+    node_of(prompt, "PullbackGuidanceEdit")["strength"] = 0.9
+    assert server.run(prompt).executed == after(prompt, "PullbackGuidanceEdit")
+
+
+def test_cancelling_stops_the_search_at_once_and_the_next_run_works(server, prompt):
+    long = json.loads(json.dumps(prompt))
+    node_of(long, "PullbackBasis").update(rank=64, tolerance=1e-5)
+    run = server.run(long, interrupt_at="PullbackBasis")
+    assert run.ended == "execution_interrupted"
+    assert run.ended_at - run.interrupted_at < 3
+    assert server.run(prompt).ended == "execution_success"
+
+
+@pytest.mark.parametrize("node, wrong, says", [
+    ("PullbackFacesPrompt", {"text": "moustache"}, "does not know 'moustache'"),
+    ("PullbackGuidanceEdit", {"direction": 60}, "direction"),
+])
+def test_an_error_reaches_the_user_as_one_sentence(server, prompt, node, wrong, says):
+    node_of(prompt, node).update(wrong)
+    run = server.run(prompt)
+    assert run.ended == "execution_error"
+    assert says in run.error
+    assert run.error.strip().endswith(".") and len(run.error.strip().splitlines()) == 1
+
+
+def test_a_number_out_of_range_is_refused_before_anything_runs(server, prompt):
+    node_of(prompt, "PullbackGuidanceEdit")["direction"] = 99
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    [problem] = answer["node_errors"].values()
+    assert [error["type"] for error in problem["errors"]] == ["value_bigger_than_max"]
+
+
+def test_two_fresh_servers_give_the_same_basis_and_pictures_bit_by_bit(server, prompt, tmp_path):
+    prompt["save"] = {
+        "class_type": "PullbackSaveBasis",
+        "inputs": {"basis": node_of(prompt, "PullbackGuidanceEdit")["basis"], "filename_prefix": "twice/basis"},
+    }
+    other = Server(tmp_path)
+    try:
+        runs = [server.run(prompt), other.run(prompt)]
+    finally:
+        other.stop()
+    one, two = (load_file(run.server.output / "twice" / "basis_00001.safetensors") for run in runs)
+    assert one.keys() == two.keys() and len(one) >= 4
+    assert all(one[name].equal(two[name]) for name in one)
+    np.testing.assert_array_equal(runs[0].pictures(), runs[1].pictures())
+
+
+def test_the_template_browser_lists_every_workflow_with_a_picture(server):
+    names = json.loads(server.get("/api/workflow_templates"))[NAME]
+    assert sorted(names) == sorted([*SAVES, *DOWNLOADS])
+    for name in names:
+        assert server.get(f"/api/workflow_templates/{NAME}/{name}.json") == (PACK / "workflows" / f"{name}.json").read_bytes()
+        assert server.get(f"/api/workflow_templates/{NAME}/{name}.jpg")[:3] == b"\xff\xd8\xff"
+        with Image.open(PACK / "workflows" / f"{name}.jpg") as picture:
+            assert picture.width == 512
+
+
+@pytest.mark.parametrize("node", sorted(NODES))
+def test_a_node_has_a_help_page(server, node):
+    page = server.get(f"/extensions/{NAME}/docs/{node}.md").decode()
+    assert page.startswith(f"# {server.known[node]['display_name']}\n")

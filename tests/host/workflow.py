@@ -1,0 +1,88 @@
+"""From a workflow as the page saves it to a prompt as the server runs it."""
+
+NOTES = {"Note", "MarkdownNote"}
+ALWAYS, MUTED, BYPASSED = 0, 2, 4
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+BUNDLED = {"CheckpointLoaderSimple": "PullbackLoadFacesModel", "CLIPTextEncode": "PullbackFacesPrompt", "LoadImage": "PullbackExampleFace"}
+
+
+def api_prompt(workflow, known):
+    """A workflow in the page's format -> {node id: {"class_type": ..., "inputs": {...}}}.
+
+    known: the server's /object_info. Raises ValueError for a node type that it does not list, and for values
+    that do not fit a node's widgets one to one.
+    """
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    links = {link[0]: link[1:3] for link in workflow["links"]}
+    return {
+        str(number): {"class_type": node["type"], "inputs": {**_values(node, known), **_sources(node, nodes, links)}}
+        for number, node in nodes.items()
+        if node["mode"] == ALWAYS and node["type"] not in NOTES | {"Reroute"}
+    }
+
+
+def wake(workflow):
+    """The same workflow with its muted nodes active, as after Ctrl+M."""
+    return {**workflow, "nodes": [{**node, "mode": ALWAYS if node["mode"] == MUTED else node["mode"]} for node in workflow["nodes"]]}
+
+
+def with_bundled_model(prompt, number=7):
+    """The prompt of a workflow for downloaded checkpoints, with the bundled model and an example face in their place."""
+    prompt = {key: {"class_type": BUNDLED.get(node["class_type"], node["class_type"]), "inputs": dict(node["inputs"])}
+              for key, node in prompt.items()}
+    loaders = {key for key, node in prompt.items() if node["class_type"] == "PullbackLoadFacesModel"}
+    for node in prompt.values():
+        inputs = node["inputs"]
+        if node["class_type"] in BUNDLED.values():
+            inputs.pop("clip", None)
+            inputs.pop("ckpt_name", None)
+            if inputs.pop("image", None):
+                inputs["number"] = number
+        if node["class_type"] == "ImageScale":
+            inputs["width"] = inputs["height"] = 48
+        if inputs.get("vae", [None])[0] in loaders:
+            inputs["vae"] = [inputs["vae"][0], 1]  # a checkpoint has a CLIP before its VAE
+    return prompt
+
+
+def _values(node, known):
+    """The widgets of a node, which are saved by position."""
+    if node["type"] not in known:
+        raise ValueError(f"The server knows no node {node['type']!r}.")
+    rest = list(node["widgets_values"])
+    values = {}
+    for part in ("required", "optional"):
+        for name, (kind, *options) in known[node["type"]]["input"].get(part, {}).items():
+            options = options[0] if options else {}
+            if not (isinstance(kind, list) or kind in WIDGETS):
+                continue
+            if not rest:
+                raise ValueError(f"Node {node['id']} ({node['type']}) has no value for {name!r}.")
+            values[name] = rest.pop(0)
+            extra = options.get("control_after_generate", name in ("seed", "noise_seed")) + bool(options.get("image_upload"))
+            del rest[:extra]
+    if rest:
+        raise ValueError(f"Node {node['id']} ({node['type']}) has values for no widget: {rest}.")
+    return values
+
+
+def _sources(node, nodes, links):
+    """The linked inputs of a node: name -> [node id, output]."""
+    found = {socket["name"]: _origin(socket["link"], nodes, links) for socket in node["inputs"]}
+    return {name: source for name, source in found.items() if source}
+
+
+def _origin(link, nodes, links):
+    """Where a link begins, behind reroutes and bypassed nodes. None if that is nowhere, or at a muted node."""
+    if link is None:
+        return None
+    number, slot = links[link]
+    node = nodes[number]
+    if node["type"] == "Reroute":
+        return _origin(node["inputs"][0]["link"], nodes, links)
+    if node["mode"] == MUTED:
+        return None
+    if node["mode"] == BYPASSED:
+        kind = node["outputs"][slot]["type"]
+        return next((_origin(socket["link"], nodes, links) for socket in node["inputs"] if socket["type"] == kind), None)
+    return [str(number), slot]
