@@ -42,7 +42,7 @@ def main():
     drawings = faces.example_faces(range(options.faces))
     for timestep in (1.0, 0.7):
         levels = schedule.sigmas(options.steps, start=timestep)
-        for refine in (0, 2, 4):
+        for refine in (0, 2, 6):
             x = ddim.invert(denoiser, faces.encode_image(drawings), levels.flip(0), refine=refine)
             back = faces.decode_latent(ddim.generate(denoiser, x, levels))
             values = psnr(back, drawings)

@@ -90,7 +90,7 @@ def _parser():
 
 def _add_source(parser, prefix):
     source = parser.add_mutually_exclusive_group()
-    default = 3 if prefix else 7
+    default = 7 if prefix else 3
     source.add_argument(f"--{prefix}face", type=int, default=default, metavar="N", help="a bundled example face, any number from 0")
     source.add_argument(f"--{prefix}image", type=Path, metavar="FILE", help="a picture of your own instead (cropped square, 48x48)")
 
@@ -99,7 +99,7 @@ def _add_inversion(parser, timestep):
     parser.add_argument("--prompt", default="", help='what the picture shows, "glasses, smiling"; empty for anything')
     parser.add_argument("--timestep", type=float, default=timestep, help="how noisy, as a fraction of T from 0 to 1")
     parser.add_argument("--steps", type=int, default=50, help="DDIM steps over the whole of T")
-    parser.add_argument("--refine", type=int, default=4, help="fixed-point corrections of each inversion step")
+    parser.add_argument("--refine", type=int, default=6, help="fixed-point corrections of each inversion step")
     parser.add_argument("--model", type=Path, default=faces.WEIGHTS, help="the model file")
 
 
