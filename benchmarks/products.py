@@ -15,7 +15,7 @@ from pullback_core import ddim, faces, local_basis
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=5)
+    parser.add_argument("--faces", type=int, default=20)
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--tolerance", type=float, default=1e-2)
