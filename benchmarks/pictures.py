@@ -10,8 +10,9 @@ import torch
 
 from pullback_core import ddim, edit_grid, faces, figures, local_basis, parallel_transport
 
-TIMESTEP, STEPS, CELL = 0.7, 40, 128
-FACE, OTHER = 7, 3
+TIMESTEP, STEPS, CELL = 0.7, 50, 128  # STEPS over the whole of T
+FACE = 3
+SOURCE, TARGET, CARRIED_TIMESTEP = 7, 4, 0.8  # a pair with a clear alignment
 PROMPT = "smiling, glasses, long hair, hat"
 
 
@@ -21,9 +22,9 @@ class Edits:
     def __init__(self, number, timestep=TIMESTEP):
         self.denoiser = faces.FacesDenoiser(faces.load_model())
         schedule = self.denoiser.schedule
-        self.sigma, self.levels = schedule.sigma(timestep), schedule.sigmas(STEPS, start=timestep)
+        self.sigma, self.levels = schedule.sigma(timestep), schedule.sigmas(round(STEPS * timestep), start=timestep)
         self.image = faces.example_faces([number])[0]
-        self.x = ddim.invert(self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=3)
+        self.x = ddim.invert(self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=6)
         self.z = schedule.to_network(self.x, self.sigma)
         self.basis = local_basis(self.denoiser, self.z, self.sigma, 8)
 
@@ -54,13 +55,13 @@ def main():
     parser.add_argument("folder", type=Path, help="where the PNG files go")
     folder = parser.parse_args().folder
 
-    one, other = Edits(FACE), Edits(OTHER)
+    one, source, target = Edits(FACE), Edits(SOURCE, CARRIED_TIMESTEP), Edits(TARGET, CARRIED_TIMESTEP)
     schedule, v = one.denoiser.schedule, one.basis.v
     noise = faces.decode_latent(schedule.to_network(one.x, one.sigma))[0]
     ways, wide = [-1.0, 0.0, 1.0], [-1.0, -0.5, 0.0, 0.5, 1.0]
     numbered = [f"direction {number}" for number in range(1, 6)]
     sheet = one.rows(v[:5], wide)
-    carried = parallel_transport(0, one.basis, other.basis)
+    carried = parallel_transport(0, source.basis, target.basis)
     strong = [one.rows(v[:1], [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
     again = one.generate(one.x)[0]
     columns = [f"{strength:+g}" if strength else "0" for strength in wide]
@@ -72,7 +73,8 @@ def main():
         "edit": figures.contact_sheet([(numbered[0], sheet[0])], columns, cell=CELL),
         "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
         "transport": figures.contact_sheet(
-            [("source", one.rows(v[:1], ways)[0]), ("carried over", other.rows(carried.direction[None], ways)[0])], ["-1", "0", "+1"],
+            [("source", source.rows(source.basis.v[:1], ways)[0]), ("carried over", target.rows(carried.direction[None], ways)[0])],
+            ["-1", "0", "+1"],
             row_notes=["", f"alignment {carried.alignment:.2f}"], cell=CELL),
         "boost": figures.contact_sheet(list(zip(["euler", "quality boost"], strong)), ["-2", "+2"], cell=CELL),
         "files": figures.contact_sheet(
@@ -89,7 +91,7 @@ def main():
 
 def icon(size=400):
     """One face in two halves: as it is, and with other hair, a hat and a smile."""
-    before = faces.example_parameters([FACE])
+    before = faces.example_parameters([7])
     changes = {"hat": 0.0, "hair_red": 0.9, "hair_green": 0.5, "hair_blue": 0.1, "smile": 1.0, "background_red": 0.95,
                "background_green": 0.75, "background_blue": 0.4, "yaw": 0.5}
     after = before.clone()

@@ -58,22 +58,22 @@ def _parser():
         return added
 
     edit = command("edit", _edit, "Invert a picture, find its directions, and edit it along them both ways.")
-    _add_source(edit, "")
-    _add_method(edit)
+    _add_source(edit, "", face=3)
+    _add_method(edit, timestep=0.7)
     edit.add_argument("--direction", type=int, action="append", metavar="N",
                       help=f"a direction to edit along, counted from 1; repeat for several (default: the first {SHOWN_DIRECTIONS})")
     edit.add_argument("--out", type=Path, default=Path("output/edit"), help="folder for the results")
 
     transport = command("transport", _transport, "Carry a direction of one picture to another and edit both along it.")
-    _add_source(transport, "")
-    _add_source(transport, "to-")
-    _add_method(transport)
+    _add_source(transport, "", face=7)
+    _add_source(transport, "to-", face=4)
+    _add_method(transport, timestep=0.8)
     transport.add_argument("--direction", type=int, default=1, metavar="N", help="the direction to carry, counted from 1")
     transport.add_argument("--exact", action="store_true", help="exact pullback instead of the released code's form")
     transport.add_argument("--out", type=Path, default=Path("output/transport"), help="folder for the results")
 
     invert = command("invert", _invert, "Invert a picture to noise and generate it again: how exact is the round trip?")
-    _add_source(invert, "")
+    _add_source(invert, "", face=3)
     _add_inversion(invert, timestep=1.0)
     invert.add_argument("--out", type=Path, default=Path("output/invert"), help="folder for the results")
 
@@ -88,10 +88,9 @@ def _parser():
     return parser
 
 
-def _add_source(parser, prefix):
+def _add_source(parser, prefix, face):
     source = parser.add_mutually_exclusive_group()
-    default = 7 if prefix else 3
-    source.add_argument(f"--{prefix}face", type=int, default=default, metavar="N", help="a bundled example face, any number from 0")
+    source.add_argument(f"--{prefix}face", type=int, default=face, metavar="N", help="a bundled example face, any number from 0")
     source.add_argument(f"--{prefix}image", type=Path, metavar="FILE", help="a picture of your own instead (cropped square, 48x48)")
 
 
@@ -103,8 +102,8 @@ def _add_inversion(parser, timestep):
     parser.add_argument("--model", type=Path, default=faces.WEIGHTS, help="the model file")
 
 
-def _add_method(parser):
-    _add_inversion(parser, timestep=0.7)
+def _add_method(parser, timestep):
+    _add_inversion(parser, timestep)
     parser.add_argument("--rank", type=int, default=8, help="how many directions to find")
     parser.add_argument("--tolerance", type=float, default=1e-2, help="largest residual of a direction")
     parser.add_argument("--strength", type=float, default=1.0, help="how far to go; 1 is clearly visible")
