@@ -26,7 +26,7 @@ def wake(workflow):
     return {**workflow, "nodes": [{**node, "mode": ALWAYS if node["mode"] == MUTED else node["mode"]} for node in workflow["nodes"]]}
 
 
-def with_bundled_model(prompt, number=7):
+def with_bundled_model(prompt, number=5):
     """The prompt of a workflow for downloaded checkpoints, with the bundled model and an example face in their place."""
     prompt = {key: {"class_type": BUNDLED.get(node["class_type"], node["class_type"]), "inputs": dict(node["inputs"])}
               for key, node in prompt.items()}
