@@ -150,7 +150,11 @@ def features_of(model):
 
 def schedule_of(model):
     """The `NoiseSchedule` of a MODEL. Raises ValueError for a kind that is not eps- or v-prediction."""
-    sampling = model.get_model_object("model_sampling")
+    return schedule_in(model.get_model_object("model_sampling"))
+
+
+def schedule_in(sampling):
+    """As `schedule_of`, for a model's `model_sampling`."""
     foreign = (comfy.model_sampling.EDM, comfy.model_sampling.CONST, comfy.model_sampling.IMG_TO_IMG)
     if not isinstance(sampling, comfy.model_sampling.EPS) or isinstance(sampling, foreign) or not hasattr(sampling, "sigmas"):
         kinds = "/".join(kind.__name__ for kind in type(sampling).__bases__)

@@ -31,7 +31,6 @@ class Progress:
             preview = self._previewer.decode_latent_to_preview_image("JPEG", x0[:1])
         self._bar.update_absolute(done, total or self._total, preview)
 
-
     def near(self, residual, tolerance):
         """How near an error is to its tolerance, by orders of magnitude."""
         share = math.log(min(max(residual, tolerance), 1.0)) / math.log(min(tolerance, 0.99))

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import comfy.samplers
 
-from ...pullback_core import VPSchedule, ddim
+from ...pullback_core import ddim
+from .denoiser import schedule_in
 
 
 def quality_boost_sampler(boost_below, eta):
@@ -14,9 +15,6 @@ def quality_boost_sampler(boost_below, eta):
 
 def _sample(model, x, sigmas, extra_args=None, callback=None, disable=None, *, boost_below, eta):
     extra_args = extra_args or {}
-    sampling = model.inner_model.inner_model.model_sampling
-    if not hasattr(sampling, "sigmas"):
-        raise ValueError("Quality boosting knows eps- and v-prediction models alone; choose another sampler for this one.")
     step = iter(range(len(sigmas)))
 
     def report(denoised):
@@ -25,7 +23,7 @@ def _sample(model, x, sigmas, extra_args=None, callback=None, disable=None, *, b
             callback({"i": index, "denoised": denoised, "x": denoised, "sigma": sigmas[index], "sigma_hat": sigmas[index]})
 
     denoiser = SimpleNamespace(
-        schedule=VPSchedule(1 / (1 + sampling.sigmas.double().cpu() ** 2)),
+        schedule=schedule_in(model.inner_model.inner_model.model_sampling),
         denoise=lambda x, sigma: model(x, x.new_full((len(x),), sigma), **extra_args),
     )
     return ddim.generate(
