@@ -12,12 +12,14 @@ from .basis import PullbackBasis, local_bases, local_basis
 from .denoiser import Denoiser
 from .guidance import edit_grid, x_space_guidance
 from .jacobian import Jacobian, adjoint_error
+from .mean import global_basis
+from .over_time import Moment, bases_over_time
 from .schedule import FlowSchedule, NoiseSchedule, VPSchedule
 from .svd import SingularTriplets, top_singular_triplets
 from .transport import Transported, parallel_transport, transported_basis
 
 __all__ = [
-    "Denoiser", "FlowSchedule", "Jacobian", "NoiseSchedule", "PullbackBasis", "SingularTriplets", "Transported",
-    "VPSchedule", "adjoint_error", "ddim", "edit_grid", "geometry", "local_bases", "local_basis", "parallel_transport",
-    "top_singular_triplets", "transported_basis", "x_space_guidance",
+    "Denoiser", "FlowSchedule", "Jacobian", "Moment", "NoiseSchedule", "PullbackBasis", "SingularTriplets", "Transported",
+    "VPSchedule", "adjoint_error", "bases_over_time", "ddim", "edit_grid", "geometry", "global_basis", "local_bases",
+    "local_basis", "parallel_transport", "top_singular_triplets", "transported_basis", "x_space_guidance",
 ]

@@ -139,11 +139,12 @@ def prompt_hash(prompt):
 
 
 def local_basis(
-    denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", batch_size=None, progress=None
+    denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None
 ):
     """The leading directions of x_t -> h at one noisy latent.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
+    start: a `PullbackBasis` near the one that is sought, say of a neighbouring timestep, to begin the search with.
     batch_size: products that run at once (memory).
     progress: called as progress(products, largest residual so far) after each batch of products and each block;
         an exception it raises ends the work. The rest as in `top_singular_triplets`.
@@ -169,7 +170,8 @@ def local_basis(
         progress=progress and (lambda products: progress(products, residual)),
     )
     triplets = top_singular_triplets(
-        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=after_block
+        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=after_block,
+        start=None if start is None else start.v.to(z),
     )
     return PullbackBasis(
         **triplets._asdict(), sigma=float(sigma), timestep=denoiser.schedule.fraction(sigma), seed=seed,

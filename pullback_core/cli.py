@@ -12,13 +12,16 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from . import ddim, faces, figures
+from . import ddim, faces, figures, geometry
 from .basis import local_basis
 from .files import write_atomically
 from .guidance import edit_grid
+from .over_time import bases_over_time
+from .study import Settings, run_study
 from .transport import MEANINGLESS_ALIGNMENT, parallel_transport
 
 SHOWN_DIRECTIONS = 5
+OVER_TIME_DIRECTIONS = 3
 COLUMNS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the contact sheet, as multiples of --strength
 
 
@@ -72,16 +75,34 @@ def _parser():
     transport.add_argument("--exact", action="store_true", help="exact pullback instead of the released code's form")
     transport.add_argument("--out", type=Path, default=Path("output/transport"), help="folder for the results")
 
+    over_time = command("over-time", _over_time, "At which timestep to edit? One picture's directions at several timesteps.")
+    _add_source(over_time, "", face=3)
+    _add_method(over_time, timestep=None)
+    over_time.add_argument("--timesteps", type=float, nargs="+", default=[0.3, 0.5, 0.6, 0.7, 0.8, 0.9], metavar="T",
+                           help="fractions of T from 0 to 1")
+    over_time.add_argument("--direction", type=int, default=1, metavar="N", help="the first of the directions to show, counted from 1")
+    over_time.add_argument("--out", type=Path, default=Path("output/over-time"), help="folder for the results")
+
     invert = command("invert", _invert, "Invert a picture to noise and generate it again: how exact is the round trip?")
     _add_source(invert, "", face=3)
     _add_inversion(invert, timestep=1.0)
     invert.add_argument("--out", type=Path, default=Path("output/invert"), help="folder for the results")
+
+    study = command("study", _study, "Repeat the paper's analyses on the bundled models: figures, tables and a page of findings.")
+    study.add_argument("--samples", type=int, default=Settings.samples, help="random samples of each model")
+    study.add_argument("--jobs", type=int, default=1, help="processes (needs joblib); -1 takes all processors")
+    study.add_argument("--backend", help="of joblib, for many machines: ray, dask, ...")
+    study.add_argument("--cache", type=Path, default=Path("output/study-cache"), help="folder of what is measured already")
+    study.add_argument("--out", type=Path, default=Path("output/study"), help="folder for the results")
 
     train = command("train", _train, "Train the bundled model again (hours on a CPU; resumes where it stopped).")
     train.add_argument("--steps", type=int, default=faces.TrainingOptions.steps)
     train.add_argument("--batch", type=int, default=faces.TrainingOptions.batch)
     train.add_argument("--workers", type=int, default=faces.TrainingOptions.workers, help="processes of one thread each")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--learning-rate", type=float, default=faces.TrainingOptions.learning_rate)
+    train.add_argument("--data", choices=list(faces.DATA), default="faces", help="which drawings; expressions are one person's")
+    train.add_argument("--start", type=Path, metavar="FILE", help="a finished model to begin with")
     train.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster on processors that have it")
     train.add_argument("--checkpoint", type=Path, default=Path("output/train/checkpoint.pt"))
     train.add_argument("--out", type=Path, default=Path("output/train/faces.safetensors"), help="the finished model")
@@ -96,7 +117,8 @@ def _add_source(parser, prefix, face):
 
 def _add_inversion(parser, timestep):
     parser.add_argument("--prompt", default="", help='what the picture shows, "glasses, smiling"; empty for anything')
-    parser.add_argument("--timestep", type=float, default=timestep, help="how noisy, as a fraction of T from 0 to 1")
+    if timestep is not None:
+        parser.add_argument("--timestep", type=float, default=timestep, help="how noisy, as a fraction of T from 0 to 1")
     parser.add_argument("--steps", type=int, default=50, help="DDIM steps over the whole of T")
     parser.add_argument("--refine", type=int, default=6, help="fixed-point corrections of each inversion step")
     parser.add_argument("--model", type=Path, default=faces.WEIGHTS, help="the model file")
@@ -189,8 +211,54 @@ def _invert(options):
     session.write({"contact_sheet.png": sheet, "reconstruction.png": figures.to_pil(refined.image)}, report)
 
 
+def _over_time(options):
+    options.timestep = max(options.timesteps)
+    session = _Session(options)
+    shown = range(options.direction, min(options.direction + OVER_TIME_DIRECTIONS, options.rank + 1))
+    _check_directions([options.direction], options.rank)
+    image = _load_source(options, "")
+    with session.phase("bases over time") as bar:
+        def show(index, products, residual):
+            bar.set_postfix_str(f"timestep {index + 1} of {len(options.timesteps)}, residual {residual:.1e}")
+            bar.update()
+
+        moments = bases_over_time(
+            session.denoiser, faces.encode_image(image[None]), options.timesteps, options.rank, steps=options.steps, refine=options.refine,
+            tolerance=options.tolerance, seed=options.seed, progress=show,
+        )
+    rows, notes = [], []
+    for moment in moments:
+        basis = moment.basis
+        z = session.schedule.to_network(moment.x, basis.sigma)
+        directions, strengths = [basis.v[number - 1] for number in shown], [-options.strength, options.strength]
+        edits = session.edit(z, directions, strengths, basis.sigma, moment.sigmas)
+        rows.append((f"{basis.timestep:.2g} T", [picture for row in edits for picture in row]))
+        notes.append(f"effective rank {geometry.effective_rank(basis.s):.1f}\n"
+                     f"{geometry.mean_frequency(_as_picture(basis.v)).mean():.1f} cycles per picture")
+    headings = [f"{number} {sign}" for number in shown for sign in "-+"]
+    sheet = figures.contact_sheet(rows, headings, row_notes=notes, title="The first directions, by timestep")
+    bases = [moment.basis for moment in moments]
+    distances = geometry.distance_matrix(bases)
+    labels = [label for label, _ in rows]
+    heat_map = figures.heat_map(distances, labels, labels, title="Distance between timesteps")
+    report = session.report(bases=[
+        {"timestep": basis.timestep, "singular_values": basis.s.tolist(), "jacobian_products": basis.products} for basis in bases
+    ], distances=distances.tolist())
+    session.write({"contact_sheet.png": sheet, "distances.png": heat_map}, report, {f"basis_{basis.timestep:.2g}.safetensors": basis for basis in bases})
+
+
+def _study(options):
+    command = f"python -m pullback_core study --samples {options.samples}"
+    findings = run_study(
+        options.out, options.cache, Settings(samples=options.samples), jobs=options.jobs, backend=options.backend, command=command
+    )
+    for finding in findings:
+        print(f"{finding.verdict:>12}  {finding.title}")
+    print(f"Look at {options.out / 'findings.md'}; what was measured is kept in {options.cache}.")
+
+
 def _train(options):
-    names = ("steps", "batch", "workers", "seed", "bf16")
+    names = ("steps", "batch", "workers", "learning_rate", "seed", "data", "start", "bf16")
     settings = faces.TrainingOptions(**{name: getattr(options, name) for name in names})
     model = faces.train_model(options.checkpoint, settings)
     model.save(options.out)
@@ -264,14 +332,15 @@ class _Session:
             print(f"The basis is not fully converged: residual {basis.residuals.max():.1e} after {basis.products} products.")
         return basis
 
-    def edit(self, z, directions, strengths):
+    def edit(self, z, directions, strengths, sigma=None, sigmas=None):
         """One list of pictures (3, 48, 48) for each direction, one picture for each strength."""
-        options = self.options
+        options, sigma = self.options, sigma or self.sigma
+        sigmas = self.sigmas if sigmas is None else sigmas
         with self.phase("x-space guidance", options.guidance_steps) as bar:
-            moved = edit_grid(self.denoiser, z, self.sigma, torch.stack(directions), strengths, steps=options.guidance_steps,
+            moved = edit_grid(self.denoiser, z, sigma, torch.stack(directions), strengths, steps=options.guidance_steps,
                               progress=lambda *_: bar.update()).flatten(0, 1)
-        with self.phase("DDIM generation", self.steps) as bar:
-            x = ddim.generate(self.denoiser, self.schedule.from_network(moved, self.sigma), self.sigmas,
+        with self.phase("DDIM generation", len(sigmas) - 1) as bar:
+            x = ddim.generate(self.denoiser, self.schedule.from_network(moved, sigma), sigmas,
                               boost_below=options.boost, seed=options.seed, progress=lambda _: bar.update())
         pictures = faces.decode_latent(x).clamp(-1, 1)
         return [list(row) for row in pictures.split(len(strengths))]
@@ -325,7 +394,8 @@ def _headings(strengths):
 
 
 def _as_picture(latent):
-    return faces.decode_latent(latent[None])[0]
+    """A latent (..., 27, h, w) as the picture it is, (..., 3, 3h, 3w)."""
+    return faces.decode_latent(latent)
 
 
 def _attribute_changes(row):

@@ -1,19 +1,20 @@
-"""Measuring local bases: angles and distances between tangent spaces, their mean, the frequencies of directions.
+"""Measuring local bases: angles and distances between tangent spaces, their mean, spectra, the frequencies of directions.
 
-A tangent space is a `PullbackBasis` (its u is meant) or orthonormal rows (k, ...).
+A tangent space is a `PullbackBasis` or orthonormal rows (k, ...). `space` says which side of a basis is meant: "h", its u, as in
+the paper; or "x", its v, which alone can be compared between different features.
 """
 
 import torch
 
 
-def principal_angles(a, b):
+def principal_angles(a, b, *, space="h"):
     """Angles between two subspaces, ascending, in radians.
 
     a, b: `PullbackBasis` or orthonormal rows (k, ...). Returns (min(k_a, k_b),) float64 in [0, pi/2].
     Small angles come from sines and large ones from cosines, so both are accurate
     (Knyazev and Argentati, SIAM J. Sci. Comput. 23, 2002, algorithm 3.1).
     """
-    a, b = _rows(a), _rows(b)
+    a, b = _rows(a, space), _rows(b, space)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"The two subspaces lie in spaces of different dimension, {a.shape[1]} and {b.shape[1]}.")
     if len(a) < len(b):
@@ -23,12 +24,26 @@ def principal_angles(a, b):
     return torch.where(cosines**2 < 0.5, cosines.acos(), sines.asin())
 
 
-def geodesic_distance(a, b):
-    """Distance of two subspaces on the Grassmannian: sqrt(sum theta_i^2) of their principal angles, a float."""
-    return principal_angles(a, b).norm().item()
+def geodesic_distance(a, b, *, space="h"):
+    """Distance of two subspaces on the Grassmannian: sqrt(sum theta_i^2) of their principal angles, a float.
+
+    At most pi/2 sqrt(k); two random subspaces of a space of many more dimensions come near that.
+    """
+    return principal_angles(a, b, space=space).norm().item()
 
 
-def frechet_mean(bases, *, tolerance=1e-8, max_steps=200):
+def distance_matrix(bases, others=None, *, space="h"):
+    """Geodesic distances between all bases, or from each of them to each of `others`: (n, n) or (n, m) float64."""
+    if others is not None:
+        return torch.tensor([[geodesic_distance(one, other, space=space) for other in others] for one in bases], dtype=torch.float64)
+    distances = torch.zeros(len(bases), len(bases), dtype=torch.float64)
+    for row in range(len(bases)):
+        for column in range(row):
+            distances[row, column] = distances[column, row] = geodesic_distance(bases[row], bases[column], space=space)
+    return distances
+
+
+def frechet_mean(bases, *, space="h", tolerance=1e-8, max_steps=200):
     """The subspace with the least sum of squared geodesic distances to the given ones.
 
     bases: a list of `PullbackBasis` or orthonormal rows (k, ...), all of one shape.
@@ -38,12 +53,12 @@ def frechet_mean(bases, *, tolerance=1e-8, max_steps=200):
     Returns orthonormal rows (k, n) float64, n the flattened dimension.
     Raises ValueError for an empty list, unlike shapes, or subspaces too far apart to have a mean.
     """
-    rows = [_rows(basis) for basis in bases]
+    rows = [_rows(basis, space) for basis in bases]
     if not rows:
         raise ValueError("The mean of no bases at all is undefined.")
     if any(one.shape != rows[0].shape for one in rows):
         raise ValueError(f"All bases must have one shape, got {sorted({tuple(one.shape) for one in rows})}.")
-    mean = rows[0]
+    mean = torch.linalg.svd(torch.cat(rows), full_matrices=False)[2][: len(rows[0])]  # the nearest by chords: a good start
     for _ in range(max_steps):
         step = sum(_log(mean, one) for one in rows) / len(rows)
         mean = _exp(mean, step)
@@ -67,6 +82,16 @@ def _exp(x, tangent):
     return torch.linalg.qr(moved)[0].T
 
 
+def effective_rank(s):
+    """How many directions matter: exp of the entropy of s / sum(s), from 1 to len(s), a float.
+
+    s: (k,) singular values, not negative (Roy and Vetterli, "The effective rank", EUSIPCO 2007). Only the values that were
+    computed count, so compare bases of one rank alone.
+    """
+    share = s.double() / s.double().sum()
+    return torch.exp(torch.special.entr(share).sum()).item()
+
+
 def power_spectrum(v):
     """Radially averaged power spectral density of directions.
 
@@ -76,17 +101,29 @@ def power_spectrum(v):
     """
     height, width = v.shape[-2:]
     power = torch.fft.fft2(v, norm="ortho").abs().square().mean(dim=-3)
-    rows = torch.fft.fftfreq(height, 1 / height, device=v.device)
-    columns = torch.fft.fftfreq(width, 1 / width, device=v.device)
-    radius = torch.hypot(rows[:, None], columns[None, :]).round().long()
+    radius = _radius(v).round().long()
     bins = min(height, width) // 2 + 1
     weight = torch.stack([(radius == index).to(v.dtype) for index in range(bins)])
     weight = weight / weight.sum(dim=(1, 2), keepdim=True)
     return torch.arange(bins, device=v.device), torch.einsum("...hw,bhw->...b", power, weight)
 
 
-def _rows(basis):
-    rows = getattr(basis, "u", basis)
+def mean_frequency(v):
+    """The centre of mass of `power_spectrum`, each frequency with all its power, in cycles per picture. v: (..., c, h, w) -> (...)."""
+    power = torch.fft.fft2(v, norm="ortho").abs().square().sum(dim=-3)
+    radius = _radius(v)
+    return (power * radius).sum(dim=(-2, -1)) / power.sum(dim=(-2, -1))
+
+
+def _radius(v):
+    rows, columns = (torch.fft.fftfreq(size, 1 / size, device=v.device) for size in v.shape[-2:])
+    return torch.hypot(rows[:, None], columns[None, :])
+
+
+def _rows(basis, space):
+    if space not in ("h", "x"):
+        raise ValueError(f"The space is 'h' (features) or 'x' (latents), got {space!r}.")
+    rows = getattr(basis, "u" if space == "h" else "v", basis)
     if rows.ndim < 2:
         raise ValueError(f"A subspace is given by rows (k, ...), got shape {tuple(rows.shape)}.")
     return rows.flatten(1).double()

@@ -30,7 +30,7 @@ class SingularTriplets(NamedTuple):
 
 
 def top_singular_triplets(
-    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, progress=None
+    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, start=None, progress=None
 ):
     """Find the `rank` largest singular values of an operator and their vectors.
 
@@ -45,6 +45,8 @@ def top_singular_triplets(
     block_size: vectors that go through the operator together; None is 2 ("krylov") or `rank` ("subspace").
         A value repeated more often than the block is wide may be found fewer times than it is there;
         `rank` as block size finds all, for about twice the products.
+    start: (k, *in_shape), vectors near the ones that are sought, such as the v of a neighbouring timestep ("krylov" only).
+        The first block is then random mixtures of them with as much noise, so a poor start costs little and excludes nothing.
     progress: called as progress(products, largest residual) after every block; an exception it
         raises ends the work.
 
@@ -67,6 +69,10 @@ def top_singular_triplets(
         block_size = min(rank, KRYLOV_BLOCK) if keep_all else rank
     if not 1 <= block_size <= min(n, m) or (not keep_all and block_size < rank):
         raise ValueError(f"A block of {block_size} does not suit rank {rank} of a Jacobian of {m} x {n}.")
+    if start is not None and (not keep_all or not len(start) or start.shape[1:] != tuple(operator.in_shape)):
+        raise ValueError(
+            f"A start is for the method 'krylov', with vectors of shape {tuple(operator.in_shape)}, got {tuple(start.shape)} for {method!r}."
+        )
     least = 2 * min(n, block_size * -(-rank // block_size))
     if max_products is None:
         max_products = max(200 * rank, least)
@@ -82,6 +88,9 @@ def top_singular_triplets(
         return product(rows.view(-1, *shape).to(dtype)).flatten(1).to(like.dtype)
 
     block, _ = _orthonormal(_random(block_size, n, generator, like), None, generator)
+    if start is not None:  # mixtures of the start, and as much that is random, so that nothing is excluded
+        mixtures = _random(block_size, len(start), generator, like) @ start.flatten(1).to(like)
+        block, _ = _orthonormal(block + mixtures / mixtures.norm(dim=1, keepdim=True), None, generator)
     q, w, z = (like.new_empty(0, size) for size in (n, m, n))
     products, proven, settled = 0, True, None
     while True:

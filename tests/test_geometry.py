@@ -96,7 +96,7 @@ def test_white_noise_is_flat_at_its_variance():
     (lambda: geometry.frechet_mean([]), "no bases"),
     (lambda: geometry.frechet_mean([rows(2, 20, 0), rows(3, 20, 0)]), "one shape"),
     (lambda: geometry.frechet_mean(list(tilted([math.pi / 2]))), "orthogonal"),
-    (lambda: geometry.frechet_mean(list(tilted([0.3])), max_steps=1), "1 steps.*too far apart"),
+    (lambda: geometry.frechet_mean([rows(2, 6, seed) for seed in range(3)], max_steps=1), "1 steps.*too far apart"),
 ])
 def test_meaningless_requests_are_refused(call, message):
     with pytest.raises(ValueError, match=message):

@@ -8,25 +8,25 @@
 import torch
 
 from .draw import SIZE, draw_faces
-from .model import WEIGHTS, FacesDenoiser, FacesModel, decode_latent, encode_image, load_model
-from .parameters import NAMES, sample_parameters
+from .model import EXPRESSIONS, WEIGHTS, FacesDenoiser, FacesModel, decode_latent, encode_image, load_model
+from .parameters import DATA, NAMES, sample_parameters
 from .regressor import AttributeRegressor, load_regressor, train_regressor
 from .train import TrainingOptions, train_model
 
 __all__ = [
-    "NAMES", "SIZE", "WEIGHTS", "AttributeRegressor", "FacesDenoiser", "FacesModel", "TrainingOptions", "decode_latent",
-    "draw_faces", "encode_image", "example_faces", "example_parameters", "load_model", "load_regressor", "sample_parameters",
-    "train_model", "train_regressor",
+    "DATA", "EXPRESSIONS", "NAMES", "SIZE", "WEIGHTS", "AttributeRegressor", "FacesDenoiser", "FacesModel", "TrainingOptions",
+    "decode_latent", "draw_faces", "encode_image", "example_faces", "example_parameters", "load_model", "load_regressor",
+    "sample_parameters", "train_model", "train_regressor",
 ]
 
 HELD_OUT_SEED = 2**40  # far above every seed that training uses
 
 
-def example_parameters(numbers):
-    """The parameters of example faces, which the model has never seen. numbers: a list of b integers >= 0."""
-    return torch.cat([sample_parameters(1, torch.Generator().manual_seed(HELD_OUT_SEED + number)) for number in numbers])
+def example_parameters(numbers, data="faces"):
+    """The parameters of example faces, which the model has never seen. numbers: a list of b integers >= 0; data: a key of `DATA`."""
+    return torch.cat([sample_parameters(1, torch.Generator().manual_seed(HELD_OUT_SEED + number), data) for number in numbers])
 
 
-def example_faces(numbers):
+def example_faces(numbers, data="faces"):
     """Drawings of `example_parameters`: (b, 3, 48, 48) RGB in [-1, 1]."""
-    return draw_faces(example_parameters(numbers))
+    return draw_faces(example_parameters(numbers, data))

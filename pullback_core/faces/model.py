@@ -20,6 +20,7 @@ from .vocabulary import TOKEN_COUNT, tokenize
 FORMAT = "pullback_faces"
 UNET_PREFIX = "model.diffusion_model."
 WEIGHTS = Path(__file__).with_name("faces.safetensors")
+EXPRESSIONS = WEIGHTS.with_name("expressions.safetensors")  # the same network, trained on one person alone
 PATCH = 3  # pixels a latent pixel is wide: (3, 48, 48) -> (27, 16, 16)
 LATENT_SCALE = 2.0  # about unit variance, for which v-prediction is balanced between noise and picture
 BETAS = (0.00085, 0.0285)  # sigma up to 318: what a whole picture has in common is gone well before the end

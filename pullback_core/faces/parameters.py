@@ -43,14 +43,28 @@ BACKGROUND_COLOURS = {
     "white": (0.94, 0.94, 0.94),
 }
 
+# What varies in a data set; the rest is as in PLAIN_FACE.
+DATA = {
+    "faces": NAMES,
+    "expressions": ("smile", "mouth_open", "eye_size", "brow", "glasses", "yaw"),  # one person with many faces
+}
+PLAIN_FACE = {
+    "age": 0.3, "skin": 0.3, "hair_red": 0.42, "hair_green": 0.24, "hair_blue": 0.12, "hair_length": 0.8, "fringe": 0.4,
+    "smile": 0.6, "mouth_open": 0.2, "eye_size": 0.5, "brow": 0.5, "glasses": 0.0, "beard": 0.0, "hat": 0.0, "face_width": 0.5,
+    "yaw": 0.5, "background_red": 0.36, "background_green": 0.58, "background_blue": 0.88, "shirt_red": 0.8, "shirt_green": 0.3,
+    "shirt_blue": 0.3,
+}
+
 
 def columns(prefix):
     """Indices of the three colour columns of `prefix` ("hair", "background" or "shirt")."""
     return [COLUMN[f"{prefix}_{channel}"] for channel in ("red", "green", "blue")]
 
 
-def sample_parameters(count, generator=None):
-    """Draw `count` independent random faces: a (count, len(NAMES)) float tensor in [0, 1]."""
+def sample_parameters(count, generator=None, data="faces"):
+    """Draw `count` independent random faces: a (count, len(NAMES)) float tensor in [0, 1]. data: a key of `DATA`."""
+    if data not in DATA:
+        raise ValueError(f"There is no data set {data!r}; choose one of {', '.join(DATA)}.")
     values = torch.rand(count, len(NAMES), generator=generator)
 
     def chance(probability):
@@ -68,4 +82,6 @@ def sample_parameters(count, generator=None):
     values[:, COLUMN["beard"]] = torch.where(chance(0.35), density, 0.0)
     length = COLUMN["hair_length"]
     values[:, length] = torch.where(chance(0.12), 0.0, 0.2 + 0.8 * values[:, length])
+    for name in set(NAMES) - set(DATA[data]):
+        values[:, COLUMN[name]] = PLAIN_FACE[name]
     return values

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from .draw import draw_faces
-from .model import LATENT_SCALE, FacesModel, encode_image
+from .model import LATENT_SCALE, FacesModel, encode_image, load_model
 from .parameters import sample_parameters
 from .vocabulary import SLOTS, describe
 
@@ -34,6 +34,8 @@ class TrainingOptions:
     ema: float = 0.9995
     seed: int = 0
     save_every: int = 250
+    data: str = "faces"  # a key of `parameters.DATA`
+    start: Path | None = None  # a finished model to begin with, in the place of random weights
     bf16: bool = False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
 
 
@@ -95,7 +97,7 @@ def _work(rank, rendezvous, checkpoint, options, progress):
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", rendezvous, rank=rank, world_size=options.workers)
     torch.manual_seed(options.seed)
-    model = FacesModel()
+    model = FacesModel() if options.start is None else load_model(options.start).train().requires_grad_(True)
     ema = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     step = 0
@@ -109,7 +111,7 @@ def _work(rank, rendezvous, checkpoint, options, progress):
     with tqdm(total=options.steps, initial=step, disable=not progress or rank > 0, mininterval=10, smoothing=0.01) as bar:
         while step < options.steps:
             generator = torch.Generator().manual_seed((options.seed * 1_000_003 + step) * options.workers + rank + 1)
-            parameters = sample_parameters(options.batch // options.workers, generator)
+            parameters = sample_parameters(options.batch // options.workers, generator, options.data)
             x0 = encode_image(draw_faces(parameters))
             tokens = drop_words(describe(parameters), generator)
             for group in optimizer.param_groups:

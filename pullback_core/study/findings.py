@@ -1,0 +1,374 @@
+"""What the measurements say of each claim of the paper: a number with its interval, a figure, a table.
+
+A claim holds here if the 95% bootstrap interval of its number lies on the claimed side, is contradicted if the interval
+lies on the other side, and is undecided if it contains neither. Samples are resampled, not pairs of them.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .. import faces, geometry
+from .measure import MODELS, Point
+
+RESAMPLES = 1000
+BLUE, ORANGE, GREY = "#3b6ea5", "#c8642c", "#9a9aa2"
+
+
+class Finding(NamedTuple):
+    """number: (value, low, high); sign: +1 or -1, the side that supports the claim, relative to `neutral`."""
+
+    name: str
+    title: str
+    claim: str
+    measure: str
+    number: tuple
+    sign: int
+    neutral: float
+    remarks: str
+    figure: object
+    table: list  # of dicts, the rows of the CSV file
+
+    @property
+    def verdict(self):
+        _, low, high = (self.sign * (value - self.neutral) for value in self.number)
+        low, high = min(low, high), max(low, high)
+        return "holds" if low > 0 else "contradicted" if high < 0 else "undecided"
+
+
+def all_findings(store):
+    return [
+        spectrum(store), frequencies(store), between_samples(store), between_timesteps(store), complexity(store), prompts(store),
+        prompts_over_time(store), transport(store), blocks(store),
+    ]
+
+
+# ---- statistics ----
+
+
+def interval(count, statistic, seed=0):
+    """(value, low, high) of statistic(indices of samples), by resampling `count` samples."""
+    resamples = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    low, high = np.nanquantile([statistic(indices) for indices in resamples], (0.025, 0.975))
+    return float(statistic(np.arange(count))), float(low), float(high)
+
+
+def pair_mean(distances, indices):
+    """The mean distance of different samples, among samples drawn with repetition; not a number where all are one."""
+    chosen = distances[np.ix_(indices, indices)]
+    return chosen[indices[:, None] != indices[None, :]].mean() if len(set(indices)) > 1 else np.nan
+
+
+def rank_correlation(rows, columns):
+    from scipy.stats import spearmanr  # slow to import
+
+    return spearmanr(np.ravel(rows), np.ravel(columns)).statistic
+
+
+def _axes(title, xlabel, ylabel, **settings):
+    from matplotlib.figure import Figure  # slow to import
+
+    figure = Figure(figsize=(6.4, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, **settings)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _band(axes, x, values, label, color):
+    """The mean over samples (rows) with its 95% interval."""
+    values = np.asarray(values)
+    bands = [interval(len(values), lambda indices, column=column: values[indices, column].mean()) for column in range(values.shape[1])]
+    mean, low, high = np.transpose(bands)
+    axes.plot(x, mean, "o-", color=color, label=label)
+    axes.fill_between(x, low, high, color=color, alpha=0.2)
+
+
+def _samples_of(store, data="faces", **where):
+    """timestep -> the bases of all samples."""
+    settings = store.settings
+    return {
+        timestep: [store.basis(Point(data, sample, timestep, rank=settings.rank, **where)) for sample in range(settings.samples)]
+        for timestep in settings.timesteps
+    }
+
+
+def _some(settings):
+    return (settings.timesteps[0], settings.late, settings.early, settings.timesteps[-1])
+
+
+# ---- the findings ----
+
+
+def spectrum(store):
+    settings, rows = store.settings, []
+    figure, axes = _axes("Singular values of the Jacobian", "direction", "s / s_1", yscale="log")
+    shades = dict(zip(_some(settings), ("#1f3a5f", "#3b6ea5", "#7fb0d8", ORANGE)))
+    shares = {}
+    for timestep, color in shades.items():
+        values = torch.stack([
+            store.basis(Point("faces", sample, timestep, rank=settings.deep_rank)).s for sample in range(settings.few)
+        ]).double().numpy()
+        shares[timestep] = (values**2)[:, : settings.deep_rank // 4].sum(axis=1) / (values**2).sum(axis=1)
+        relative = values / values[:, :1]
+        axes.plot(range(1, settings.deep_rank + 1), np.exp(np.log(relative).mean(axis=0)), color=color, label=f"{timestep:g} T")
+        for sample, row in enumerate(values):
+            rows.append({"sample": sample, "timestep": timestep, "effective_rank": geometry.effective_rank(torch.from_numpy(row)),
+                         **{f"s_{index}": value for index, value in enumerate(row, 1)}})
+    axes.legend(frameon=False)
+    share = np.mean(list(shares.values()), axis=0)
+    number = interval(settings.few, lambda indices: share[indices].mean())
+    ranks = np.mean([row["effective_rank"] for row in rows])
+    return Finding(
+        "spectrum", "Few directions dominate", "The singular values fall quickly: few directions dominate.",
+        f"share of the squared singular values, of the first {settings.deep_rank}, that belongs to the first {settings.deep_rank // 4}",
+        number, +1, 0.5, f"Equal values would give 0.25. The effective rank of the first {settings.deep_rank} is {ranks:.1f} on average.",
+        figure, rows,
+    )
+
+
+def frequencies(store):
+    settings = store.settings
+    bases = _samples_of(store)
+    means = np.array([
+        [geometry.mean_frequency(faces.decode_latent(bases[timestep][sample].v)).mean().item() for timestep in settings.timesteps]
+        for sample in range(settings.samples)
+    ])
+    figure, axes = _axes("Frequencies of the directions", "cycles per picture", "power, relative to its mean", yscale="log")
+    for timestep, color in zip(_some(settings), ("#1f3a5f", "#3b6ea5", "#7fb0d8", ORANGE)):
+        pictures = torch.cat([faces.decode_latent(basis.v) for basis in bases[timestep]])
+        at, power = geometry.power_spectrum(pictures)
+        power = power.mean(dim=0)
+        axes.plot(at, power / power.mean(), "o-", ms=3, color=color, label=f"{timestep:g} T")
+    axes.legend(frameon=False)
+    timesteps = np.broadcast_to(settings.timesteps, means.shape)
+    number = interval(settings.samples, lambda indices: rank_correlation(timesteps[indices], means[indices]))
+    rows = [{"sample": sample, "timestep": timestep, "mean_frequency": means[sample, column]}
+            for sample in range(settings.samples) for column, timestep in enumerate(settings.timesteps)]
+    ends = ", ".join(f"{value:.1f} at {timestep:g} T" for timestep, value in zip(settings.timesteps, means.mean(axis=0)))
+    return Finding(
+        "frequencies", "From coarse to fine", "Near T directions are of low frequency; the frequency rises as t falls.",
+        "rank correlation of timestep and mean frequency of the directions, over samples and timesteps", number, -1, 0.0,
+        f"Mean frequency in cycles per picture: {ends}.", figure, rows,
+    )
+
+
+def between_samples(store):
+    settings = store.settings
+    bases = _samples_of(store)
+    figure, axes = _axes("Distance between the tangent spaces of different samples", "timestep / T", "geodesic distance")
+    rows, ends = [], {}
+    for space, color, name in (("h", BLUE, "in feature space"), ("x", ORANGE, "in latent space")):
+        matrices = {t: geometry.distance_matrix(bases[t], space=space).numpy() for t in settings.timesteps}
+        bands = [interval(settings.samples, lambda indices, m=matrix: pair_mean(m, indices)) for matrix in matrices.values()]
+        mean, low, high = np.transpose(bands)
+        axes.plot(settings.timesteps, mean, "o-", color=color, label=name)
+        axes.fill_between(settings.timesteps, low, high, color=color, alpha=0.2)
+        rows += [{"space": space, "timestep": t, "distance": band[0], "low": band[1], "high": band[2]} for t, band in zip(matrices, bands)]
+        first, last = matrices[settings.timesteps[0]], matrices[settings.timesteps[-1]]
+        ends[space] = interval(settings.samples, lambda indices, a=last, b=first: pair_mean(a, indices) - pair_mean(b, indices))
+    chance = _chance(settings.rank, bases[settings.timesteps[0]][0].u[0].numel())
+    axes.axhline(chance, color=GREY, ls="--", label="random subspaces of feature space")
+    axes.legend(frameon=False)
+    return Finding(
+        "samples", "Samples share directions near T", "Tangent spaces of different samples are alike near T and part as t falls.",
+        f"mean distance at {settings.timesteps[-1]:g} T less mean distance at {settings.timesteps[0]:g} T, in feature space",
+        ends["h"], -1, 0.0,
+        f"In latent space the same difference is {_brief(ends['x'])}. Random subspaces of feature space are {chance:.2f} apart.",
+        figure, rows,
+    )
+
+
+def between_timesteps(store):
+    settings = store.settings
+    bases, count = _samples_of(store), len(store.settings.timesteps)
+    distances = np.array([
+        geometry.distance_matrix([bases[t][sample] for t in settings.timesteps]).numpy() for sample in range(settings.samples)
+    ])
+    upper = np.triu_indices(count, 1)
+    gaps = np.abs(np.subtract.outer(settings.timesteps, settings.timesteps))[upper]
+    values = distances[:, upper[0], upper[1]]
+    tiled = np.broadcast_to(gaps, values.shape)
+    number = interval(settings.samples, lambda indices: rank_correlation(tiled[indices], values[indices]))
+    figure, axes = _axes("Distance between the tangent spaces of one sample at two timesteps", "", "")
+    axes.grid(False)
+    mean = distances.mean(axis=0)
+    np.fill_diagonal(mean, np.nan)
+    image = axes.imshow(mean, cmap="viridis_r")
+    labels = [f"{t:g} T" for t in settings.timesteps]
+    axes.set_xticks(range(count), labels)
+    axes.set_yticks(range(count), labels)
+    figure.colorbar(image, label="geodesic distance")
+    rows = [{"timestep": settings.timesteps[a], "other": settings.timesteps[b], "distance": distances[:, a, b].mean()}
+            for a, b in zip(*upper)]
+    return Finding(
+        "timesteps", "Distant timesteps, distant spaces", "The distance between one sample's tangent spaces grows with the gap in time.",
+        "rank correlation of gap and distance, over samples and pairs of timesteps", number, +1, 0.0,
+        f"From {values[:, gaps == gaps.min()].mean():.2f} at the smallest gap to {values[:, gaps == gaps.max()].mean():.2f} at the "
+        "largest.",
+        figure, rows,
+    )
+
+
+def complexity(store):
+    settings = store.settings
+    figure, axes = _axes("Distance between samples, of two data sets", "timestep / T", "geodesic distance")
+    rows, matrices = [], {}
+    for data, color in zip(MODELS, (BLUE, ORANGE)):
+        bases = _samples_of(store, data)
+        matrices[data] = [geometry.distance_matrix(bases[t]).numpy() for t in settings.timesteps]
+        bands = np.array([interval(settings.samples, lambda indices, m=matrix: pair_mean(m, indices)) for matrix in matrices[data]])
+        axes.plot(settings.timesteps, bands[:, 0], "o-", color=color, label=f"{data} ({len(faces.DATA[data])} attributes vary)")
+        axes.fill_between(settings.timesteps, bands[:, 1], bands[:, 2], color=color, alpha=0.2)
+        rows += [{"data": data, "timestep": t, "distance": band[0], "low": band[1], "high": band[2]}
+                 for t, band in zip(settings.timesteps, bands)]
+    axes.legend(frameon=False)
+
+    # Samples of one seed start from the same noise in both models, so they are resampled together.
+    def difference(indices):
+        return np.mean([pair_mean(simple, indices) - pair_mean(rich, indices) for rich, simple in zip(*matrices.values())])
+
+    return Finding(
+        "complexity", "Simpler data, more alike", "The simpler the data, the more alike the tangent spaces of its samples.",
+        "mean distance between samples of the simple data less that of the rich data, over all timesteps",
+        interval(settings.samples, difference), -1, 0.0,
+        "The simple data are expressions of one person; their model is the model of all faces, trained on.", figure, rows,
+    )
+
+
+def _prompt_similarity(settings):
+    """Cosine of the words' embeddings, without what the empty prompt has: (pairs,) for all pairs of prompts that say something."""
+    said = [prompt for prompt in settings.prompts if prompt]
+    model = faces.load_model()
+    words = (model.context(said) - model.context([""])).flatten(1)
+    cosines = torch.nn.functional.cosine_similarity(words[:, None], words[None], dim=-1).numpy()
+    return said, cosines
+
+
+def _prompt_distances(store, said, timestep):
+    """(few, prompts, prompts) of one x_t each."""
+    settings = store.settings
+    return np.array([
+        geometry.distance_matrix([store.basis(Point("faces", sample, timestep, prompt, rank=settings.rank)) for prompt in said]).numpy()
+        for sample in range(settings.few)
+    ])
+
+
+def prompts(store):
+    settings = store.settings
+    said, similarity = _prompt_similarity(settings)
+    upper = np.triu_indices(len(said), 1)
+    at = settings.early
+    values = _prompt_distances(store, said, at)[:, upper[0], upper[1]]
+    alike = np.broadcast_to(similarity[upper], values.shape)
+    number = interval(settings.few, lambda indices: rank_correlation(alike[indices], values[indices]))
+    figure, axes = _axes(f"Two prompts, one x_t at {at:g} T", "similarity of the prompts", "geodesic distance")
+    axes.plot(similarity[upper], values.mean(axis=0), "o", color=BLUE)
+    rows = [{"prompt": said[a], "other": said[b], "similarity": similarity[a, b], "distance": values[:, column].mean()}
+            for column, (a, b) in enumerate(zip(*upper))]
+    return Finding(
+        "prompts", "Similar prompts, similar spaces", "The more alike two prompts, the nearer the tangent spaces of one x_t given them.",
+        f"rank correlation of the prompts' similarity (cosine of embeddings) and the distance at {at:g} T", number, -1, 0.0, "",
+        figure, rows,
+    )
+
+
+def prompts_over_time(store):
+    settings = store.settings
+    some, said = _some(settings), [prompt for prompt in settings.prompts if prompt]
+    upper = np.triu_indices(len(said), 1)
+    values = np.stack([_prompt_distances(store, said, t)[:, upper[0], upper[1]].mean(axis=1) for t in some], axis=1)
+    figure, axes = _axes("What a prompt changes", "timestep / T", "mean geodesic distance between prompts")
+    _band(axes, some, values, None, BLUE)
+    number = interval(settings.few, lambda indices: (values[indices, 2] - values[indices, 0]).mean())
+    rows = [{"sample": sample, "timestep": t, "distance": values[sample, column]}
+            for sample in range(settings.few) for column, t in enumerate(some)]
+    return Finding(
+        "prompts_over_time", "Prompts fade", "What the prompt changes about the tangent space fades as t falls.",
+        f"mean distance between prompts at {some[2]:g} T less that at {some[0]:g} T", number, +1, 0.0, "", figure, rows,
+    )
+
+
+def transport(store):
+    settings, rows = store.settings, []
+    for timestep in (settings.early, settings.late):
+        edits = [store.edits(target, timestep) for target in range(settings.samples)]
+        for target, edit in enumerate(edits):
+            for row in edit["carried"]:
+                own, change = np.array(edits[row["source"]]["own"][row["direction"]]), np.array(row["change"])
+                cosine = float(own @ change / (np.linalg.norm(own) * np.linalg.norm(change)))
+                rows.append({"timestep": timestep, "source": row["source"], "target": target, "direction": row["direction"] + 1,
+                             "alignment": row["alignment"], "success": cosine})
+    table = {key: np.array([row[key] for row in rows]) for key in ("timestep", "target", "alignment", "success")}
+    figure, axes = _axes("Carried over: the same change?", "alignment", "cosine of the changes of attributes")
+    for timestep, color, name in ((settings.early, BLUE, "early"), (settings.late, ORANGE, "late")):
+        here = table["timestep"] == timestep
+        axes.plot(table["alignment"][here], table["success"][here], "o", ms=3, alpha=0.5, color=color, label=f"{name}, {timestep:g} T")
+    axes.axhline(0, color=GREY, ls="--")
+    axes.legend(frameon=False)
+    members = [np.flatnonzero(table["target"] == target) for target in range(settings.samples)]
+
+    def correlation(indices):
+        chosen = np.concatenate([members[index] for index in indices])
+        return rank_correlation(table["alignment"][chosen], table["success"][chosen])
+
+    means = []
+    for timestep in (settings.early, settings.late):
+        parts = [members_[table["timestep"][members_] == timestep] for members_ in members]
+        success = interval(settings.samples, lambda indices, p=parts: np.mean(table["success"][np.concatenate([p[i] for i in indices])]))
+        alignment = table["alignment"][table["timestep"] == timestep].mean()
+        means.append(f"{_brief(success)} at {timestep:g} T (mean alignment {alignment:.2f})")
+    high = table["alignment"] >= np.quantile(table["alignment"], 0.9)
+    return Finding(
+        "transport", "Carried directions work where spaces align",
+        "A direction carried to another sample makes the same change there if the alignment is high, as it is near T.",
+        f"rank correlation of alignment and success over {len(rows)} carried directions; success is the cosine of the changes of 22 "
+        "attributes, as the regressor reads them, in source and target",
+        interval(settings.samples, correlation), +1, 0.0, f"Mean success: {'; '.join(means)}. In the tenth with the best alignment (from "
+        f"{table['alignment'][high].min():.2f}) it is {table['success'][high].mean():.2f}. Chance is 0.", figure, rows,
+    )
+
+
+def blocks(store):
+    settings = store.settings
+    features = settings.features
+    pairs = list(itertools.combinations(range(len(features)), 2))
+    matrices = np.array([
+        [geometry.distance_matrix(
+            [store.basis(Point("faces", sample, t, feature=feature, rank=settings.rank)) for feature in features], space="x").numpy()
+         for t in _some(settings)]
+        for sample in range(settings.few)
+    ])
+    mean = matrices.mean(axis=(0, 1))
+    chance = _chance(settings.rank, store.basis(Point("faces", 0, settings.early, rank=settings.rank)).v[0].numel())
+    figure, axes = _axes("Distance in latent space between the bases of different blocks", "", "")
+    axes.grid(False)
+    shown = mean.copy()
+    np.fill_diagonal(shown, np.nan)
+    image = axes.imshow(shown, cmap="viridis_r")
+    axes.set_xticks(range(len(features)), features)
+    axes.set_yticks(range(len(features)), features)
+    figure.colorbar(image, label="geodesic distance")
+    values = np.stack([matrices[:, :, a, b].mean(axis=1) for a, b in pairs], axis=1)
+    gaps = np.broadcast_to([b - a for a, b in pairs], values.shape)
+    number = interval(settings.few, lambda indices: rank_correlation(gaps[indices], values[indices]))
+    return Finding(
+        "blocks", "Neighbouring blocks agree", "Not of the paper: blocks that follow each other in the UNet find similar directions.",
+        "rank correlation of the distance between two blocks within the UNet and the distance of their bases in latent space",
+        number, +1, 0.0, f"Random subspaces of latent space are {chance:.2f} apart.", figure,
+        [{"block": features[a], "other": features[b], "distance": mean[a, b]} for a, b in pairs],
+    )
+
+
+def _chance(rank, dimension, pairs=20):
+    """The mean distance of two random subspaces."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda: torch.linalg.qr(torch.randn(dimension, rank, generator=generator, dtype=torch.float64))[0].T
+    return float(np.mean([geometry.geodesic_distance(draw(), draw()) for _ in range(pairs)]))
+
+
+def _brief(number):
+    return f"{number[0]:.2f} [{number[1]:.2f}, {number[2]:.2f}]"
