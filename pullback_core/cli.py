@@ -212,6 +212,8 @@ def _invert(options):
 
 
 def _over_time(options):
+    if not all(0 < timestep <= 1 for timestep in options.timesteps):
+        raise ValueError(f"--timesteps are fractions of T, above 0 and at most 1, got {' '.join(map(str, options.timesteps))}.")
     options.timestep = max(options.timesteps)
     session = _Session(options)
     shown = range(options.direction, min(options.direction + OVER_TIME_DIRECTIONS, options.rank + 1))
@@ -244,7 +246,8 @@ def _over_time(options):
     report = session.report(bases=[
         {"timestep": basis.timestep, "singular_values": basis.s.tolist(), "jacobian_products": basis.products} for basis in bases
     ], distances=distances.tolist())
-    session.write({"contact_sheet.png": sheet, "distances.png": heat_map}, report, {f"basis_{basis.timestep:.2g}.safetensors": basis for basis in bases})
+    files = {f"basis_{basis.timestep:.2g}.safetensors": basis for basis in bases}
+    session.write({"contact_sheet.png": sheet, "distances.png": heat_map}, report, files)
 
 
 def _study(options):

@@ -70,6 +70,15 @@ def test_transport_of_a_face_to_itself_is_fully_aligned(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["alignment"] == pytest.approx(1, abs=1e-5)
 
 
+def test_over_time(tmp_path):
+    assert main(["over-time", *QUICK, "--timesteps", "0.8", "0.4", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [basis["timestep"] for basis in report["bases"]] == pytest.approx([0.4, 0.8], abs=1e-3)
+    assert report["distances"][0][1] > 0.1
+    assert PullbackBasis.load(tmp_path / "basis_0.4.safetensors").s.tolist() == report["bases"][0]["singular_values"]
+    assert pixels(tmp_path / "contact_sheet.png").std() > 5 and pixels(tmp_path / "distances.png").std() > 5
+
+
 def test_invert(tmp_path, capsys):
     assert main(["invert", "--steps", "20", "--out", str(tmp_path)]) == 0
     values = json.loads((tmp_path / "report.json").read_text())["psnr_db"]
@@ -105,7 +114,13 @@ BAD = [
     (["edit", "--model", "broken.png"], "broken.png"),
     (["edit", "--out", "broken.png"], "--out"),
     (["transport", "--to-face", "-2"], "--to-face"),
+    (["over-time", "--timesteps", "0.5", "1.5"], "1.5"),
+    (["over-time", "--timesteps", "0.5", "0"], "above 0"),
+    (["over-time", "--direction", "9"], "--direction"),
+    (["study", "--samples", "2"], "at least 3"),
     (["train", "--batch", "3"], "batch"),
+    (["train", "--start", "nowhere.safetensors"], "nowhere.safetensors"),
+    (["train", "--data", "cats"], "expressions"),
     (["paint"], "paint"),
     (["edit", "--colour", "red"], "--colour"),
 ]
@@ -147,3 +162,11 @@ def test_train_resumes_and_writes_a_usable_model(tmp_path):
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
     assert first.fingerprint != second.fingerprint
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_train_goes_on_from_a_finished_model_with_other_data(tmp_path):
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "model.safetensors"), "--batch", "4", "--workers", "1"]
+    assert main(["train", "--steps", "1", "--data", "expressions", "--start", str(faces.WEIGHTS), *files]) == 0
+    begun, ended = faces.load_model(), faces.load_model(tmp_path / "model.safetensors")
+    change = torch.cat([(a - b).flatten() for a, b in zip(begun.parameters(), ended.parameters())])
+    assert 0 < change.abs().max() < 0.01

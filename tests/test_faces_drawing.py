@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pullback_core import faces
 from pullback_core.faces import vocabulary
 from pullback_core.faces.draw import draw_faces
-from pullback_core.faces.parameters import COLUMN, NAMES, columns, sample_parameters
+from pullback_core.faces.parameters import COLUMN, DATA, NAMES, columns, sample_parameters
 from pullback_core.faces.unet import GEGLU, Attention, UNet, UNetConfig, Upsample, timestep_embedding
 
 TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
@@ -178,3 +178,11 @@ def test_stopping_at_a_block_gives_what_the_whole_pass_computes_there():
     assert "output_1" not in seen
     with pytest.raises(ValueError, match=r"'attic'.*input_0.*middle.*output_3"):
         unet(x, t, context, feature="attic")
+
+
+def test_simpler_data_vary_in_what_they_say_alone():
+    values = sample_parameters(200, torch.Generator().manual_seed(0), "expressions")
+    varying = {name for name, deviation in zip(NAMES, values.std(dim=0).tolist()) if deviation > 1e-6}
+    assert varying == set(DATA["expressions"])
+    with pytest.raises(ValueError, match="expressions"):
+        sample_parameters(1, data="cats")

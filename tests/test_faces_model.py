@@ -88,3 +88,11 @@ def test_a_saved_model_loads_and_a_foreign_file_is_refused(model, tmp_path):
             faces.load_model(tmp_path / f"{name}.safetensors")
     with pytest.raises(FileNotFoundError, match="no model file"):
         faces.load_model(tmp_path / "none.safetensors")
+
+
+def test_samples_of_the_simpler_model_are_one_person_with_many_expressions():
+    denoiser = faces.FacesDenoiser(faces.load_model(faces.EXPRESSIONS))
+    x = ddim.generate(denoiser, noise(12) * denoiser.schedule.sigma_max, denoiser.schedule.sigmas(25))
+    spread = dict(zip(faces.NAMES, faces.load_regressor()(faces.decode_latent(x)).std(dim=0).tolist()))
+    assert max(spread[name] for name in ("skin", "hat", "beard", "hair_length", "background_red", "shirt_blue")) < 0.1
+    assert min(spread[name] for name in ("smile", "glasses", "yaw")) > 0.2

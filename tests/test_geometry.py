@@ -42,6 +42,36 @@ def test_angles_agree_with_scipy(count_a, count_b):
     assert geometry.geodesic_distance(a, b) == pytest.approx(geometry.geodesic_distance(b, a))
 
 
+def test_distance_matrices_agree_with_scipy():
+    bases = [rows(3, 20, seed) for seed in range(4)]
+    expected = torch.tensor([[float((subspace_angles(a.T.numpy(), b.T.numpy()) ** 2).sum() ** 0.5) for b in bases] for a in bases])
+    matrix = geometry.distance_matrix(bases)
+    torch.testing.assert_close(matrix, expected.double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(geometry.distance_matrix(bases, bases[1:]), matrix[:, 1:], rtol=0, atol=1e-7)
+
+
+def test_the_space_says_which_side_of_a_basis_is_meant():
+    a, b = (PullbackBasis(
+        v=rows(2, 24, seed).view(2, 2, 3, 4), s=torch.ones(2), u=rows(2, 20, 9), residuals=torch.zeros(2), products=0, converged=True,
+        sigma=1.0, timestep=0.5) for seed in (0, 1))
+    assert geometry.geodesic_distance(a, b) < 1e-7
+    expected = geometry.geodesic_distance(a.v, b.v)
+    assert geometry.geodesic_distance(a, b, space="x") == expected > 1
+    with pytest.raises(ValueError, match="'h'"):
+        geometry.geodesic_distance(a, b, space="y")
+
+
+@pytest.mark.parametrize("values, expected", [([5.0], 1), ([2.0, 2.0, 2.0], 3), ([1.0, 0.0, 0.0], 1), ([0.5, 0.25, 0.25], 2**1.5)])
+def test_effective_rank_counts_the_values_that_matter(values, expected):
+    assert geometry.effective_rank(torch.tensor(values)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("cycles", [1, 3, 8])
+def test_the_mean_frequency_of_a_wave_is_its_own(cycles):
+    wave = torch.cos(2 * math.pi * cycles * torch.arange(16) / 16).expand(2, 3, 16, 16)
+    torch.testing.assert_close(geometry.mean_frequency(wave), torch.full((2,), float(cycles)))
+
+
 def test_the_mean_of_two_lies_halfway():
     a, b = tilted([0.2, 0.5, 0.7])
     mean = geometry.frechet_mean([a, b])

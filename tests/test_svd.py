@@ -191,3 +191,22 @@ def test_half_precision_is_for_products_only(dtype):
     found = top_singular_triplets(Matrix(dense.to(dtype)), 2, tolerance=5e-2)
     assert found.v.dtype == torch.float32 and found.converged
     torch.testing.assert_close(found.s, torch.tensor([4.0, 2.0]), rtol=0.03, atol=0)
+
+
+def test_a_start_near_the_answer_saves_products_and_a_poor_one_changes_nothing():
+    dense = matrix(60, 70, [0.9**i for i in range(50)])
+    cold = top_singular_triplets(Matrix(dense), 6, tolerance=1e-4)
+    near = cold.v + 1e-4 * torch.randn(cold.v.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    warm = top_singular_triplets(Matrix(dense), 6, tolerance=1e-4, start=near)
+    assert warm.converged and warm.products < cold.products
+    torch.testing.assert_close(warm.s, cold.s, rtol=1e-4, atol=0)
+    wrong = torch.linalg.svd(dense)[2][-3:]  # what J does not see at all
+    lost = top_singular_triplets(Matrix(dense), 6, tolerance=1e-4, start=wrong)
+    assert lost.converged
+    torch.testing.assert_close(lost.s, cold.s, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("start, method", [((2, 69), "krylov"), ((0, 70), "krylov"), ((2, 70), "subspace")])
+def test_an_impossible_start_is_refused(start, method):
+    with pytest.raises(ValueError, match="start"):
+        top_singular_triplets(Matrix(matrix(60, 70, [1.0] * 50)), 2, method=method, start=torch.ones(start))

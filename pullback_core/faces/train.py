@@ -82,6 +82,8 @@ def train_model(checkpoint, options=None, progress=True):
     options = options or TrainingOptions()
     if options.batch % (4 * options.workers):
         raise ValueError(f"The batch ({options.batch}) must be a multiple of 4 x workers ({4 * options.workers}).")
+    if options.start is not None:
+        load_model(options.start)  # refuses an unusable file here, and not in every process
     checkpoint = Path(checkpoint)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -44,8 +44,9 @@ class Settings:
     sources: int = 6  # how many other samples' directions are carried to each
 
     def __post_init__(self):
-        if self.samples < 3 or not 2 <= self.few <= self.samples:
+        if self.samples < 3:
             raise ValueError(f"A study needs at least 3 samples, got {self.samples}; more make its intervals narrower.")
+        object.__setattr__(self, "few", min(self.few, self.samples))
         if not {self.early, self.late} <= set(self.timesteps):
             raise ValueError(f"The timesteps {self.timesteps} must contain {self.early} and {self.late}.")
 

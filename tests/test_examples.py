@@ -1,0 +1,24 @@
+"""The examples run, and make what they promise."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pullback_core import figures
+from pullback_core.cli import main
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_the_notebook_makes_the_pictures_of_the_default_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = runpy.run_path(str(EXAMPLES / "edit_a_face.py"))
+    assert main(["edit", "--out", "command"]) == 0
+    assert Image.open("output/example/contact_sheet.png").width > 600
+    for row, number in enumerate(range(1, 6)):
+        for column, strength in ((0, "-1"), (4, "+1")):
+            picture = np.asarray(figures.to_pil(made["pictures"][5 * row + column]), dtype=float)
+            command = np.asarray(Image.open(f"command/direction_{number}_strength_{strength}.png"), dtype=float)
+            assert np.abs(picture - command).max() <= 1

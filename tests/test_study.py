@@ -1,0 +1,99 @@
+"""The study on a small scale: it measures, stops, goes on, and says what its numbers say."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pullback_core import geometry
+from pullback_core.study import Settings, findings, measure, run, run_study
+
+SMALL = Settings(
+    samples=4, timesteps=(0.3, 0.6, 0.9), steps=10, rank=2, tolerance=0.2, deep_rank=4, few=2,
+    prompts=("", "smiling", "smiling, hat", "bald"), features=("input_3", "input_5", "middle"), early=0.9, late=0.3, directions=1, sources=2,
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return folder, run_study(folder / "out", folder / "cache", SMALL, command="the command")
+
+
+def test_every_finding_has_a_number_a_figure_and_a_table(study):
+    folder, found = study
+    report = json.loads((folder / "out" / "report.json").read_text())["findings"]
+    page = (folder / "out" / "findings.md").read_text()
+    assert "the command" in page
+    for finding in found:
+        value, low, high = finding.number
+        assert np.isfinite([value, low, high]).all() and low <= high
+        assert report[finding.name]["verdict"] == finding.verdict
+        assert (folder / "out" / f"{finding.name}.png").read_bytes()[:4] == b"\x89PNG"
+        with open(folder / "out" / f"{finding.name}.csv", newline="") as file:
+            assert len(list(csv.DictReader(file))) == len(finding.table) > 0
+        assert f"## {finding.title}" in page and f"]({finding.name}.png)" in page
+    anchors = {run._anchor(line.removeprefix("## ")) for line in page.splitlines() if line.startswith("## ")}
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) == anchors
+
+
+def test_numbers_are_those_of_the_bases(study):
+    folder, found = study
+    store = measure.Store(folder / "cache", SMALL)
+    bases = [store.basis(measure.Point("faces", sample, 0.6, rank=2)) for sample in range(4)]
+    expected = np.mean([geometry.geodesic_distance(a, b) for a in bases for b in bases if a is not b])
+    table = next(finding for finding in found if finding.name == "samples").table
+    assert next(row for row in table if row["timestep"] == 0.6 and row["space"] == "h")["distance"] == pytest.approx(expected)
+
+
+def test_a_carried_edit_is_the_edit_along_the_carried_direction(study):
+    store = measure.Store(study[0] / "cache", SMALL)
+    edits = store.edits(1, 0.9)
+    assert [row["source"] for row in edits["carried"]] == [2, 3] and len(edits["own"]) == 1
+    assert all(0 <= row["alignment"] <= 1 and np.linalg.norm(row["change"]) > 0 for row in edits["carried"])
+
+
+def test_what_is_measured_is_not_measured_again(study, monkeypatch):
+    folder, found = study
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "cache").iterdir()}
+    first, *_ = kept
+    first.unlink()
+    again = run_study(folder / "again", folder / "cache", SMALL)
+    changed = [path for path, time in kept.items() if path.stat().st_mtime_ns != time]
+    assert changed == [first]
+    assert [finding.number for finding in again] == [finding.number for finding in found]
+
+
+def test_processes_measure_what_one_does(study, tmp_path):
+    pytest.importorskip("joblib", reason="joblib is not installed")
+    one = study[1]
+    two = run_study(tmp_path / "out", tmp_path / "cache", SMALL, jobs=2)
+    for finding, other in zip(one, two):
+        assert other.number == pytest.approx(finding.number, abs=0.05), finding.name
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        values = generator.normal(1.0, 2.0, 30)
+        _, low, high = findings.interval(30, lambda indices, values=values: values[indices].mean(), seed)
+        hits += low <= 1.0 <= high
+    assert 175 <= hits <= 199
+
+
+@pytest.mark.parametrize("number, sign, verdict", [
+    ((0.5, 0.2, 0.8), 1, "holds"), ((0.5, 0.2, 0.8), -1, "contradicted"), ((0.5, -0.1, 0.8), 1, "undecided"),
+    ((-0.5, -0.8, -0.2), -1, "holds"), ((-0.5, -0.8, 0.1), -1, "undecided"),
+])
+def test_a_verdict_follows_from_the_interval(number, sign, verdict):
+    assert findings.Finding("", "", "", "", number, sign, 0.0, "", None, []).verdict == verdict
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ValueError, match="at least 3"):
+        Settings(samples=2)
+    with pytest.raises(ValueError, match="must contain"):
+        Settings(early=0.33)
