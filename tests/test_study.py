@@ -85,8 +85,8 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
 
 
 @pytest.mark.parametrize("number, sign, verdict", [
-    ((0.5, 0.2, 0.8), 1, "holds"), ((0.5, 0.2, 0.8), -1, "contradicted"), ((0.5, -0.1, 0.8), 1, "undecided"),
-    ((-0.5, -0.8, -0.2), -1, "holds"), ((-0.5, -0.8, 0.1), -1, "undecided"),
+    ((0.5, 0.2, 0.8), 1, "holds"), ((0.5, 0.2, 0.8), -1, "is contradicted"), ((0.5, -0.1, 0.8), 1, "is undecided"),
+    ((-0.5, -0.8, -0.2), -1, "holds"), ((-0.5, -0.8, 0.1), -1, "is undecided"),
 ])
 def test_a_verdict_follows_from_the_interval(number, sign, verdict):
     assert findings.Finding("", "", "", "", number, sign, 0.0, "", None, []).verdict == verdict

@@ -1,7 +1,7 @@
 """What the measurements say of each claim of the paper: a number with its interval, a figure, a table.
 
-A claim holds here if the 95% bootstrap interval of its number lies on the claimed side, is contradicted if the interval
-lies on the other side, and is undecided if it contains neither. Samples are resampled, not pairs of them.
+A claim holds here if the 95% bootstrap interval of its number lies on the claimed side, is contradicted if it lies
+on the other side, and is undecided if it reaches over both. Samples are resampled, not pairs of them.
 """
 
 import itertools
@@ -33,15 +33,18 @@ class Finding(NamedTuple):
 
     @property
     def verdict(self):
-        _, low, high = (self.sign * (value - self.neutral) for value in self.number)
-        low, high = min(low, high), max(low, high)
-        return "holds" if low > 0 else "contradicted" if high < 0 else "undecided"
+        return _verdict(self.number, self.sign, self.neutral)
+
+
+def _verdict(number, sign, neutral):
+    _, *ends = (sign * (value - neutral) for value in number)
+    return "holds" if min(ends) > 0 else "is contradicted" if max(ends) < 0 else "is undecided"
 
 
 def all_findings(store):
     return [
         spectrum(store), frequencies(store), between_samples(store), between_timesteps(store), complexity(store), prompts(store),
-        prompts_over_time(store), transport(store), blocks(store),
+        prompts_over_time(store), transport_over_time(store), transport_alignment(store), blocks(store),
     ]
 
 
@@ -177,7 +180,8 @@ def between_samples(store):
         "samples", "Samples share directions near T", "Tangent spaces of different samples are alike near T and part as t falls.",
         f"mean distance at {settings.timesteps[-1]:g} T less mean distance at {settings.timesteps[0]:g} T, in feature space",
         ends["h"], -1, 0.0,
-        f"In latent space the same difference is {_brief(ends['x'])}. Random subspaces of feature space are {chance:.2f} apart.",
+        f"In latent space the same difference is {_brief(ends['x'])}: there the claim {_verdict(ends['x'], -1, 0.0)}. Random subspaces of "
+        f"feature space are {chance:.2f} apart.",
         figure, rows,
     )
 
@@ -193,7 +197,7 @@ def between_timesteps(store):
     values = distances[:, upper[0], upper[1]]
     tiled = np.broadcast_to(gaps, values.shape)
     number = interval(settings.samples, lambda indices: rank_correlation(tiled[indices], values[indices]))
-    figure, axes = _axes("Distance between the tangent spaces of one sample at two timesteps", "", "")
+    figure, axes = _axes("One sample at two timesteps", "", "")
     axes.grid(False)
     mean = distances.mean(axis=0)
     np.fill_diagonal(mean, np.nan)
@@ -292,43 +296,75 @@ def prompts_over_time(store):
     )
 
 
-def transport(store):
+def _carried(store, timestep):
+    """Every direction that was carried over at one timestep, and whether it made the same change."""
     settings, rows = store.settings, []
-    for timestep in (settings.early, settings.late):
-        edits = [store.edits(target, timestep) for target in range(settings.samples)]
-        for target, edit in enumerate(edits):
-            for row in edit["carried"]:
-                own, change = np.array(edits[row["source"]]["own"][row["direction"]]), np.array(row["change"])
-                cosine = float(own @ change / (np.linalg.norm(own) * np.linalg.norm(change)))
-                rows.append({"timestep": timestep, "source": row["source"], "target": target, "direction": row["direction"] + 1,
-                             "alignment": row["alignment"], "success": cosine})
-    table = {key: np.array([row[key] for row in rows]) for key in ("timestep", "target", "alignment", "success")}
+    edits = [store.edits(target, timestep) for target in range(settings.samples)]
+    for target, edit in enumerate(edits):
+        for row in edit["carried"]:
+            own, change = np.array(edits[row["source"]]["own"][row["direction"]]), np.array(row["change"])
+            cosine = float(own @ change / (np.linalg.norm(own) * np.linalg.norm(change)))
+            rows.append({"timestep": timestep, "source": row["source"], "target": target, "direction": row["direction"] + 1,
+                         "alignment": row["alignment"], "success": cosine})
+    return rows
+
+
+def _over_targets(rows, statistic, samples):
+    """(value, low, high) of statistic(alignment, success), resampling targets."""
+    columns = np.array([(row["target"], row["alignment"], row["success"]) for row in rows])
+    members = [columns[columns[:, 0] == target, 1:] for target in range(samples)]
+
+    def of(indices):
+        return statistic(*np.concatenate([members[index] for index in indices]).T)
+
+    return interval(samples, of)
+
+
+def transport_alignment(store):
+    settings = store.settings
+    early, late = _carried(store, settings.early), _carried(store, settings.late)
+    rows = early + late
     figure, axes = _axes("Carried over: the same change?", "alignment", "cosine of the changes of attributes")
-    for timestep, color, name in ((settings.early, BLUE, "early"), (settings.late, ORANGE, "late")):
-        here = table["timestep"] == timestep
-        axes.plot(table["alignment"][here], table["success"][here], "o", ms=3, alpha=0.5, color=color, label=f"{name}, {timestep:g} T")
+    for part, color, name in ((early, BLUE, "early"), (late, ORANGE, "late")):
+        axes.plot([row["alignment"] for row in part], [row["success"] for row in part], "o", ms=3, alpha=0.5, color=color,
+                  label=f"{name}, {part[0]['timestep']:g} T")
     axes.axhline(0, color=GREY, ls="--")
     axes.legend(frameon=False)
-    members = [np.flatnonzero(table["target"] == target) for target in range(settings.samples)]
-
-    def correlation(indices):
-        chosen = np.concatenate([members[index] for index in indices])
-        return rank_correlation(table["alignment"][chosen], table["success"][chosen])
-
-    means = []
-    for timestep in (settings.early, settings.late):
-        parts = [members_[table["timestep"][members_] == timestep] for members_ in members]
-        success = interval(settings.samples, lambda indices, p=parts: np.mean(table["success"][np.concatenate([p[i] for i in indices])]))
-        alignment = table["alignment"][table["timestep"] == timestep].mean()
-        means.append(f"{_brief(success)} at {timestep:g} T (mean alignment {alignment:.2f})")
-    high = table["alignment"] >= np.quantile(table["alignment"], 0.9)
+    best = np.quantile([row["alignment"] for row in rows], 0.9)
+    success = np.mean([row["success"] for row in rows if row["alignment"] >= best])
     return Finding(
-        "transport", "Carried directions work where spaces align",
-        "A direction carried to another sample makes the same change there if the alignment is high, as it is near T.",
-        f"rank correlation of alignment and success over {len(rows)} carried directions; success is the cosine of the changes of 22 "
-        "attributes, as the regressor reads them, in source and target",
-        interval(settings.samples, correlation), +1, 0.0, f"Mean success: {'; '.join(means)}. In the tenth with the best alignment (from "
-        f"{table['alignment'][high].min():.2f}) it is {table['success'][high].mean():.2f}. Chance is 0.", figure, rows,
+        "transport_alignment", "Alignment foretells success",
+        "A direction carried to another sample makes the same change there if its alignment is high.",
+        f"rank correlation of alignment and success over {len(rows)} carried directions; success is the cosine of the changes of "
+        f"{len(faces.NAMES)} attributes, as the regressor reads them, in source and target",
+        _over_targets(rows, rank_correlation, settings.samples), +1, 0.0,
+        f"In the tenth with the best alignment (from {best:.2f}) the mean success is {success:.2f}. Chance is 0, the same change 1.",
+        figure, rows,
+    )
+
+
+def transport_over_time(store):
+    settings = store.settings
+    rows, successes, alignments = [], {}, {}
+    for timestep in (settings.early, settings.late):
+        part = _carried(store, timestep)
+        successes[timestep] = _over_targets(part, lambda alignment, success: success.mean(), settings.samples)
+        alignments[timestep] = _over_targets(part, lambda alignment, success: alignment.mean(), settings.samples)
+        rows += [{"timestep": timestep, "of": name, "mean": number[0], "low": number[1], "high": number[2]}
+                 for name, number in (("success", successes[timestep]), ("alignment", alignments[timestep]))]
+    figure, axes = _axes("Directions carried to other samples", "", "mean", xlim=(-0.5, 1.5))
+    for numbers, color, name in ((successes, BLUE, "success"), (alignments, ORANGE, "alignment")):
+        value, low, high = np.transpose(list(numbers.values()))
+        axes.errorbar(range(2), value, (value - low, high - value), fmt="o", color=color, capsize=4, label=name)
+    axes.axhline(0, color=GREY, ls="--")
+    axes.set_xticks(range(2), [f"{timestep:g} T" for timestep in successes])
+    axes.legend(frameon=False)
+    return Finding(
+        "transport_over_time", "Directions carry over near T", "Near T a direction carried to another sample makes the same change there.",
+        f"mean success at {settings.early:g} T", successes[settings.early], +1, 0.0,
+        f"At {settings.late:g} T it is {_brief(successes[settings.late])}. Chance is 0, the same change 1. The mean alignment is "
+        f"{_brief(alignments[settings.early])} at {settings.early:g} T and {_brief(alignments[settings.late])} at {settings.late:g} T.",
+        figure, rows,
     )
 
 
@@ -344,7 +380,7 @@ def blocks(store):
     ])
     mean = matrices.mean(axis=(0, 1))
     chance = _chance(settings.rank, store.basis(Point("faces", 0, settings.early, rank=settings.rank)).v[0].numel())
-    figure, axes = _axes("Distance in latent space between the bases of different blocks", "", "")
+    figure, axes = _axes("Distance between blocks, in latent space", "", "")
     axes.grid(False)
     shown = mean.copy()
     np.fill_diagonal(shown, np.nan)

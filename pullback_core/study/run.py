@@ -13,7 +13,7 @@ from ..files import write_atomically
 from .findings import all_findings
 from .measure import Settings, Store, basis_tasks, edit_tasks
 
-VERDICTS = {"holds": "Holds here.", "contradicted": "Contradicted here.", "undecided": "Undecided here: the interval contains no effect."}
+VERDICTS = {"holds": "Holds here.", "is contradicted": "Contradicted here.", "is undecided": "Undecided here."}
 
 
 def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="python -m pullback_core study"):
