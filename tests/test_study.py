@@ -3,16 +3,19 @@
 import csv
 import json
 import re
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from pullback_core import geometry
+from pullback_core import cli, geometry
 from pullback_core.study import Settings, findings, measure, run, run_study
 
 SMALL = Settings(
     samples=4, timesteps=(0.3, 0.6, 0.9), steps=10, rank=2, tolerance=0.2, deep_rank=4, few=2,
-    prompts=("", "smiling", "smiling, hat", "bald"), features=("input_3", "input_5", "middle"), early=0.9, late=0.3, directions=1, sources=2,
+    prompts=("", "smiling", "smiling, hat", "bald"), features=("input_3", "input_5", "middle"), early=0.9, late=0.3, directions=1,
+    sources=2,
 )
 
 
@@ -64,6 +67,16 @@ def test_what_is_measured_is_not_measured_again(study, monkeypatch):
     changed = [path for path, time in kept.items() if path.stat().st_mtime_ns != time]
     assert changed == [first]
     assert [finding.number for finding in again] == [finding.number for finding in found]
+
+
+def test_the_command_prints_the_verdicts(study, tmp_path, monkeypatch, capsys):
+    small = partial(replace, SMALL)
+    small.samples = 20
+    monkeypatch.setattr(cli, "Settings", small)
+    assert cli.main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{finding.verdict}  {finding.title}" in printed for finding in study[1])
+    assert "study --samples 4" in (tmp_path / "findings.md").read_text()
 
 
 def test_processes_measure_what_one_does(study, tmp_path):

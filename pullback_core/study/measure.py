@@ -79,7 +79,7 @@ class Store:
     """The cache of one study. Everything that determines a result is in the name of its file."""
 
     def __init__(self, folder, settings):
-        self.folder, self.settings = Path(folder), settings
+        self.folder, self.settings = Path(folder).resolve(), settings
         self._fingerprints = {data: hashlib.sha256(path.read_bytes()).hexdigest() for data, path in MODELS.items()}
 
     def basis_path(self, point):

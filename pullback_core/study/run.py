@@ -65,16 +65,17 @@ def _run(tasks, name, jobs, backend):
 def _parallel(tasks, jobs, backend):
     try:
         import joblib
-    except ImportError as error:
-        raise ValueError("More than one job needs joblib; install it (pip install joblib), or use --jobs 1.") from error
-    if backend == "ray":
-        from ray.util.joblib import register_ray
 
-        register_ray()
+        if backend == "ray":
+            from ray.util.joblib import register_ray
+
+            register_ray()
+    except ImportError as error:
+        raise ValueError(f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job.") from error
+    # Backends for many machines cannot hand out results one by one, so there joblib reports the progress itself.
+    how = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
     with joblib.parallel_config(backend or "loky"):
-        return joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_with_one_thread)(function, arguments) for function, arguments in tasks
-        )
+        return joblib.Parallel(n_jobs=jobs, **how)(joblib.delayed(_with_one_thread)(*task) for task in tasks)
 
 
 def _with_one_thread(function, arguments):
