@@ -7,12 +7,15 @@ import argparse
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from pullback_core import ddim, edit_grid, faces, figures, local_basis, parallel_transport
+from pullback_core import bases_over_time, ddim, edit_grid, faces, figures, geometry, global_basis, local_basis, parallel_transport
 
 TIMESTEP, STEPS, CELL = 0.7, 50, 128  # STEPS over the whole of T
 FACE = 3
 SOURCE, TARGET, CARRIED_TIMESTEP = 7, 4, 0.8  # a pair with a clear alignment
+FACE_IN_TIME = 6
+AVERAGED, SHOWN, GLOBAL_TIMESTEP = range(6), (3, 0, 6, 8), 0.8  # two of the averaged faces, and two that the mean has never seen
 PROMPT = "smiling, glasses, long hair, hat"
 
 
@@ -82,11 +85,56 @@ def main():
             ["picture", "direction 1 in the file", "edited with it"], cell=CELL),
         "faces": grid(sample("", 8)),
         "prompt": grid(sample(PROMPT, 4)),
+        "over_time": over_time(),
+        "compare": compare(),
+        "global": common_direction(),
         "icon": icon(),
         "examples": grid(list(faces.example_faces(list(range(8))))),
     }
     for name, picture in pictures.items():
         figures.save_picture(picture, folder / f"{name}.png")
+
+
+def over_time():
+    """The first direction of one face at four timesteps: itself, and what it does."""
+    denoiser, strengths = faces.FacesDenoiser(faces.load_model()), [-1.5, 0.0, 1.5]
+    rows = []
+    for moment in moments([0.3, 0.5, 0.7, 0.9]):
+        sigma, v = moment.basis.sigma, moment.basis.v[:1]
+        edits = edit_grid(denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, v, strengths).flatten(0, 1)
+        edited = ddim.generate(denoiser, denoiser.schedule.from_network(edits, sigma), moment.sigmas)
+        itself = figures.direction_map(faces.decode_latent(v)[0])
+        rows.append((f"{moment.basis.timestep:.2g} T", [itself, *faces.decode_latent(edited)]))
+    return figures.contact_sheet(rows, ["direction 1", "-1.5", "0", "+1.5"], cell=CELL)
+
+
+def compare():
+    """The map of distances and the frequencies of one face's bases, one above the other."""
+    bases = [moment.basis for moment in moments([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
+    names = [f"{basis.timestep:.2g} T" for basis in bases]
+    spectra = [geometry.power_spectrum(basis.v) for basis in bases]
+    upper = figures.heat_map(geometry.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)")
+    lower = figures.spectrum_plot([(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, spectra)])
+    both = Image.new("RGB", (max(upper.width, lower.width), upper.height + lower.height), "white")
+    both.paste(upper, ((both.width - upper.width) // 2, 0))
+    both.paste(lower, ((both.width - lower.width) // 2, upper.height))
+    return both
+
+
+def moments(timesteps):
+    clean = faces.encode_image(faces.example_faces([FACE_IN_TIME]))
+    return bases_over_time(faces.FacesDenoiser(faces.load_model()), clean, timesteps, 8, steps=STEPS, refine=6)
+
+
+def common_direction():
+    """The first direction of a global basis, on faces that are in the mean and on others."""
+    cases = {number: Edits(number, GLOBAL_TIMESTEP) for number in {*AVERAGED, *SHOWN}}
+    common = global_basis([cases[number].basis for number in AVERAGED], "matched").v[:1]
+    names = ["in the mean" if number in AVERAGED else "another face" for number in SHOWN]
+    return figures.contact_sheet(
+        [(name, cases[number].rows(common, [-1.0, -0.5, 0.0, 0.5, 1.0])[0]) for name, number in zip(names, SHOWN)],
+        ["-1", "-0.5", "0", "+0.5", "+1"], cell=CELL,
+    )
 
 
 def icon(size=400):

@@ -2,10 +2,13 @@
 
 from comfy_api.latest import ComfyExtension
 
+from .basis_compare import BasisCompare
+from .basis_over_time import BasisOverTime
 from .basis_visualizer import BasisVisualizer
 from .ddim_invert import DDIMInvert
 from .example_face import ExampleFace
 from .faces_prompt import FacesPrompt
+from .global_basis import GlobalBasis
 from .guidance_edit import GuidanceEdit
 from .load_basis import LoadBasis
 from .load_faces_model import LoadFacesModel
@@ -19,6 +22,6 @@ class PullbackExtension(ComfyExtension):
     async def get_node_list(self):
         return [
             DDIMInvert, PullbackBasisNode, GuidanceEdit, ParallelTransport, BasisVisualizer, QualityBoost, SaveBasis, LoadBasis,
-            LoadFacesModel, FacesPrompt, ExampleFace,
+            LoadFacesModel, FacesPrompt, ExampleFace, BasisOverTime, BasisCompare, GlobalBasis,
         ]
 

@@ -1,8 +1,11 @@
 """What several nodes share: the basis socket, inputs that mean the same everywhere, sentences for wrong ones."""
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 CATEGORY = "pullback"
+AS_LOADED, FLOAT32 = "as the model", "float32"
 Basis = io.Custom("PULLBACK_BASIS")
 
 
@@ -31,6 +34,38 @@ def direction_input():
     )
 
 
+def rank_input():
+    return io.Int.Input("rank", default=8, min=1, max=64, tooltip="How many directions to find. Twice as many take twice as long.")
+
+
+def tolerance_input():
+    return io.Float.Input(
+        "tolerance", default=0.01, min=1e-5, max=0.5, step=1e-5, round=1e-6,
+        tooltip="The largest error of a direction, as a fraction of the strongest. Smaller takes longer.",
+    )
+
+
+def seed_input():
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**63 - 1, control_after_generate=False,
+        tooltip="Of the vectors the search starts from. The directions do not depend on it, beyond the tolerance.",
+    )
+
+
+def feature_input():
+    return io.String.Input(
+        "feature", default="middle",
+        tooltip="The block of the UNet whose response counts: middle (the bottleneck), input_0 ..., output_0 ...",
+    )
+
+
+def precision_input():
+    return io.Combo.Input(
+        "precision", options=[AS_LOADED, FLOAT32], default=AS_LOADED,
+        tooltip="float32 computes more exactly, and needs more memory and time, if the model is in half precision.",
+    )
+
+
 def directions_of(basis, first, count=1):
     """Directions `first`, counted from 1, and the ones after it: (count, c, h, w). Raises ValueError beyond the rank."""
     last = first + count - 1
@@ -52,3 +87,8 @@ def only_one(latent):
         raise ValueError(
             f"The latent holds {len(latent['samples'])} pictures, and a basis belongs to one; pick one with Latent From Batch."
         )
+
+
+def on_cpu(basis):
+    """A basis that holds no memory of the model's device while it waits in the host's cache."""
+    return replace(basis, **{name: getattr(basis, name).cpu() for name in ("v", "s", "u", "residuals")})

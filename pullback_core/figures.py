@@ -71,17 +71,98 @@ def contact_sheet(rows, columns, *, row_notes=None, title="", cell=128):
 
 def singular_value_plot(basis, title="Singular values"):
     """The spectrum of a `PullbackBasis`, as a Pillow image."""
+    figure, axes = empty_plot("direction", "singular value", title)
+    number = range(1, basis.rank + 1)
+    axes.plot(number, basis.s.cpu(), "o-", color="#3b6ea5")
+    axes.fill_between(number, (basis.s * (1 - basis.residuals)).cpu(), (basis.s * (1 + basis.residuals)).cpu(), alpha=0.2)
+    axes.set(ylim=(0, None))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return drawn(figure)
+
+
+def heat_map(matrix, rows, columns, title="", label=""):
+    """A matrix of numbers from 0 up as colours, as a Pillow image; up to twelve columns with the numbers in them.
+
+    matrix: (n, m); rows, columns: their n and m names; label: what the numbers are. Zeros, of things compared with themselves,
+    are grey, and the colours begin at the smallest number above, so that they tell the others apart.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    matrix = torch.as_tensor(matrix).cpu()
+    width, height = (max(1.8, 0.55 * count) for count in (len(columns), len(rows)))
+    figure = Figure(figsize=(width + 2.6, height + 1.3), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    above = matrix[matrix > 0] if (matrix > 0).any() else torch.ones(1)
+    bottom, top = above.min().item(), above.max().item()
+    bottom = bottom if bottom < top else top / 2
+    colours = axes.imshow(matrix.numpy(), cmap=colormaps["viridis"].with_extremes(under="#e4e4e0"), vmin=bottom, vmax=top)
+    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_title(title)
+    axes.spines[:].set_visible(False)
+    if len(columns) <= 12:
+        for row, values in enumerate(matrix.tolist()):
+            for column, value in enumerate(values):
+                ink = "white" if bottom <= value < (bottom + top) / 2 else "black"
+                axes.text(column, row, f"{value:.2f}", ha="center", va="center", size=9, color=ink)
+    figure.colorbar(colours, label=label)
+    return drawn(figure)
+
+
+def angle_plot(curves, title="Principal angles"):
+    """Principal angles of pairs of subspaces, as a Pillow image. curves: a list of (name, angles in radians, ascending)."""
+    figure, axes = empty_plot("principal angle", "degrees", title)
+    for (name, angles), colour in zip(curves, _colours(len(curves))):
+        axes.plot(range(1, len(angles) + 1), torch.rad2deg(angles).tolist(), "o-", ms=4, color=colour, label=name)
+    axes.set(ylim=(0, 93), yticks=range(0, 91, 15))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, axes)
+    return drawn(figure)
+
+
+def spectrum_plot(curves, title="Frequency content"):
+    """Power over frequency, both logarithmic, as a Pillow image.
+
+    curves: a list of (name, frequencies, power) with frequencies in cycles per picture, as `geometry.power_spectrum` gives them.
+    """
+    figure, axes = empty_plot("cycles per picture", "power", title)
+    for (name, frequencies, power), colour in zip(curves, _colours(len(curves))):
+        seen = frequencies > 0  # the mean has no place on a logarithmic axis
+        axes.plot(frequencies[seen].tolist(), power[seen].tolist(), "o-", ms=4, color=colour, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    _legend(figure, axes)
+    return drawn(figure)
+
+
+def empty_plot(x, y, title):
+    """A matplotlib figure of this module's looks, and its axes."""
     from matplotlib.figure import Figure  # slow to import, so only where a plot is drawn
 
     figure = Figure(figsize=(6, 3.6), dpi=120, layout="constrained")
     axes = figure.subplots()
-    number = range(1, basis.rank + 1)
-    axes.plot(number, basis.s.cpu(), "o-", color="#3b6ea5")
-    axes.fill_between(number, (basis.s * (1 - basis.residuals)).cpu(), (basis.s * (1 + basis.residuals)).cpu(), alpha=0.2)
-    axes.set(xlabel="direction", ylabel="singular value", ylim=(0, None), title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _colours(count):
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](np.linspace(0, 0.9, count))  # its end is too pale on white
+
+
+def _legend(figure, axes):
+    curves = axes.get_lines()
+    named = curves[:: 1 + len(curves) // 16]  # as many as there is room for; the colours in between tell the rest
+    figure.legend(handles=named, loc="outside right upper", frameon=False, fontsize=9)
+
+
+def drawn(figure):
+    """A matplotlib figure as a Pillow image."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")

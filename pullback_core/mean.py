@@ -57,7 +57,10 @@ def _flat(basis):
 
 
 def _frechet(bases):
-    mean = geometry.frechet_mean(bases)
+    try:
+        mean = geometry.frechet_mean(bases)
+    except ValueError as error:
+        raise ValueError("These tangent spaces have no Frechet mean; use the method 'matched', or a timestep nearer T.") from error
     pulled = sum((mean @ u.T * s) @ v for v, s, u in map(_flat, bases)) / len(bases)  # mean J^T within the mean space
     left, s, v = torch.linalg.svd(pulled, full_matrices=False)
     return v, s, left.T @ mean

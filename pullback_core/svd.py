@@ -71,7 +71,8 @@ def top_singular_triplets(
         raise ValueError(f"A block of {block_size} does not suit rank {rank} of a Jacobian of {m} x {n}.")
     if start is not None and (not keep_all or not len(start) or start.shape[1:] != tuple(operator.in_shape)):
         raise ValueError(
-            f"A start is for the method 'krylov', with vectors of shape {tuple(operator.in_shape)}, got {tuple(start.shape)} for {method!r}."
+            f"A start is for the method 'krylov', with vectors of shape {tuple(operator.in_shape)}, "
+            f"got {tuple(start.shape)} for {method!r}."
         )
     least = 2 * min(n, block_size * -(-rank // block_size))
     if max_products is None:

@@ -31,10 +31,10 @@ class Progress:
             preview = self._previewer.decode_latent_to_preview_image("JPEG", x0[:1])
         self._bar.update_absolute(done, total or self._total, preview)
 
-    def near(self, residual, tolerance):
-        """How near an error is to its tolerance, by orders of magnitude."""
+    def near(self, residual, tolerance, index=0, count=1):
+        """How near an error is to its tolerance, by orders of magnitude, in search number `index`, from 0, of `count`."""
         share = math.log(min(max(residual, tolerance), 1.0)) / math.log(min(tolerance, 0.99))
-        self.at(max(self._done, round(share * self._total)))
+        self.at(max(self._done, round((index + share) / count * self._total)))
 
 
 def say(node, text):

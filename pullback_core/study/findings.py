@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import faces, geometry
+from .. import faces, figures, geometry
 from .measure import MODELS, Point
 
 RESAMPLES = 1000
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
     sign: int
     neutral: float
     remarks: str
-    figure: object
+    figure: object  # of matplotlib
     table: list  # of dicts, the rows of the CSV file
 
     @property
@@ -71,13 +71,9 @@ def rank_correlation(rows, columns):
 
 
 def _axes(title, xlabel, ylabel, **settings):
-    from matplotlib.figure import Figure  # slow to import
-
-    figure = Figure(figsize=(6.4, 4), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, **settings)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = figures.empty_plot(xlabel, ylabel, title)
+    figure.set_size_inches(6.4, 4)
+    axes.set(**settings)
     return figure, axes
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from .. import figures
 from ..files import write_atomically
 from .findings import all_findings
 from .measure import Settings, Store, basis_tasks, edit_tasks
@@ -30,12 +31,11 @@ def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="pytho
     findings = all_findings(store)
     out = Path(out)
     for finding in findings:
-        picture, table = io.BytesIO(), io.StringIO()
-        finding.figure.savefig(picture, format="png")
+        table = io.StringIO()
         writer = csv.DictWriter(table, list(finding.table[0]))
         writer.writeheader()
         writer.writerows(finding.table)
-        write_atomically(out / f"{finding.name}.png", picture.getvalue())
+        figures.save_picture(figures.drawn(finding.figure), out / f"{finding.name}.png")
         write_atomically(out / f"{finding.name}.csv", table.getvalue().encode())
     report = {
         "settings": asdict(store.settings), "torch": torch.__version__,

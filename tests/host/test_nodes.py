@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import os
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -50,9 +51,16 @@ CONTRACT = {
     "PullbackLoadFacesModel": ("", "MODEL VAE"),
     "PullbackFacesPrompt": ("text:STRING", "CONDITIONING"),
     "PullbackExampleFace": ("number:INT", "IMAGE"),
+    "PullbackBasisOverTime": (
+        "model:MODEL conditioning:CONDITIONING latent:LATENT timesteps:STRING steps:INT refine:INT rank:INT tolerance:FLOAT seed:INT "
+        "feature:STRING precision:COMBO",
+        "PULLBACK_BASIS LATENT SIGMAS",
+    ),
+    "PullbackBasisCompare": (
+        "bases:PULLBACK_BASIS space:COMBO others:PULLBACK_BASIS", "IMAGE IMAGE IMAGE FLOAT STRING",
+    ),
+    "PullbackGlobalBasis": ("bases:PULLBACK_BASIS method:COMBO", "PULLBACK_BASIS STRING"),
 }
-
-
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +110,17 @@ def invert(call, case, latent, **options):
 
 def edit(call, inputs, **options):
     return call("PullbackGuidanceEdit", **inputs, **{**EDIT_OPTIONS, **options})[0]
+
+
+def over_time(call, case, latent, **options):
+    """Lists of bases, noisy latents and ways back."""
+    options = {"timesteps": "0.6, 0.3", "steps": 6, "refine": 1, "rank": 3, **BASIS_OPTIONS, **options}
+    return call("PullbackBasisOverTime", model=case.model, conditioning=case.conditioning, latent=latent, **options)
+
+
+def compare(call, bases, space="features", **others):
+    """A node that takes lists gets its widgets as lists too."""
+    return call("PullbackBasisCompare", bases=bases, space=[space], **others)
 
 
 def sample(call, case, latent, sampler=None):
@@ -253,6 +272,97 @@ def test_the_transport_node_gives_the_cores_transport(call, comfy_host, face, ex
     assert alignment == expected and torch.equal(carried.v[0], direction)
 
 
+def test_basis_over_time_gives_the_cores_bases_latents_and_ways_back(call, comfy_host, face, alone):
+    bases, latents, ways = over_time(call, face, face.clean, timesteps=" .7,0.4, 0.7", steps=STEPS)
+    expected = comfy_host.core.bases_over_time(alone.denoiser, alone.x0, [0.4, 0.7], 3, steps=STEPS, refine=1, tolerance=0.05, seed=0)
+    assert len(bases) == len(latents) == len(ways) == len(expected) == 2
+    for basis, latent, sigmas, moment in zip(bases, latents, ways, expected):
+        assert comfy_host.core.geometry.principal_angles(basis.v, moment.basis.v).max() < 0.02
+        torch.testing.assert_close(basis.s, moment.basis.s, rtol=1e-3, atol=0)
+        torch.testing.assert_close(latent["samples"], samples_of(comfy_host, face, moment.x), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(sigmas, moment.sigmas)
+        assert basis.provenance["model"] == moment.basis.provenance["model"]
+
+
+def test_the_lists_of_basis_over_time_belong_together(call, face):
+    """Its first entries go where those of DDIM Invert go, and lead back to the picture."""
+    bases, latents, ways = over_time(call, face, face.clean, timesteps="0.3, 0.6", steps=20, refine=4)
+    (basis,) = call("PullbackBasis", **{**face.hosted, "latent": latents[0]}, sigmas=ways[0], rank=3, **BASIS_OPTIONS)
+    assert equal_bases(basis, bases[0]), "the first search has nothing to start from, as any other"
+    for latent, sigmas in zip(latents, ways):
+        back = sample(call, SimpleNamespace(**face.hosted, sigmas=sigmas), latent)
+        assert (back - face.clean["samples"]).norm() < 0.05 * face.clean["samples"].norm()
+
+
+@pytest.fixture(scope="module")
+def family(call, face):
+    """Bases of one face at two timesteps, and of its mirror image at the second, where a list of latents leads."""
+    bases, latents, ways = over_time(call, face, face.clean, timesteps="0.5, 0.7", steps=STEPS)
+    batch = {"samples": torch.cat([latents[1]["samples"], latents[1]["samples"].flip(3)])}
+    (apart,) = call("RebatchLatents", latents=[batch], batch_size=[1])
+    assert [len(one["samples"]) for one in apart] == [1, 1]
+    one, mirrored = (call("PullbackBasis", **{**face.hosted, "latent": latent}, sigmas=ways[1], rank=3, **BASIS_OPTIONS)[0]
+                     for latent in apart)
+    return SimpleNamespace(early=bases[0], late=one, mirrored=mirrored)
+
+
+@pytest.mark.parametrize("space, side", [("features", "h"), ("latents", "x")])
+def test_basis_compare_gives_the_cores_distances(call, comfy_host, family, monkeypatch, space, side):
+    caught, figures, geometry = [], comfy_host.core.figures, comfy_host.core.geometry
+    plain = figures.heat_map
+    monkeypatch.setattr(figures, "heat_map", lambda *given: caught.append(given) or plain(*given))
+    *images, distance, report = compare(call, [family.early, family.late, family.mirrored], space)
+    [(matrix, rows, columns, *_)] = caught
+    assert torch.equal(matrix, geometry.distance_matrix([family.early, family.late, family.mirrored], space=side))
+    assert rows == columns == ["0.5 T", "0.7 T (1)", "0.7 T (2)"]
+    assert distance == pytest.approx(geometry.geodesic_distance(family.early, family.late, space=side)) and distance > 0.5
+    first, *ranks = report.splitlines()
+    assert first == f"0.5 T and 0.7 T (1): distance {distance:.2f} of at most {math.pi / 2 * 3**0.5:.2f}"
+    assert ranks[0] == f"0.5 T: effective rank {geometry.effective_rank(family.early.s):.1f} of 3" and len(ranks) == 3
+    for image in images:
+        assert image.shape[0] == 1 and image.shape[3] == 3 and image.std() > 0.02
+
+
+def test_basis_compare_compares_with_others(call, comfy_host, family, monkeypatch):
+    caught, figures, geometry = [], comfy_host.core.figures, comfy_host.core.geometry
+    plain = figures.heat_map
+    monkeypatch.setattr(figures, "heat_map", lambda *given: caught.append(given) or plain(*given))
+    *_, distance, report = compare(call, [family.early], others=[family.late, family.mirrored])
+    [(matrix, rows, columns, *_)] = caught
+    assert matrix.shape == (1, 2) and rows == ["0.5 T"] and columns == ["0.7 T (1)", "0.7 T (2)"]
+    assert distance == matrix[0, 0].item() == pytest.approx(geometry.geodesic_distance(family.early, family.late))
+    assert len(report.splitlines()) == 4
+    assert compare(call, [family.late], others=[family.late])[3] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("count, pairs", [(3, 3), (5, 4)])
+def test_with_many_pairs_the_angles_of_the_first_basis_are_drawn(call, comfy_host, family, monkeypatch, count, pairs):
+    caught, figures = [], comfy_host.core.figures
+    plain = figures.angle_plot
+    monkeypatch.setattr(figures, "angle_plot", lambda curves, *others: caught.append(curves) or plain(curves, *others))
+    compare(call, [family.early, *[family.late] * (count - 1)])
+    assert len(caught[0]) == pairs and all(len(angles) == 3 for _, angles in caught[0])
+
+
+@pytest.mark.parametrize("method", ["matched", "frechet"])
+def test_the_global_basis_node_gives_the_cores_mean(call, comfy_host, family, method):
+    bases = [family.late, family.mirrored] if method == "matched" else [family.late, family.late]
+    mean, report = call("PullbackGlobalBasis", bases=bases, method=[method])
+    expected = comfy_host.core.global_basis(bases, method)
+    assert equal_bases(mean, expected) and mean.provenance == expected.provenance
+    misfits = ", ".join(f"{misfit:.2f}" for misfit in expected.residuals)
+    assert report == f"{method} of 2 bases; misfit of the first directions: {misfits}"
+
+
+def test_a_global_basis_edits_and_carries_as_any_other(call, face, family):
+    mean, _ = call("PullbackGlobalBasis", bases=[family.late, family.mirrored], method=["matched"])
+    carried, alignment, _ = call("PullbackParallelTransport", source=mean, target=family.late, direction=1, exact=False)
+    assert 0.3 < alignment <= 1
+    plain, projected = (edit(call, {**face.hosted, "basis": basis})["samples"] for basis in (mean, carried))
+    for one, other in ((plain, face.latent["samples"]), (projected, face.latent["samples"]), (plain, projected)):
+        assert (one - other).abs().max() > 0.05
+
+
 # The same again gives the same.
 
 
@@ -316,6 +426,7 @@ def runs(call, case):
             "PullbackBasisVisualizer", **on(model), basis=case.basis, sigmas=case.sigmas, vae=StandInVAE,
             **{**SHEET_OPTIONS, "mode": "full"},
         ),
+        "PullbackBasisOverTime": lambda model: over_time(call, SimpleNamespace(**on(model)), case.latent, rank=1),
         "float32": lambda model: call(
             "PullbackBasis", **on(model), sigmas=case.sigmas, rank=1, **{**BASIS_OPTIONS, "precision": "float32"}
         ),
@@ -325,7 +436,10 @@ def runs(call, case):
     }
 
 
-RUNS = ("PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "float32", "quality boost")
+RUNS = (
+    "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "PullbackBasisOverTime", "float32",
+    "quality boost",
+)
 
 
 def unchanged(call, model, before, sampled):
@@ -500,10 +614,11 @@ def every_sampling_node(call, tiny, **changed):
         "PullbackBasisVisualizer": lambda: call(
             "PullbackBasisVisualizer", **hosted, sigmas=sigmas, basis=basis, vae=None, **SHEET_OPTIONS
         ),
+        "PullbackBasisOverTime": lambda: over_time(call, SimpleNamespace(**hosted), hosted["latent"]),
     }
 
 
-SAMPLING = ("PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer")
+SAMPLING = ("PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "PullbackBasisOverTime")
 
 
 @pytest.mark.parametrize("node", SAMPLING)
@@ -533,7 +648,7 @@ def test_models_without_a_unet_are_refused(call, tiny, node):
         every_sampling_node(call, tiny, model=other)[node]()
 
 
-@pytest.mark.parametrize("node", ["PullbackBasis", "PullbackBasisVisualizer"])
+@pytest.mark.parametrize("node", ["PullbackBasis", "PullbackBasisVisualizer", "PullbackBasisOverTime"])
 def test_batches_are_refused_where_one_picture_is_meant(call, tiny, node):
     with refused("The latent holds 2 pictures, and a basis belongs to one; pick one with Latent From Batch"):
         every_sampling_node(call, tiny, latent={"samples": tiny.latent["samples"].repeat(2, 1, 1, 1)})[node]()
@@ -604,11 +719,43 @@ def test_the_round_trip_of_an_empty_latent_is_not_reported_as_infinite(call, tin
     assert "inf" not in report and "nan" not in report
 
 
-def test_a_patch_without_a_derivative_is_refused(call, tiny):
+@pytest.mark.parametrize("node", ["PullbackBasis", "PullbackBasisOverTime"])
+def test_a_patch_without_a_derivative_is_refused(call, tiny, node):
     model = tiny.model.clone()
     model.set_model_input_block_patch(lambda h, options: h / 2 + h.detach() / 2)
     with refused("derivatives of this model are wrong here"):
-        call("PullbackBasis", **{**tiny.hosted, "model": model}, sigmas=tiny.sigmas, rank=1, **BASIS_OPTIONS)
+        every_sampling_node(call, tiny, model=model)[node]()
+
+
+@pytest.mark.parametrize("text", ["", "much", "0.9; 0.5", "0.9 0.5", "0,9", "0", "0.5, 1.01", "-0.3", "nan", "0.5,", "x" * 1000])
+def test_timesteps_that_are_none_are_refused(call, tiny, text):
+    with refused('above 0 and at most 1, with commas between them, such as "0.9, 0.7, 0.5"; got .'):
+        over_time(call, tiny, tiny.latent, timesteps=text)
+
+
+def test_one_basis_alone_is_not_compared(call, tiny):
+    with refused("at least two bases, got 1; connect the list of Basis Over Time"):
+        compare(call, [tiny.basis])
+
+
+def test_bases_of_unlike_features_or_latents_are_not_compared(call, tiny, face):
+    for space in ("features", "latents"):
+        with refused(f"differ in the shape of their {space} .* compare bases of one picture size"):
+            compare(call, [tiny.basis, face.basis], space)
+    other = dataclasses.replace(tiny.basis, provenance={**tiny.basis.provenance, "feature": "input_4"})
+    with refused("of different blocks \\(input_4 and middle\\); compare them in the space 'latents'"):
+        compare(call, [tiny.basis, other])
+    assert compare(call, [tiny.basis, other], "latents")[3] == pytest.approx(0, abs=1e-3)
+
+
+def test_bases_that_do_not_belong_together_have_no_mean(call, tiny, face, family):
+    for bases, sentence in (([tiny.basis, face.basis], "differ in rank or size"), ([family.early, family.late], "different noise levels")):
+        with refused(sentence):
+            call("PullbackGlobalBasis", bases=bases, method=["matched"])
+    size = tiny.basis.u[0].numel()
+    orthogonal = [dataclasses.replace(tiny.basis, u=part.view_as(tiny.basis.u)) for part in torch.eye(size)[:6].split(3)]
+    with refused("no Frechet mean; use the method 'matched'"):
+        call("PullbackGlobalBasis", bases=orthogonal, method=["frechet"])
 
 
 # Files.

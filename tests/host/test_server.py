@@ -29,7 +29,7 @@ NAME = "ComfyUI-Pullback"
 NODES = {
     "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackParallelTransport", "PullbackBasisVisualizer",
     "PullbackQualityBoost", "PullbackSaveBasis", "PullbackLoadBasis", "PullbackLoadFacesModel", "PullbackFacesPrompt",
-    "PullbackExampleFace",
+    "PullbackExampleFace", "PullbackBasisOverTime", "PullbackBasisCompare", "PullbackGlobalBasis",
 }
 # Workflow -> how many pictures of which height it saves.
 SAVES = {
@@ -38,6 +38,8 @@ SAVES = {
     "directions_from_words": {384: 10},
     "carry_to_another_face": {384: 10},
     "save_and_load_basis": {384: 6},
+    "which_timestep": {384: 12, 420: 1, 432: 2},
+    "global_direction": {384: 10},
 }
 DOWNLOADS = ["edit_photo_sd15", "edit_photo_sdxl"]
 TEXT, PREVIEWS = 3, (1, 4)  # kinds of binary messages
@@ -234,6 +236,12 @@ def test_a_workflow_runs_and_saves_its_pictures(server, name):
     assert min(picture.std() for picture in pictures) > 5
     if name in ("quick_start", "save_and_load_basis"):
         check_row(pictures[0], pictures[1:])
+    elif name == "which_timestep":  # three pictures at each timestep, the lowest first, then the three plots
+        rows = [pictures[start : start + 3] for start in range(0, 12, 3)]
+        for row in rows:
+            assert difference(row[1], rows[0][1]) < 1.5, "a way back does not belong to its latent"
+        changes = [difference(row[0], row[1]) + difference(row[2], row[1]) for row in rows]
+        assert changes[0] > 1 and changes == sorted(changes), "the nearer to pure noise, the bigger the change"
     elif name != "explore_directions":
         upper, lower = pictures[:5], pictures[5:]
         check_row(upper[2], upper)
@@ -281,6 +289,26 @@ def test_progress_previews_and_a_line_of_text_reach_the_page(server, prompt):
     assert re.fullmatch(r"residual [\d.e-]+ after \d+ products", run.texts["PullbackBasis"][-1])
 
 
+def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):
+    prompt = server.prompt("global_direction")
+    node_of(prompt, "PullbackDDIMInvert")["steps"] = 11  # not in the cache yet
+    run = server.run(prompt)
+    assert run.ended == "execution_success"
+    finished = [text for text in run.texts["PullbackBasis"] if text.startswith("residual")]
+    assert len(finished) == 6 + 1, "one for each face, and one for the face to edit"
+    assert run.texts["PullbackGlobalBasis"][-1].startswith("matched of 6 bases; misfit of the first directions: ")
+    prompt = server.prompt("which_timestep")
+    node_of(prompt, "PullbackBasisOverTime").update(steps=11, timesteps="0.3, 0.8, 0.5")
+    run = server.run(prompt)
+    assert len(run.pictures()) == 3 * 3 + 3
+    assert {text.partition(":")[0] for text in run.texts["PullbackBasisOverTime"][:-1]} == {"0.3 T", "0.5 T", "0.8 T"}
+    assert re.fullmatch(r"residual [\d.e-]+ or less after \d+ products", run.texts["PullbackBasisOverTime"][-1])
+    assert run.progress["PullbackBasisOverTime"] >= 6
+    assert re.fullmatch(r"0.3 T and 0.5 T: distance [\d.]+ of at most 4.44", run.texts["PullbackBasisCompare"][-1])
+    [compare] = run.of_type("PullbackBasisCompare")
+    assert len(run.files[compare]) == 1, "the map shows on the node"
+
+
 def test_the_same_prompt_again_comes_from_the_cache(server, prompt):
     first, second = server.run(prompt), server.run(prompt)
     assert second.ended == "execution_success"
@@ -300,6 +328,12 @@ def test_cancelling_stops_the_search_and_the_next_run_works(server, prompt):
     run = server.run(long, interrupt_at="PullbackBasis")
     assert run.ended == "execution_interrupted"
     assert server.run(prompt).ended == "execution_success"
+
+
+def test_cancelling_stops_the_search_over_time(server):
+    long = server.prompt("which_timestep")
+    node_of(long, "PullbackBasisOverTime").update(rank=64, tolerance=1e-5)
+    assert server.run(long, interrupt_at="PullbackBasisOverTime").ended == "execution_interrupted"
 
 
 @pytest.mark.parametrize("node, wrong, says", [

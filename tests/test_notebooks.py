@@ -1,4 +1,4 @@
-"""The examples run, and make what they promise."""
+"""The notebooks run, and make what they promise."""
 
 import runpy
 from pathlib import Path
@@ -9,12 +9,12 @@ from PIL import Image
 from pullback_core import figures
 from pullback_core.cli import main
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 def test_the_notebook_makes_the_pictures_of_the_default_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = runpy.run_path(str(EXAMPLES / "edit_a_face.py"))
+    made = runpy.run_path(str(NOTEBOOKS / "edit_a_face.py"))
     assert main(["edit", "--out", "command"]) == 0
     assert Image.open("output/example/contact_sheet.png").width > 600
     for row, number in enumerate(range(1, 6)):

@@ -1,0 +1,97 @@
+import torch
+from comfy_api.latest import io
+
+from ..pullback_core import bases_over_time
+from . import host
+from .common import (
+    CATEGORY,
+    FLOAT32,
+    Basis,
+    conditioning_input,
+    feature_input,
+    model_input,
+    on_cpu,
+    only_one,
+    precision_input,
+    rank_input,
+    seed_input,
+    tolerance_input,
+)
+
+
+class BasisOverTime(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="PullbackBasisOverTime",
+            display_name="Basis Over Time",
+            category=CATEGORY,
+            description="Finds the directions of one picture at several timesteps, for the question at which of them to edit.",
+            inputs=[
+                model_input(),
+                conditioning_input(),
+                io.Latent.Input("latent", tooltip="The clean picture, from VAE Encode."),
+                io.String.Input("timesteps", default="0.9, 0.7, 0.5, 0.3",
+                                tooltip="Fractions of the way to pure noise, with commas between them, in any order."),
+                io.Int.Input("steps", default=40, min=1, max=1000,
+                             tooltip="DDIM steps of the whole way to pure noise. More is more exact."),
+                io.Int.Input("refine", default=4, min=0, max=20,
+                             tooltip="Corrections of each step. 0 is fast and inexact; with 4 no error is left to see."),
+                rank_input(),
+                tolerance_input(),
+                seed_input(),
+                feature_input(),
+                precision_input(),
+            ],
+            outputs=[
+                Basis.Output(display_name="PULLBACK_BASIS", is_output_list=True,
+                             tooltip="A list with one basis for each timestep, the lowest first. Nodes after it run once for each."),
+                io.Latent.Output(display_name="LATENT", is_output_list=True, tooltip="The noisy latents of the timesteps, as a list."),
+                io.Sigmas.Output(display_name="SIGMAS", is_output_list=True, tooltip="The ways back from the timesteps, as a list."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, model, conditioning, latent, timesteps, steps, refine, rank, tolerance, seed, feature, precision):
+        fractions = _fractions(timesteps)
+        only_one(latent)
+        bar = host.Progress(100)
+
+        def show(index, products, residual):
+            bar.near(residual, tolerance, index, len(fractions))
+            host.say(cls, f"{fractions[index]:.3g} T: {products} products, residual {residual:.1e}")
+
+        def work(denoiser, x):
+            # Derivatives are right or wrong whatever the point, so one with plain noise serves, before the long inversion.
+            sigma = denoiser.schedule.sigma(fractions[0])
+            noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
+            noisy = denoiser.schedule.add_noise(x, noise, sigma)
+            host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
+            return bases_over_time(
+                denoiser, x, fractions, rank, steps=steps, refine=refine, tolerance=tolerance, seed=seed, progress=show,
+                batch_size=denoiser.batch_size(x.shape[1:]),
+            )
+
+        moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32)
+        bases = [on_cpu(moment.basis) for moment in moments]
+        worst = max(bases, key=lambda basis: basis.residuals.max())
+        state = "" if all(basis.converged for basis in bases) else "not fully converged: "
+        host.say(cls, f"{state}residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products")
+        latents = [host.latent_of(model, moment.x, latent) for moment in moments]
+        return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments])
+
+
+def _fractions(text):
+    """The timesteps that a text names, each once and rising. Raises ValueError for anything else."""
+    try:
+        fractions = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        fractions = []
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
+        shown = text if len(text) <= 60 else text[:60] + "..."
+        raise ValueError(
+            "The timesteps are fractions of the way to pure noise, above 0 and at most 1, with commas between them, "
+            f'such as "0.9, 0.7, 0.5"; got {shown!r}.'
+        )
+    return fractions
