@@ -17,7 +17,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ...pullback_core import Jacobian, VPSchedule, adjoint_error
 from ...pullback_core.jacobian import difference_error
-from .attention import differentiable_attention
+from .derivatives import differentiable_attention, differentiable_norms
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -81,7 +81,8 @@ class HostDenoiser:
         return self._guider(x, self._levels(x, sigma), model_options=self._options, seed=0)
 
     def encode(self, z, sigma):
-        return self._encode(z, sigma, differentiable_attention)
+        with differentiable_norms(self._guider.inner_model.diffusion_model):
+            return self._encode(z, sigma, differentiable_attention)
 
     def encode_as_hosted(self, z, sigma):
         """`encode` by the very kernels that the host samples with, to check the others against."""
