@@ -44,7 +44,7 @@ class Edits:
 def sample(prompt, count, seed=0):
     denoiser = faces.FacesDenoiser(faces.load_model(), prompt, guidance=2.0 if prompt else 1.0)
     levels = denoiser.schedule.sigmas(STEPS)
-    noise = torch.randn(count, *faces.encode_image(faces.example_faces([0])).shape[1:], generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(count, *faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(seed))
     return list(faces.decode_latent(ddim.generate(denoiser, levels[0] * noise, levels)))
 
 

@@ -19,6 +19,16 @@ def conditioning_input():
     )
 
 
+def clean_latent_input():
+    return io.Latent.Input("latent", tooltip="The clean picture, from VAE Encode.")
+
+
+def refine_input():
+    return io.Int.Input(
+        "refine", default=4, min=0, max=20, tooltip="Corrections of each step. 0 is fast and inexact; with 4 no error is left to see."
+    )
+
+
 def noisy_latent_input():
     return io.Latent.Input("latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it.")
 

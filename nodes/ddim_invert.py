@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import ddim
 from . import host
-from .common import CATEGORY, conditioning_input, model_input
+from .common import CATEGORY, clean_latent_input, conditioning_input, model_input, refine_input
 
 
 class DDIMInvert(io.ComfyNode):
@@ -16,13 +16,12 @@ class DDIMInvert(io.ComfyNode):
             inputs=[
                 model_input(),
                 conditioning_input(),
-                io.Latent.Input("latent", tooltip="The clean picture, from VAE Encode."),
+                clean_latent_input(),
                 io.Int.Input("steps", default=40, min=1, max=1000,
                              tooltip="DDIM steps from the picture to the noise. More is more exact."),
                 io.Float.Input("timestep", default=0.7, min=0.01, max=1.0, step=0.01, display_mode=io.NumberDisplay.slider,
                                tooltip="How far: the fraction of the way to pure noise. High values change shapes, low ones details."),
-                io.Int.Input("refine", default=4, min=0, max=20,
-                             tooltip="Corrections of each step. 0 is fast and inexact; with 4 no error is left to see."),
+                refine_input(),
                 io.Boolean.Input("measure", default=True,
                                  tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling."),
             ],

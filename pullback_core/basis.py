@@ -133,6 +133,20 @@ def _validate(tensors):
             raise ValueError(f"its directions {name} are not orthonormal")
 
 
+def require_one_origin(one, other):
+    """Raise ValueError for two bases that are known to be of different models or features."""
+    for name in ("model", "feature"):
+        first, second = one.provenance.get(name), other.provenance.get(name)
+        if first != second and None not in (first, second):
+            raise ValueError(f"The bases differ in their {name} ({first} and {second}); compute them with the same one.")
+
+
+def hash_weights(digest, weights):
+    """Update a hashlib digest with named tensors. Reads a few numbers of each, which tells models apart and takes no time."""
+    for name, weight in weights.items():
+        digest.update(f"{name} {tuple(weight.shape)} {weight.flatten()[:4].float().tolist()}".encode())
+
+
 def prompt_hash(prompt):
     """A short fingerprint of a prompt, so that a shared basis does not give its words away."""
     return hashlib.sha256(prompt.encode()).hexdigest()[:16]

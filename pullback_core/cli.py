@@ -302,7 +302,7 @@ class _Session:
         self.sigmas = self.schedule.sigmas(self.steps, start=options.timestep)
 
     def _check_rank(self, rank):
-        largest = self.denoiser.encode(torch.zeros_like(faces.encode_image(faces.example_faces([0]))), self.sigma).numel()
+        largest = self.denoiser.encode(torch.zeros(1, *faces.LATENT_SHAPE), self.sigma).numel()
         if not 1 <= rank <= largest:
             raise ValueError(f"--rank must be from 1 to {largest}, the size of the model's features, got {rank}.")
 

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .basis import prompt_hash
+from .basis import hash_weights, prompt_hash
+from .jacobian import contiguous_norms
 from .schedule import VPSchedule
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -64,9 +65,7 @@ class DiffusersDenoiser:
     def encode(self, z, sigma):
         """x_t -> h: z (b, c, h, w) in network coordinates (VP) -> (b, *H) in z's precision, differentiable both ways."""
         with ExitStack() as hooks:
-            for module in self.unet.modules():
-                if isinstance(module, torch.nn.GroupNorm):
-                    hooks.enter_context(module.register_forward_pre_hook(_contiguous))
+            hooks.enter_context(contiguous_norms(self.unet))
             hooks.enter_context(self._block.register_forward_hook(_leave))
             hooks.enter_context(sdpa_kernel(SDPBackend.MATH))  # the other attention kernels have no forward-mode derivative
             try:
@@ -127,10 +126,6 @@ class _Captured(BaseException):
 
 def _leave(block, inputs, output):
     raise _Captured(output[0] if isinstance(output, tuple) else output)  # a down block returns its skips as well
-
-
-def _contiguous(norm, inputs):
-    return (inputs[0].contiguous(),)  # the forward-mode derivative of group_norm fails on other layouts, which attention leaves
 
 
 @contextmanager
@@ -211,6 +206,5 @@ def _of_one_sample(tensor):
 def _fingerprint(unet):
     """Names the weights, the same in every session. Reads a few numbers of every tensor."""
     digest = hashlib.sha256()
-    for name, weight in unet.state_dict().items():
-        digest.update(f"{name} {tuple(weight.shape)} {weight.flatten()[:4].float().tolist()}".encode())
+    hash_weights(digest, unet.state_dict())
     return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ tensor([[2., 0., 0.],
 """
 
 import math
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -119,3 +119,20 @@ def difference_error(jacobian, f, *, change=0.01, seed=0):
 def _random_unit(shape, operator, seed):
     vector = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
     return (vector / vector.norm()).to(operator.x)
+
+
+@contextmanager
+def contiguous_norms(network):
+    """Within it, the group norms of a module get contiguous input, as their forward-mode derivative needs.
+
+    Attention and weights in channels_last leave other layouts. Goes through temporary hooks, which are gone afterwards.
+    """
+    with ExitStack() as hooks:
+        for module in network.modules():
+            if isinstance(module, torch.nn.GroupNorm):
+                hooks.enter_context(module.register_forward_pre_hook(_contiguous))
+        yield
+
+
+def _contiguous(norm, inputs):
+    return (inputs[0].contiguous(), *inputs[1:])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from . import geometry
+from .basis import require_one_origin
 
 METHODS = ("frechet", "matched")
 
@@ -46,10 +47,7 @@ def _check(bases):
             )
         if abs(other.sigma / first.sigma - 1) > 1e-3:
             raise ValueError(f"The bases are of different noise levels, {first.sigma:.4g} and {other.sigma:.4g}; compute all at one.")
-        for name in ("model", "feature"):
-            one, two = first.provenance.get(name), other.provenance.get(name)
-            if one != two and None not in (one, two):
-                raise ValueError(f"The bases differ in their {name} ({one} and {two}); compute all with the same one.")
+        require_one_origin(first, other)
 
 
 def _flat(basis):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from .basis import require_one_origin
+
 MEANINGLESS_ALIGNMENT = 0.3  # below it, what was carried is mostly something else
 
 
@@ -32,10 +34,7 @@ def parallel_transport(direction, source, target, *, exact=False):
             f"The two bases see features of different shape, {tuple(source.u.shape[1:])} and "
             f"{tuple(target.u.shape[1:])}; compute both with one model, one feature and one picture size."
         )
-    for name in ("model", "feature"):
-        one, other = source.provenance.get(name), target.provenance.get(name)
-        if one != other and None not in (one, other):
-            raise ValueError(f"The two bases differ in their {name} ({one} and {other}); compute both with the same one.")
+    require_one_origin(source, target)
     if not isinstance(direction, torch.Tensor):
         source.direction(direction)  # refuses an index that is not there
         direction = source.u[direction]

@@ -16,8 +16,9 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ...pullback_core import Jacobian, VPSchedule, adjoint_error
-from ...pullback_core.jacobian import difference_error
-from .derivatives import differentiable_attention, differentiable_norms
+from ...pullback_core.basis import hash_weights
+from ...pullback_core.jacobian import contiguous_norms, difference_error
+from .attention import differentiable_attention
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -81,7 +82,7 @@ class HostDenoiser:
         return self._guider(x, self._levels(x, sigma), model_options=self._options, seed=0)
 
     def encode(self, z, sigma):
-        with differentiable_norms(self._guider.inner_model.diffusion_model):
+        with contiguous_norms(self._guider.inner_model.diffusion_model):
             return self._encode(z, sigma, differentiable_attention)
 
     def encode_as_hosted(self, z, sigma):
@@ -186,11 +187,9 @@ def _fingerprint(model):
     known = model.get_attachment(FINGERPRINT)
     digest = hashlib.sha256(str(known).encode())
     if known is None:
-        originals = model.backup
-        for name, weight in model.model.diffusion_model.state_dict().items():
-            kept = originals.get(f"diffusion_model.{name}")
-            weight = weight if kept is None else kept.weight
-            digest.update(f"{name} {tuple(weight.shape)} {weight.flatten()[:4].float().tolist()}".encode())
+        weights = model.model.diffusion_model.state_dict()
+        kept = {name: model.backup[f"diffusion_model.{name}"].weight for name in weights if f"diffusion_model.{name}" in model.backup}
+        hash_weights(digest, weights | kept)
     for name in sorted(model.patches, key=str):
         digest.update(f"{name} {[(patch[0], _numbers(patch[1])) for patch in model.patches[name]]}".encode())
     return known if known and not model.patches else digest.hexdigest()[:16]

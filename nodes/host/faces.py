@@ -14,7 +14,7 @@ from ...pullback_core import faces
 from ...pullback_core.faces.model import LATENT_SCALE, PATCH
 from .denoiser import FINGERPRINT
 
-CHANNELS = 3 * PATCH**2
+CHANNELS = faces.LATENT_SHAPE[0]
 
 
 class FacesLatent(comfy.latent_formats.LatentFormat):

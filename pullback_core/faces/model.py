@@ -14,6 +14,7 @@ from torch import nn
 from ..basis import prompt_hash
 from ..files import write_atomically
 from ..schedule import VPSchedule
+from .draw import SIZE
 from .unet import UNet, UNetConfig
 from .vocabulary import TOKEN_COUNT, tokenize
 
@@ -22,11 +23,12 @@ UNET_PREFIX = "model.diffusion_model."
 WEIGHTS = Path(__file__).with_name("faces.safetensors")
 EXPRESSIONS = WEIGHTS.with_name("expressions.safetensors")  # the same network, trained on one person alone
 PATCH = 3  # pixels a latent pixel is wide: (3, 48, 48) -> (27, 16, 16)
+LATENT_SHAPE = (3 * PATCH**2, SIZE // PATCH, SIZE // PATCH)
 LATENT_SCALE = 2.0  # about unit variance, for which v-prediction is balanced between noise and picture
 BETAS = (0.00085, 0.0285)  # sigma up to 318: what a whole picture has in common is gone well before the end
 CONFIG = UNetConfig(
-    in_channels=3 * PATCH**2,
-    out_channels=3 * PATCH**2,
+    in_channels=LATENT_SHAPE[0],
+    out_channels=LATENT_SHAPE[0],
     model_channels=96,
     channel_mult=(1, 1, 1),
     num_res_blocks=(1, 1, 1),

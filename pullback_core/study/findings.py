@@ -15,6 +15,7 @@ from .measure import MODELS, Point
 
 RESAMPLES = 1000
 BLUE, ORANGE, GREY = "#3b6ea5", "#c8642c", "#9a9aa2"
+RISING = ("#1f3a5f", BLUE, "#7fb0d8", ORANGE)  # colours of `Settings.some`
 
 
 class Finding(NamedTuple):
@@ -28,12 +29,17 @@ class Finding(NamedTuple):
     sign: int
     neutral: float
     remarks: str
-    figure: object  # of matplotlib
+    figure: object  # a Pillow image
     table: list  # of dicts, the rows of the CSV file
 
     @property
     def verdict(self):
         return _verdict(self.number, self.sign, self.neutral)
+
+    @property
+    def shown(self):
+        """The number in a page: value and interval."""
+        return _brief(self.number)
 
 
 def _verdict(number, sign, neutral):
@@ -41,10 +47,25 @@ def _verdict(number, sign, neutral):
     return "holds" if min(ends) > 0 else "is contradicted" if max(ends) < 0 else "is undecided"
 
 
+def _brief(number):
+    return f"{number[0]:.2f} [{number[1]:.2f}, {number[2]:.2f}]"
+
+
 def all_findings(store):
+    settings = store.settings
+    bases = {
+        data: {
+            timestep: [store.basis(Point(data, sample, timestep, rank=settings.rank)) for sample in range(settings.samples)]
+            for timestep in settings.timesteps
+        }
+        for data in MODELS
+    }
+    matrices = {data: _distances(by_timestep) for data, by_timestep in bases.items()}
+    carried = {timestep: _carried(store, timestep) for timestep in (settings.early, settings.late)}
     return [
-        spectrum(store), frequencies(store), between_samples(store), between_timesteps(store), complexity(store), prompts(store),
-        prompts_over_time(store), transport_over_time(store), transport_alignment(store), blocks(store),
+        spectrum(store), frequencies(settings, bases["faces"]), between_samples(settings, bases["faces"], matrices["faces"]),
+        between_timesteps(settings, bases["faces"]), complexity(settings, matrices), prompts(store), prompts_over_time(store),
+        transport_over_time(settings, carried), transport_alignment(settings, carried), blocks(store),
     ]
 
 
@@ -77,26 +98,26 @@ def _axes(title, xlabel, ylabel, **settings):
     return figure, axes
 
 
-def _band(axes, x, values, label, color):
-    """The mean over samples (rows) with its 95% interval."""
-    values = np.asarray(values)
-    bands = [interval(len(values), lambda indices, column=column: values[indices, column].mean()) for column in range(values.shape[1])]
-    mean, low, high = np.transpose(bands)
-    axes.plot(x, mean, "o-", color=color, label=label)
+def _band(axes, x, numbers, color, label=None):
+    """A curve with its interval. numbers: a (value, low, high) for each x."""
+    value, low, high = np.transpose(numbers)
+    axes.plot(x, value, "o-", color=color, label=label)
     axes.fill_between(x, low, high, color=color, alpha=0.2)
 
 
-def _samples_of(store, data="faces", **where):
-    """timestep -> the bases of all samples."""
-    settings = store.settings
-    return {
-        timestep: [store.basis(Point(data, sample, timestep, rank=settings.rank, **where)) for sample in range(settings.samples)]
-        for timestep in settings.timesteps
-    }
+def _distances(bases, space="h"):
+    """timestep -> (samples, samples) distances, from timestep -> bases."""
+    return {timestep: geometry.distance_matrix(some, space=space).numpy() for timestep, some in bases.items()}
 
 
-def _some(settings):
-    return (settings.timesteps[0], settings.late, settings.early, settings.timesteps[-1])
+def _mean_distances(matrices, samples):
+    """timestep -> (value, low, high) of the mean distance between samples."""
+    return {t: interval(samples, lambda indices, matrix=matrix: pair_mean(matrix, indices)) for t, matrix in matrices.items()}
+
+
+def _rows(numbers, **where):
+    """Rows of a table from timestep -> (value, low, high)."""
+    return [{**where, "timestep": t, "distance": number[0], "low": number[1], "high": number[2]} for t, number in numbers.items()]
 
 
 # ---- the findings ----
@@ -105,39 +126,36 @@ def _some(settings):
 def spectrum(store):
     settings, rows = store.settings, []
     figure, axes = _axes("Singular values of the Jacobian", "direction", "s / s_1", yscale="log")
-    shades = dict(zip(_some(settings), ("#1f3a5f", "#3b6ea5", "#7fb0d8", ORANGE)))
-    shares = {}
-    for timestep, color in shades.items():
+    shares = []
+    for timestep, color in zip(settings.some, RISING):
         values = torch.stack([
             store.basis(Point("faces", sample, timestep, rank=settings.deep_rank)).s for sample in range(settings.few)
         ]).double().numpy()
-        shares[timestep] = (values**2)[:, : settings.deep_rank // 4].sum(axis=1) / (values**2).sum(axis=1)
+        shares.append((values**2)[:, : settings.deep_rank // 4].sum(axis=1) / (values**2).sum(axis=1))
         relative = values / values[:, :1]
         axes.plot(range(1, settings.deep_rank + 1), np.exp(np.log(relative).mean(axis=0)), color=color, label=f"{timestep:g} T")
         for sample, row in enumerate(values):
             rows.append({"sample": sample, "timestep": timestep, "effective_rank": geometry.effective_rank(torch.from_numpy(row)),
                          **{f"s_{index}": value for index, value in enumerate(row, 1)}})
     axes.legend(frameon=False)
-    share = np.mean(list(shares.values()), axis=0)
+    share = np.mean(shares, axis=0)
     number = interval(settings.few, lambda indices: share[indices].mean())
     ranks = np.mean([row["effective_rank"] for row in rows])
     return Finding(
         "spectrum", "Few directions dominate", "The singular values fall quickly: few directions dominate.",
         f"share of the squared singular values, of the first {settings.deep_rank}, that belongs to the first {settings.deep_rank // 4}",
         number, +1, 0.5, f"Equal values would give 0.25. The effective rank of the first {settings.deep_rank} is {ranks:.1f} on average.",
-        figure, rows,
+        figures.drawn(figure), rows,
     )
 
 
-def frequencies(store):
-    settings = store.settings
-    bases = _samples_of(store)
+def frequencies(settings, bases):
     means = np.array([
         [geometry.mean_frequency(faces.decode_latent(bases[timestep][sample].v)).mean().item() for timestep in settings.timesteps]
         for sample in range(settings.samples)
     ])
     figure, axes = _axes("Frequencies of the directions", "cycles per picture", "power, relative to its mean", yscale="log")
-    for timestep, color in zip(_some(settings), ("#1f3a5f", "#3b6ea5", "#7fb0d8", ORANGE)):
+    for timestep, color in zip(settings.some, RISING):
         pictures = torch.cat([faces.decode_latent(basis.v) for basis in bases[timestep]])
         at, power = geometry.power_spectrum(pictures)
         power = power.mean(dim=0)
@@ -151,23 +169,20 @@ def frequencies(store):
     return Finding(
         "frequencies", "From coarse to fine", "Near T directions are of low frequency; the frequency rises as t falls.",
         "rank correlation of timestep and mean frequency of the directions, over samples and timesteps", number, -1, 0.0,
-        f"Mean frequency in cycles per picture: {ends}.", figure, rows,
+        f"Mean frequency in cycles per picture: {ends}.", figures.drawn(figure), rows,
     )
 
 
-def between_samples(store):
-    settings = store.settings
-    bases = _samples_of(store)
+def between_samples(settings, bases, matrices):
     figure, axes = _axes("Distance between the tangent spaces of different samples", "timestep / T", "geodesic distance")
     rows, ends = [], {}
-    for space, color, name in (("h", BLUE, "in feature space"), ("x", ORANGE, "in latent space")):
-        matrices = {t: geometry.distance_matrix(bases[t], space=space).numpy() for t in settings.timesteps}
-        bands = [interval(settings.samples, lambda indices, m=matrix: pair_mean(m, indices)) for matrix in matrices.values()]
-        mean, low, high = np.transpose(bands)
-        axes.plot(settings.timesteps, mean, "o-", color=color, label=name)
-        axes.fill_between(settings.timesteps, low, high, color=color, alpha=0.2)
-        rows += [{"space": space, "timestep": t, "distance": band[0], "low": band[1], "high": band[2]} for t, band in zip(matrices, bands)]
-        first, last = matrices[settings.timesteps[0]], matrices[settings.timesteps[-1]]
+    for space, by_timestep, color, name in (
+        ("h", matrices, BLUE, "in feature space"), ("x", _distances(bases, "x"), ORANGE, "in latent space")
+    ):
+        means = _mean_distances(by_timestep, settings.samples)
+        _band(axes, settings.timesteps, list(means.values()), color, name)
+        rows += _rows(means, space=space)
+        first, last = by_timestep[settings.timesteps[0]], by_timestep[settings.timesteps[-1]]
         ends[space] = interval(settings.samples, lambda indices, a=last, b=first: pair_mean(a, indices) - pair_mean(b, indices))
     chance = _chance(settings.rank, bases[settings.timesteps[0]][0].u[0].numel())
     axes.axhline(chance, color=GREY, ls="--", label="random subspaces of feature space")
@@ -178,30 +193,21 @@ def between_samples(store):
         ends["h"], -1, 0.0,
         f"In latent space the same difference is {_brief(ends['x'])}: there the claim {_verdict(ends['x'], -1, 0.0)}. Random subspaces of "
         f"feature space are {chance:.2f} apart.",
-        figure, rows,
+        figures.drawn(figure), rows,
     )
 
 
-def between_timesteps(store):
-    settings = store.settings
-    bases, count = _samples_of(store), len(store.settings.timesteps)
+def between_timesteps(settings, bases):
     distances = np.array([
         geometry.distance_matrix([bases[t][sample] for t in settings.timesteps]).numpy() for sample in range(settings.samples)
     ])
-    upper = np.triu_indices(count, 1)
+    upper = np.triu_indices(len(settings.timesteps), 1)
     gaps = np.abs(np.subtract.outer(settings.timesteps, settings.timesteps))[upper]
     values = distances[:, upper[0], upper[1]]
     tiled = np.broadcast_to(gaps, values.shape)
     number = interval(settings.samples, lambda indices: rank_correlation(tiled[indices], values[indices]))
-    figure, axes = _axes("One sample at two timesteps", "", "")
-    axes.grid(False)
-    mean = distances.mean(axis=0)
-    np.fill_diagonal(mean, np.nan)
-    image = axes.imshow(mean, cmap="viridis_r")
-    labels = [f"{t:g} T" for t in settings.timesteps]
-    axes.set_xticks(range(count), labels)
-    axes.set_yticks(range(count), labels)
-    figure.colorbar(image, label="geodesic distance")
+    names = [f"{t:g} T" for t in settings.timesteps]
+    figure = figures.heat_map(distances.mean(axis=0), names, names, "One sample at two timesteps", "geodesic distance")
     rows = [{"timestep": settings.timesteps[a], "other": settings.timesteps[b], "distance": distances[:, a, b].mean()}
             for a, b in zip(*upper)]
     return Finding(
@@ -213,29 +219,25 @@ def between_timesteps(store):
     )
 
 
-def complexity(store):
-    settings = store.settings
+def complexity(settings, matrices):
     figure, axes = _axes("Distance between samples, of two data sets", "timestep / T", "geodesic distance")
-    rows, matrices = [], {}
-    for data, color in zip(MODELS, (BLUE, ORANGE)):
-        bases = _samples_of(store, data)
-        matrices[data] = [geometry.distance_matrix(bases[t]).numpy() for t in settings.timesteps]
-        bands = np.array([interval(settings.samples, lambda indices, m=matrix: pair_mean(m, indices)) for matrix in matrices[data]])
-        axes.plot(settings.timesteps, bands[:, 0], "o-", color=color, label=f"{data} ({len(faces.DATA[data])} attributes vary)")
-        axes.fill_between(settings.timesteps, bands[:, 1], bands[:, 2], color=color, alpha=0.2)
-        rows += [{"data": data, "timestep": t, "distance": band[0], "low": band[1], "high": band[2]}
-                 for t, band in zip(settings.timesteps, bands)]
+    rows = []
+    for data, color in zip(matrices, (BLUE, ORANGE)):
+        means = _mean_distances(matrices[data], settings.samples)
+        _band(axes, settings.timesteps, list(means.values()), color, f"{data} ({len(faces.DATA[data])} attributes vary)")
+        rows += _rows(means, data=data)
     axes.legend(frameon=False)
 
     # Samples of one seed start from the same noise in both models, so they are resampled together.
     def difference(indices):
-        return np.mean([pair_mean(simple, indices) - pair_mean(rich, indices) for rich, simple in zip(*matrices.values())])
+        rich, simple = matrices.values()
+        return np.mean([pair_mean(simple[t], indices) - pair_mean(rich[t], indices) for t in settings.timesteps])
 
     return Finding(
         "complexity", "Simpler data, more alike", "The simpler the data, the more alike the tangent spaces of its samples.",
         "mean distance between samples of the simple data less that of the rich data, over all timesteps",
         interval(settings.samples, difference), -1, 0.0,
-        "The simple data are expressions of one person; their model is the model of all faces, trained on.", figure, rows,
+        "The simple data are expressions of one person; their model is the model of all faces, trained on.", figures.drawn(figure), rows,
     )
 
 
@@ -272,23 +274,24 @@ def prompts(store):
     return Finding(
         "prompts", "Similar prompts, similar spaces", "The more alike two prompts, the nearer the tangent spaces of one x_t given them.",
         f"rank correlation of the prompts' similarity (cosine of embeddings) and the distance at {at:g} T", number, -1, 0.0, "",
-        figure, rows,
+        figures.drawn(figure), rows,
     )
 
 
 def prompts_over_time(store):
     settings = store.settings
-    some, said = _some(settings), [prompt for prompt in settings.prompts if prompt]
+    some, said = settings.some, [prompt for prompt in settings.prompts if prompt]
     upper = np.triu_indices(len(said), 1)
     values = np.stack([_prompt_distances(store, said, t)[:, upper[0], upper[1]].mean(axis=1) for t in some], axis=1)
     figure, axes = _axes("What a prompt changes", "timestep / T", "mean geodesic distance between prompts")
-    _band(axes, some, values, None, BLUE)
+    means = [interval(settings.few, lambda indices, column=column: values[indices, column].mean()) for column in range(len(some))]
+    _band(axes, some, means, BLUE)
     number = interval(settings.few, lambda indices: (values[indices, 2] - values[indices, 0]).mean())
     rows = [{"sample": sample, "timestep": t, "distance": values[sample, column]}
             for sample in range(settings.few) for column, t in enumerate(some)]
     return Finding(
         "prompts_over_time", "Prompts fade", "What the prompt changes about the tangent space fades as t falls.",
-        f"mean distance between prompts at {some[2]:g} T less that at {some[0]:g} T", number, +1, 0.0, "", figure, rows,
+        f"mean distance between prompts at {some[2]:g} T less that at {some[0]:g} T", number, +1, 0.0, "", figures.drawn(figure), rows,
     )
 
 
@@ -316,9 +319,8 @@ def _over_targets(rows, statistic, samples):
     return interval(samples, of)
 
 
-def transport_alignment(store):
-    settings = store.settings
-    early, late = _carried(store, settings.early), _carried(store, settings.late)
+def transport_alignment(settings, carried):
+    early, late = carried[settings.early], carried[settings.late]
     rows = early + late
     figure, axes = _axes("Carried over: the same change?", "alignment", "cosine of the changes of attributes")
     for part, color, name in ((early, BLUE, "early"), (late, ORANGE, "late")):
@@ -335,15 +337,13 @@ def transport_alignment(store):
         f"{len(faces.NAMES)} attributes, as the regressor reads them, in source and target",
         _over_targets(rows, rank_correlation, settings.samples), +1, 0.0,
         f"In the tenth with the best alignment (from {best:.2f}) the mean success is {success:.2f}. Chance is 0, the same change 1.",
-        figure, rows,
+        figures.drawn(figure), rows,
     )
 
 
-def transport_over_time(store):
-    settings = store.settings
+def transport_over_time(settings, carried):
     rows, successes, alignments = [], {}, {}
-    for timestep in (settings.early, settings.late):
-        part = _carried(store, timestep)
+    for timestep, part in carried.items():
         successes[timestep] = _over_targets(part, lambda alignment, success: success.mean(), settings.samples)
         alignments[timestep] = _over_targets(part, lambda alignment, success: alignment.mean(), settings.samples)
         rows += [{"timestep": timestep, "of": name, "mean": number[0], "low": number[1], "high": number[2]}
@@ -360,7 +360,7 @@ def transport_over_time(store):
         f"mean success at {settings.early:g} T", successes[settings.early], +1, 0.0,
         f"At {settings.late:g} T it is {_brief(successes[settings.late])}. Chance is 0, the same change 1. The mean alignment is "
         f"{_brief(alignments[settings.early])} at {settings.early:g} T and {_brief(alignments[settings.late])} at {settings.late:g} T.",
-        figure, rows,
+        figures.drawn(figure), rows,
     )
 
 
@@ -371,19 +371,12 @@ def blocks(store):
     matrices = np.array([
         [geometry.distance_matrix(
             [store.basis(Point("faces", sample, t, feature=feature, rank=settings.rank)) for feature in features], space="x").numpy()
-         for t in _some(settings)]
+         for t in settings.some]
         for sample in range(settings.few)
     ])
     mean = matrices.mean(axis=(0, 1))
     chance = _chance(settings.rank, store.basis(Point("faces", 0, settings.early, rank=settings.rank)).v[0].numel())
-    figure, axes = _axes("Distance between blocks, in latent space", "", "")
-    axes.grid(False)
-    shown = mean.copy()
-    np.fill_diagonal(shown, np.nan)
-    image = axes.imshow(shown, cmap="viridis_r")
-    axes.set_xticks(range(len(features)), features)
-    axes.set_yticks(range(len(features)), features)
-    figure.colorbar(image, label="geodesic distance")
+    figure = figures.heat_map(mean, features, features, "Distance between blocks, in latent space", "geodesic distance")
     values = np.stack([matrices[:, :, a, b].mean(axis=1) for a, b in pairs], axis=1)
     gaps = np.broadcast_to([b - a for a, b in pairs], values.shape)
     number = interval(settings.few, lambda indices: rank_correlation(gaps[indices], values[indices]))
@@ -400,7 +393,3 @@ def _chance(rank, dimension, pairs=20):
     generator = torch.Generator().manual_seed(0)
     draw = lambda: torch.linalg.qr(torch.randn(dimension, rank, generator=generator, dtype=torch.float64))[0].T
     return float(np.mean([geometry.geodesic_distance(draw(), draw()) for _ in range(pairs)]))
-
-
-def _brief(number):
-    return f"{number[0]:.2f} [{number[1]:.2f}, {number[2]:.2f}]"

@@ -50,6 +50,11 @@ class Settings:
         if not {self.early, self.late} <= set(self.timesteps):
             raise ValueError(f"The timesteps {self.timesteps} must contain {self.early} and {self.late}.")
 
+    @property
+    def some(self):
+        """The four timesteps, rising, at which there is more than one basis of a sample."""
+        return (self.timesteps[0], self.late, self.early, self.timesteps[-1])
+
 
 class Point(NamedTuple):
     """Where a basis is taken: at which sample of which model, when, under which prompt, and of which feature."""
@@ -64,11 +69,10 @@ class Point(NamedTuple):
 
 def points(settings):
     """All bases of a study."""
-    some = (settings.timesteps[0], settings.late, settings.early, settings.timesteps[-1])
     wanted = [Point(data, sample, timestep, rank=settings.rank)
               for data in MODELS for sample in range(settings.samples) for timestep in settings.timesteps]
     for sample in range(settings.few):
-        for timestep in some:
+        for timestep in settings.some:
             wanted += [Point("faces", sample, timestep, prompt, rank=settings.rank) for prompt in settings.prompts]
             wanted += [Point("faces", sample, timestep, feature=feature, rank=settings.rank) for feature in settings.features]
             wanted.append(Point("faces", sample, timestep, rank=settings.deep_rank))
@@ -134,8 +138,9 @@ def compute_edits(store, target, timestep):
     own, directions, carried = basis_of(target), [], []
     directions.extend(own.v[: settings.directions])
     for source in others(target, settings):
+        basis = basis_of(source)
         for index in range(settings.directions):
-            moved = parallel_transport(index, basis_of(source), own)
+            moved = parallel_transport(index, basis, own)
             directions.append(moved.direction)
             carried.append({"source": source, "direction": index, "alignment": moved.alignment})
     sigma = denoiser.schedule.sigma(timestep)
@@ -162,8 +167,7 @@ def steps_to(timestep, settings):
 def trajectory(denoiser, sample, settings):
     """DDIM from noise of the seed `sample`: timestep -> x, (1, c, h, w) in sampler coordinates, at all the study's timesteps."""
     levels = denoiser.schedule.sigmas(settings.steps)
-    shape = faces.encode_image(faces.example_faces([0])).shape
-    x = levels[0] * torch.randn(shape, generator=torch.Generator().manual_seed(sample))
+    x = levels[0] * torch.randn(1, *faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(sample))
     way, reached = {}, 0
     for timestep in sorted(settings.timesteps, reverse=True):
         index = settings.steps - steps_to(timestep, settings)

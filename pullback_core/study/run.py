@@ -35,7 +35,7 @@ def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="pytho
         writer = csv.DictWriter(table, list(finding.table[0]))
         writer.writeheader()
         writer.writerows(finding.table)
-        figures.save_picture(figures.drawn(finding.figure), out / f"{finding.name}.png")
+        figures.save_picture(finding.figure, out / f"{finding.name}.png")
         write_atomically(out / f"{finding.name}.csv", table.getvalue().encode())
     report = {
         "settings": asdict(store.settings), "torch": torch.__version__,
@@ -95,10 +95,10 @@ def _page(findings, settings, command):
         "| claim | verdict | number |", "|---|---|---|",
     ]
     for finding in findings:
-        lines.append(f"| [{finding.title}](#{_anchor(finding.title)}) | {finding.verdict} | {_number(finding)} |")
+        lines.append(f"| [{finding.title}](#{_anchor(finding.title)}) | {finding.verdict} | {finding.shown} |")
     for finding in findings:
         side = "more" if finding.sign > 0 else "less"
-        says = f"**{VERDICTS[finding.verdict]}** {_number(finding)}: {finding.measure}; the claim says {side} than {finding.neutral:g}."
+        says = f"**{VERDICTS[finding.verdict]}** {finding.shown}: {finding.measure}; the claim says {side} than {finding.neutral:g}."
         lines += ["", f"## {finding.title}", "", finding.claim, "", says, ""]
         if finding.remarks:
             lines += [finding.remarks, ""]
@@ -108,8 +108,3 @@ def _page(findings, settings, command):
 
 def _anchor(title):
     return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter == "-")
-
-
-def _number(finding):
-    value, low, high = finding.number
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

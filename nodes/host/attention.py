@@ -1,7 +1,6 @@
-"""Derivatives where the host's kernels have none in forward mode: fused attention, and norms of another memory layout."""
+"""Attention with derivatives, in the place of the host's fused kernels, which have none in forward mode."""
 
 import math
-from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -31,16 +30,6 @@ def differentiable_attention(
         weights = weights.masked_fill(~mask, 0)  # a query that may attend to nothing gets nothing, as in the host
     result = weights.to(dtype) @ v
     return result if skip_output_reshape else result.transpose(1, 2).flatten(2)
-
-
-@contextmanager
-def differentiable_norms(network):
-    """Within it, group norms get contiguous input: the derivative of others fails, as under --force-channels-last."""
-    with ExitStack() as hooks:
-        for module in network.modules():
-            if isinstance(module, torch.nn.GroupNorm):
-                hooks.enter_context(module.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:])))
-        yield
 
 
 def _four_dimensional(mask, batch):
