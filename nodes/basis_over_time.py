@@ -57,6 +57,7 @@ class BasisOverTime(io.ComfyNode):
     def execute(cls, model, conditioning, latent, timesteps, steps, refine, rank, tolerance, seed, feature, precision):
         fractions = _fractions(timesteps)
         only_one(latent)
+        host.levels_of(model, 1, fractions[-1])
         bar = host.Progress(100)
 
         def show(index, products, residual):
@@ -64,22 +65,22 @@ class BasisOverTime(io.ComfyNode):
             host.say(cls, f"{fractions[index]:.3g} T: {products} products, residual {residual:.1e}")
 
         def work(denoiser, x):
-            # Derivatives are right or wrong whatever the point, so one with plain noise serves, before the long inversion.
-            sigma = denoiser.schedule.sigma(fractions[0])
+            # Derivatives are right or wrong whatever the point, so those with plain noise serve, before the long inversion.
             noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
-            noisy = denoiser.schedule.add_noise(x, noise, sigma)
-            host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
+            for sigma in map(denoiser.schedule.sigma, fractions):  # patches may be active at some noise levels only
+                noisy = denoiser.schedule.add_noise(x, noise, sigma)
+                host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
             return bases_over_time(
                 denoiser, x, fractions, rank, steps=steps, refine=refine, tolerance=tolerance, seed=seed, progress=show,
                 batch_size=denoiser.batch_size(x.shape[1:]),
             )
 
-        moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32)
+        moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)
         bases = [on_cpu(moment.basis) for moment in moments]
         worst = max(bases, key=lambda basis: basis.residuals.max())
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "
         host.say(cls, f"{state}residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products")
-        latents = [host.latent_of(model, moment.x, latent) for moment in moments]
+        latents = [host.latent_of(model, moment.x, latent, moment.basis.sigma) for moment in moments]
         return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments])
 
 

@@ -77,7 +77,7 @@ class BasisVisualizer(io.ComfyNode):
                 bar.at(50 + 50 * (number + 1) // len(moved), 100)
             return torch.cat(finished)
 
-        finished = host.run(model, conditioning, latent, work)
+        finished = host.run(model, conditioning, latent, work, sigma=sigma)
         pictures = host.pictures_of(vae.decode(host.latent_of(model, finished)["samples"]))
         rows = [
             (f"direction {number}", pictures[row * strengths : (row + 1) * strengths]) for row, number in enumerate(numbers)

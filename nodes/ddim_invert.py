@@ -35,7 +35,7 @@ class DDIMInvert(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, steps, timestep, refine, measure):
-        levels = host.schedule_of(model).sigmas(steps, start=timestep)
+        levels = host.levels_of(model, steps, timestep)
         bar = host.Progress(steps * (2 if measure else 1), model)
 
         def work(denoiser, x):
@@ -51,4 +51,4 @@ class DDIMInvert(io.ComfyNode):
         noisy, error = host.run(model, conditioning, latent, work)
         report = "not measured" if error is None else f"the round trip changes the latent by {100 * error:.2g}%"
         host.say(cls, report)
-        return io.NodeOutput(host.latent_of(model, noisy, latent), levels, report)
+        return io.NodeOutput(host.latent_of(model, noisy, latent, float(levels[0])), levels, report)

@@ -51,5 +51,5 @@ class GuidanceEdit(io.ComfyNode):
                 ).flatten(0, 1))
             return denoiser.schedule.from_network(torch.cat(edits), basis.sigma)
 
-        edited = host.run(model, conditioning, latent, work)
-        return io.NodeOutput(host.latent_of(model, edited, latent))
+        edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)
+        return io.NodeOutput(host.latent_of(model, edited, latent, basis.sigma))

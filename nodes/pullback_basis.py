@@ -61,7 +61,9 @@ class PullbackBasisNode(io.ComfyNode):
                 denoiser, z, sigma, rank, tolerance=tolerance, seed=seed, progress=show, batch_size=denoiser.batch_size(z.shape[1:])
             )
 
-        basis = on_cpu(host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32))
+        basis = on_cpu(host.run(
+            model, conditioning, latent, work, sigma=sigma, feature=feature, float32=precision == FLOAT32, products=True,
+        ))
         state = "" if basis.converged else "not fully converged: "
         host.say(cls, f"{state}residual {basis.residuals.max():.1e} after {basis.products} products")
         return io.NodeOutput(basis)

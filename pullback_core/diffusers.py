@@ -4,13 +4,12 @@ Imports nothing of diffusers itself: a UNet, a scheduler and a pipeline are know
 """
 
 import hashlib
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .basis import hash_weights, prompt_hash
-from .jacobian import contiguous_norms
+from .differentiable import Differentiable
 from .schedule import VPSchedule
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -64,10 +63,7 @@ class DiffusersDenoiser:
 
     def encode(self, z, sigma):
         """x_t -> h: z (b, c, h, w) in network coordinates (VP) -> (b, *H) in z's precision, differentiable both ways."""
-        with ExitStack() as hooks:
-            hooks.enter_context(contiguous_norms(self.unet))
-            hooks.enter_context(self._block.register_forward_hook(_leave))
-            hooks.enter_context(sdpa_kernel(SDPBackend.MATH))  # the other attention kernels have no forward-mode derivative
+        with Differentiable(), self._block.register_forward_hook(_leave):
             try:
                 self._network(z, sigma)
             except _Captured as captured:

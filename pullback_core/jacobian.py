@@ -8,7 +8,8 @@ tensor([[2., 0., 0.],
 """
 
 import math
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
@@ -24,7 +25,8 @@ class Jacobian:
 
     A column J v costs about two forward passes, a row J^T u about one backward pass: the forward
     pass that a row needs runs once, at the first one, and is kept.
-    `products` counts every J v and J^T u computed so far.
+    `products` counts every J v and J^T u computed so far. `primals`: f(x) as computed within the products, by "jvp" and "vjp".
+    A batch that does not fit into the device's memory is halved, for good, and tried again.
     """
 
     def __init__(self, f, x, *, batch_size=None, progress=None):
@@ -38,6 +40,7 @@ class Jacobian:
         self.products = 0
         self.progress = progress
         self._f = lambda point: f(point.unsqueeze(0)).squeeze(0)
+        self.primals = {}
         self._pullback = None
         self._out_shape = None
 
@@ -50,29 +53,45 @@ class Jacobian:
 
     def jvp(self, v):
         """J v by forward-mode differentiation: (b, *in_shape) -> (b, *out_shape)."""
-        return self._in_batches(v, self.in_shape, lambda one: torch.func.jvp(self._f, (self.x,), (one,))[1])
+        return self._in_batches("jvp", v, self.in_shape, lambda one: torch.func.jvp(self._f, (self.x,), (one,)))
 
     def vjp(self, u):
         """J^T u by reverse-mode differentiation: (b, *out_shape) -> (b, *in_shape)."""
         if self._pullback is None:
             with _derivatives():
-                _, self._pullback = torch.func.vjp(self._f, self.x)
-        return self._in_batches(u, self.out_shape, lambda one: self._pullback(one)[0])
+                self._value, self._pullback = torch.func.vjp(self._f, self.x)
+        return self._in_batches("vjp", u, self.out_shape, lambda one: (self._value, *self._pullback(one)))
 
-    def _in_batches(self, vectors, shape, product):
+    def _in_batches(self, kind, vectors, shape, product):
         if tuple(vectors.shape[1:]) != shape or not len(vectors):
             raise ValueError(f"Expected a non-empty block of vectors of shape {shape}, got {tuple(vectors.shape)}.")
         # A unit vector of many entries has tiny ones, which a network in half precision would round away: run with
         # entries near 1. A power of two, so that in higher precision nothing changes at all.
         scale = 2.0 ** round(0.5 * math.log2(math.prod(shape)))
-        parts = []
-        for part in vectors.split(self.batch_size or len(vectors)):
-            with _derivatives():
-                parts.append(torch.func.vmap(product)(part * scale) / scale)
+        parts, done = [], 0
+        while done < len(vectors):
+            part = vectors[done : done + (self.batch_size or len(vectors))]
+            try:
+                with _derivatives():
+                    values, products = self._run(product, part * scale)
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                self.batch_size = len(part) // 2
+                continue
+            self.primals[kind] = values[0]
+            parts.append(products / scale)
+            done += len(part)
             self.products += len(part)
             if self.progress:
                 self.progress(self.products)
         return torch.cat(parts)
+
+    def _run(self, product, vectors):
+        """(b, *) values of f, one for each vector, and the (b, *) products."""
+        if len(vectors) > 1:
+            return torch.func.vmap(product)(vectors)
+        return tuple(part[None] for part in product(vectors[0]))  # without vmap, which not every operation knows
 
 
 @contextmanager
@@ -87,52 +106,60 @@ def adjoint_error(operator, seed=0):
 
     A larger value means that one of the two products is wrong. Costs two products. Returns a float.
     """
-    v, u = _random_unit(operator.in_shape, operator, seed), _random_unit(operator.out_shape, operator, seed + 1)
+    v, u = _random_units(1, operator.in_shape, operator, seed), _random_units(1, operator.out_shape, operator, seed + 1)
     column, row = operator.jvp(v).double(), operator.vjp(u).double()
     forward, backward = (u.double() * column).sum(), (row * v.double()).sum()
     scale = max(column.norm(), row.norm())
     return ((forward - backward).abs() / scale).item() if scale > 0 else 0.0
 
 
-def difference_error(jacobian, f, *, change=0.01, seed=0):
-    """How far J v is from the central difference of f at x, relative, for one unit v that f feels.
+class DerivativeErrors(NamedTuple):
+    """What `derivative_errors` found, each relative: 0 is right, infinite is no derivative at all.
 
-    It catches what the adjoint identity cannot: both products leaving out the same part of f.
-    f: as given to `Jacobian`, or another way to compute the same; v is J^T u for a random u, made unit length.
-    change: how much of ||f(x)|| a step along v shall change it; small for curved maps, large for low precision.
-    Costs two products and three evaluations. Returns a float; infinite when J^T u or J v is zero or not finite.
+    adjoint: of <u, J v> against <J^T u, v>; difference: of J v against central differences;
+    value: of the function's value inside the transforms against the one outside.
     """
-    v = jacobian.vjp(_random_unit(jacobian.out_shape, jacobian, seed))
-    if not 0 < v.norm() < math.inf:
-        return math.inf
-    v = v / v.norm()
-    column = jacobian.jvp(v).double()
-    if not 0 < column.norm() < math.inf:
-        return math.inf
+
+    adjoint: float
+    difference: float
+    value: float
+
+
+def derivative_errors(jacobian, f, *, changes=(1e-2, 1e-3), seed=0):
+    """How far the products of a `Jacobian` are from each other and from what f itself does around the same point.
+
+    The adjoint identity alone misses what both products leave out, such as a kernel that drops derivatives in silence.
+    f: as given to the `Jacobian`, or another way to compute the same.
+    changes: how much of ||f(x)|| the steps of the differences shall change: a small one suits curved maps, a large one
+        low precision. The best of them counts.
+    Costs four products, and two evaluations for each change and one more. Returns `DerivativeErrors`.
+    """
+    u = _random_units(2, jacobian.out_shape, jacobian, seed + 1)
+    rows = jacobian.vjp(u)
+    lengths = _lengths(rows)
+    if not (lengths > 0).all() or not torch.isfinite(lengths).all():
+        return DerivativeErrors(math.inf, math.inf, math.inf)
+    v = rows / lengths + _random_units(2, jacobian.in_shape, jacobian, seed)  # along what f feels, and everything else
+    v = v / _lengths(v)
+    columns = jacobian.jvp(v).double()
+    if not 0 < columns.norm() < math.inf:
+        return DerivativeErrors(math.inf, math.inf, math.inf)
+    forward, backward = (u.double() * columns).flatten(1).sum(1), (v.double() * rows.double()).flatten(1).sum(1)
+    scale = torch.maximum(_lengths(columns).flatten(), _lengths(rows).flatten())
     with torch.no_grad():
-        step = change * f(jacobian.x[None]).norm().item() / column.norm().item()
-        ahead, behind = f(jacobian.x + step * v), f(jacobian.x - step * v)
-    difference = (ahead - behind).double() / (2 * step)
-    return ((column - difference).norm() / column.norm()).item()
+        value, column, differences = f(jacobian.x[None])[0], columns[0], []
+        for change in changes:
+            step = change * value.norm().item() / column.norm().item()
+            difference = (f(jacobian.x + step * v[:1]) - f(jacobian.x - step * v[:1])).double()[0] / (2 * step)
+            differences.append(((column - difference).norm() / column.norm()).item())
+    inside = max((primal - value).norm().item() for primal in jacobian.primals.values())
+    return DerivativeErrors(((forward - backward).abs() / scale).max().item(), min(differences), inside / value.norm().item())
 
 
-def _random_unit(shape, operator, seed):
-    vector = torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed))
-    return (vector / vector.norm()).to(operator.x)
+def _lengths(vectors):
+    return vectors.flatten(1).norm(dim=1).view(-1, *[1] * (vectors.ndim - 1))
 
 
-@contextmanager
-def contiguous_norms(network):
-    """Within it, the group norms of a module get contiguous input, as their forward-mode derivative needs.
-
-    Attention and weights in channels_last leave other layouts. Goes through temporary hooks, which are gone afterwards.
-    """
-    with ExitStack() as hooks:
-        for module in network.modules():
-            if isinstance(module, torch.nn.GroupNorm):
-                hooks.enter_context(module.register_forward_pre_hook(_contiguous))
-        yield
-
-
-def _contiguous(norm, inputs):
-    return (inputs[0].contiguous(), *inputs[1:])
+def _random_units(count, shape, operator, seed):
+    vectors = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return (vectors / _lengths(vectors)).to(operator.x)

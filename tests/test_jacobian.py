@@ -5,7 +5,7 @@ import torch
 
 from pullback_core import Jacobian, adjoint_error
 from pullback_core.faces.unet import UNet, UNetConfig
-from pullback_core.jacobian import difference_error
+from pullback_core.jacobian import derivative_errors
 
 TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
                   transformer_depth=(0, 1), context_dim=16)
@@ -80,11 +80,51 @@ def test_a_product_that_leaves_something_out_is_caught():
         return bend(x) + bend(x).detach()
 
     x = draw(2, 3)
-    assert difference_error(Jacobian(bend, x), bend, change=1e-4) < 1e-6
-    operator = Jacobian(forgetful, x)
-    assert adjoint_error(operator) < 1e-12
-    assert difference_error(operator, forgetful, change=1e-4) > 0.4
-    assert difference_error(Jacobian(lambda x: bend(x.detach()), x), bend) == float("inf")
+    assert max(derivative_errors(Jacobian(bend, x), bend, changes=(1e-4,))) < 1e-6
+    errors = derivative_errors(Jacobian(forgetful, x), forgetful, changes=(1e-4,))
+    assert errors.adjoint < 1e-12 and errors.value < 1e-12
+    assert errors.difference > 0.4
+    assert derivative_errors(Jacobian(lambda x: bend(x.detach()), x), bend).difference == float("inf")
+
+
+def test_a_product_of_another_function_is_caught():
+    """As of a kernel that computes something else inside a transform."""
+    x = draw(2, 3)
+    errors = derivative_errors(Jacobian(lambda x: bend(x) + 1, x), bend, changes=(1e-4,))
+    assert max(errors.adjoint, errors.difference) < 1e-6
+    assert errors.value > 0.1
+
+
+@pytest.mark.parametrize("sign", [1.1, -1.0])
+def test_rows_that_are_not_those_of_the_columns_are_caught(sign):
+    operator = Jacobian(bend, draw(2, 3))
+    right = operator.vjp
+    operator.vjp = lambda u: sign * right(u)
+    assert derivative_errors(operator, bend, changes=(1e-4,)).adjoint > 0.02
+
+
+@pytest.mark.parametrize("fits, batch_size", [(3, None), (1, None), (1, 3)])
+def test_a_batch_that_does_not_fit_is_halved(fits, batch_size):
+    class Small(Jacobian):
+        def _run(self, product, vectors):
+            self.tried.append(len(vectors))
+            if len(vectors) > fits:
+                raise torch.OutOfMemoryError("too many")
+            return super()._run(product, vectors)
+
+    x, v = draw(2, 3), draw(7, 2, 3, seed=1)
+    operator = Small(bend, x, batch_size=batch_size)
+    operator.tried = []
+    torch.testing.assert_close(operator.jvp(v), Jacobian(bend, x).jvp(v))
+    assert operator.batch_size == fits and max(operator.tried) > fits and operator.products == 7
+
+
+def test_a_single_vector_that_does_not_fit_is_an_error():
+    def full(x):
+        raise torch.OutOfMemoryError("full")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Jacobian(full, draw(2, 3)).jvp(draw(4, 2, 3))
 
 
 def test_half_precision_keeps_small_tangents():

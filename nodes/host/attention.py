@@ -14,8 +14,9 @@ def differentiable_attention(
     q, k, v: (b, tokens, heads * d), or (b, heads, tokens, d) with skip_reshape; mask: bool, or added to the logits.
     Returns (b, tokens, heads * d), or (b, heads, tokens, d) with skip_output_reshape, as every attention of the host.
     """
-    if not skip_reshape:
-        q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (q, k, v))
+    if not skip_reshape:  # SD3 hands over k and v with their heads apart already
+        size = q.shape[-1] // heads if q.ndim == 3 else q.shape[-1]
+        q, k, v = (part.reshape(len(part), -1, heads, size).transpose(1, 2) for part in (q, k, v))
     if enable_gqa and k.shape[1] != q.shape[1]:
         k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
     dtype = q.dtype

@@ -5,11 +5,25 @@ import torch
 from comfy.utils import reshape_mask
 
 from ...pullback_core import figures
+from .denoiser import schedule_of
 
 
-def latent_of(model, x, like=None):
-    """Sampler coordinates -> LATENT as the host passes it on, also when noise is left in it. x: (b, c, h, w).
+def levels_of(model, steps, timestep):
+    """The noise levels of DDIM from a fraction of T to the clean end, as SIGMAS: (steps + 1,).
 
+    Raises ValueError where the host could not hold the noisy latent: at the very end of a flow model nothing of x_0 is left.
+    """
+    schedule = schedule_of(model)
+    levels = schedule.sigmas(steps, start=timestep)
+    if not schedule.alpha(float(levels[0])) > 0:
+        raise ValueError(f"At timestep {timestep:g} nothing of the picture is left in a flow model's latent; choose at most 0.99.")
+    return levels
+
+
+def latent_of(model, x, like=None, sigma=0.0):
+    """Sampler coordinates at noise level sigma -> LATENT as the host passes it on. x: (b, c, h, w).
+
+    A latent with noise left in it is scaled as if it were clean: samplers put back x_0's share, (1 - sigma) in flow models.
     like: the LATENT that x was made from, whose other entries are kept; x may hold several of each of its pictures.
     """
     kept = dict(like or {})
@@ -19,7 +33,11 @@ def latent_of(model, x, like=None):
         if len(kept.get("noise_mask", ())) == pictures > 1:
             kept["noise_mask"] = kept["noise_mask"].repeat_interleave(copies, dim=0)
         kept.pop("batch_index", None)  # of the noise of each picture, which is in x already
-    return {**kept, "samples": model.get_model_object("latent_format").process_out(x.float().cpu())}
+    latent_format = model.get_model_object("latent_format")
+    samples = x.float().cpu() / schedule_of(model).alpha(sigma)
+    if latent_format.latent_dimensions == 3:  # a picture is a film of one frame
+        samples = samples.unsqueeze(2)
+    return {**kept, "samples": latent_format.process_out(samples)}
 
 
 def mask_of(mask, latent, x):
@@ -30,6 +48,7 @@ def mask_of(mask, latent, x):
 
 def pictures_of(images):
     """IMAGE (b, h, w, 3) in [0, 1] -> a list of (3, h, w) in [-1, 1], as the core's figures take them."""
+    images = images.flatten(0, -4)  # a video VAE gives films, of one frame each
     return list(images[..., :3].movedim(-1, 1).float().cpu() * 2 - 1)
 
 
@@ -52,6 +71,6 @@ def rgb_of(model, direction):
     if hasattr(latent_format, "rgb"):
         return figures.direction_map(latent_format.rgb(direction))
     factors = latent_format.latent_rgb_factors
-    if factors is None:
+    if factors is None or len(factors) != len(direction):  # some formats give colours to latents in another arrangement
         factors = [[1.0] * 3] * len(direction)
     return figures.direction_map(torch.einsum("chw,cr->rhw", direction.float().cpu(), torch.tensor(factors)))

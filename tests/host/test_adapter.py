@@ -248,11 +248,30 @@ def test_a_wrapper_that_detaches_its_input_is_refused(comfy_host, within, models
         within(model, tiny_conditioning(), tiny_latent(), check(comfy_host))
 
 
-def test_a_foreign_attention_override_is_refused(within, models):
-    model = models["sd1"].clone()
-    model.model_options["transformer_options"]["optimized_attention_override"] = lambda function, *args, **kwargs: function(*args, **kwargs)
-    with pytest.raises(ValueError, match="Another node replaces this model's attention"):
-        within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.encode(x, SIGMA))
+def overridden(model, override):
+    clone = model.clone()
+    clone.model_options["transformer_options"]["optimized_attention_override"] = override
+    return clone
+
+
+def test_another_nodes_attention_counts(comfy_host, within, models):
+    """It stays in place; within the transforms its kernels are replaced as everywhere."""
+    halved = overridden(models["sd1"], lambda function, *args, **kwargs: function(*args, **kwargs) / 2)
+
+    def both(denoiser, x):
+        check(comfy_host)(denoiser, x)
+        return denoiser.encode(x, SIGMA), denoiser.encode_as_hosted(x, SIGMA)
+
+    ours, hosted = within(halved, tiny_conditioning(), tiny_latent(), both)
+    torch.testing.assert_close(ours, hosted, rtol=1e-4, atol=1e-5)
+    plain, _ = within(models["sd1"], tiny_conditioning(), tiny_latent(), both)
+    assert relative(ours, plain) > 0.01
+
+
+def test_another_nodes_attention_without_derivative_is_refused(comfy_host, within, models):
+    detached = overridden(models["sd1"], lambda function, *args, **kwargs: function(*args, **kwargs).detach())
+    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
+        within(detached, tiny_conditioning(), tiny_latent(), check(comfy_host))
 
 
 # What a basis says of its model.

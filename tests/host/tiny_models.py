@@ -1,5 +1,8 @@
 """Tiny MODELs of the families that people use, built from the host's own configurations, with seeded random weights."""
 
+import inspect
+
+import comfy.ldm.flux.model
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
@@ -9,6 +12,7 @@ import torch
 
 KINDS = ("sd1", "sd2v", "sdxl")
 CONTEXT, POOLED = 24, 1280
+FLOW_CHANNELS = 16
 SHAPE = {
     "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "channel_mult": [1, 2], "num_res_blocks": [1, 1],
     "transformer_depth": [0, 1], "transformer_depth_output": [0, 0, 1, 1], "transformer_depth_middle": 1, "context_dim": CONTEXT,
@@ -32,13 +36,60 @@ class TinySDXL(comfy.supported_models.SDXL):
     own = {"adm_in_channels": 2816, "num_classes": "sequential", **LINEAR}
 
 
-CONFIGS = dict(zip(KINDS, (TinySD1, TinySD2V, TinySDXL)))
+# Flow transformers. The shape of each is what the host reads from the family's files, with everything small; heads of 16 = 4 + 6 + 6.
+DOUBLE_AND_SINGLE = {
+    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "context_in_dim": CONTEXT, "hidden_size": 32, "mlp_ratio": 2.0,
+    "num_heads": 2, "depth": 3, "depth_single_blocks": 4, "axes_dim": [4, 6, 6], "theta": 10000, "patch_size": 2, "qkv_bias": True,
+}
+FLUX = DOUBLE_AND_SINGLE | {"image_model": "flux", "vec_in_dim": POOLED, "guidance_embed": True}
+CHROMA = DOUBLE_AND_SINGLE | {
+    "image_model": "chroma", "in_channels": 64, "out_channels": 64, "in_dim": 64, "out_dim": 32, "hidden_dim": 32, "n_layers": 2,
+}
+if "txt_ids_dims" in inspect.signature(comfy.ldm.flux.model.FluxParams).parameters:  # ComfyUI 0.8.0
+    FLUX |= {"txt_ids_dims": []}
+    CHROMA |= {"txt_ids_dims": [], "vec_in_dim": None}
+LUMINA = {
+    "image_model": "lumina2", "patch_size": 2, "in_channels": FLOW_CHANNELS, "dim": 32, "cap_feat_dim": CONTEXT, "n_layers": 6,
+    "n_heads": 2, "n_kv_heads": 1, "qk_norm": True, "axes_dims": [4, 6, 6], "axes_lens": [300, 512, 512], "multiple_of": 32,
+}
+QWEN = {
+    "image_model": "qwen_image", "in_channels": 64, "num_layers": 6, "attention_head_dim": 16, "num_attention_heads": 2,
+    "joint_attention_dim": CONTEXT, "axes_dims_rope": [4, 6, 6],
+}
+SD3 = {
+    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "patch_size": 2, "depth": 1, "num_blocks": 6, "input_size": None,
+    "adm_in_channels": POOLED, "num_patches": 32 * 32, "pos_embed_max_size": 32, "pos_embed_scaling_factor": None, "qk_norm": "rms",
+    "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": CONTEXT, "out_features": 64}},
+}
+FLOWS = {
+    "flux": (comfy.supported_models.Flux, FLUX),
+    "schnell": (comfy.supported_models.FluxSchnell, FLUX | {"guidance_embed": False}),
+    "chroma": (comfy.supported_models.Chroma, CHROMA),
+    "sd3": (comfy.supported_models.SD3, SD3),
+    "sd35medium": (comfy.supported_models.SD3, SD3 | {"x_block_self_attn_layers": [0, 1, 2]}),
+    "qwen": (comfy.supported_models.QwenImage, QWEN),
+    "lumina2": (comfy.supported_models.Lumina2, LUMINA),
+}
+if hasattr(comfy.supported_models, "ZImage"):  # ComfyUI 0.8.0
+    FLOWS["zimage"] = comfy.supported_models.ZImage, LUMINA | {
+        "dim": 256, "n_heads": 4, "n_kv_heads": 4, "axes_dims": [16, 24, 24], "n_layers": 4, "ffn_dim_multiplier": 1.0,
+        "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32, "rope_theta": 256.0,
+    }
+if hasattr(comfy.supported_models, "Flux2"):
+    FLOWS["flux2"] = comfy.supported_models.Flux2, FLUX | {
+        "image_model": "flux2", "in_channels": 128, "out_channels": 128, "patch_size": 1, "axes_dim": [4, 4, 4, 4], "theta": 2000,
+        "global_modulation": True, "mlp_silu_act": True, "qkv_bias": False, "ops_bias": False, "default_ref_method": "index",
+        "ref_index_scale": 10.0, "txt_ids_dims": [3], "vec_in_dim": None,
+    }
+
+CONFIGS = dict(zip(KINDS, ((config, {**SHAPE, **config.own}) for config in (TinySD1, TinySD2V, TinySDXL)))) | FLOWS
 
 
 @torch.inference_mode()  # as in the server, where the weights of a loaded model are inference tensors
 def tiny_model(kind="sd1", *, dtype=torch.float32, seed=0):
     """A MODEL. The weights of one seed are the same in every dtype, up to its rounding."""
-    config = CONFIGS[kind]({**SHAPE, **CONFIGS[kind].own, "dtype": dtype})
+    family, shape = CONFIGS[kind]
+    config = family({**shape, "dtype": dtype})
     if dtype == torch.float64:
         config.unet_config.pop("attn_precision", None)  # which asks for float32, as a gain over half precision
     device = comfy.model_management.unet_offload_device()

@@ -1,0 +1,120 @@
+"""Where the host's networks can be differentiated, and the check that they were differentiated rightly."""
+
+import sys
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+import comfy.ops
+import torch
+
+from ...pullback_core import Jacobian
+from ...pullback_core.differentiable import Differentiable
+from ...pullback_core.jacobian import derivative_errors
+
+ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = 0.02, 0.3, 0.05
+CHECKPOINT_OPTIONS = ("use_reentrant", "context_fn", "determinism_check", "debug", "preserve_rng_state", "early_stop")
+
+
+class _HostDifferentiable(Differentiable):
+    """As the core's, and the host's own kernels as the plain operations that are kept beside them (since ComfyUI 0.8)."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+            library, name = str(function).split(".")[:2]
+            plain = getattr(sys.modules.get(f"{library}.backends.eager"), name, None)
+            if plain is not None:
+                return plain(*args, **(kwargs or {}))
+        return super().__torch_function__(function, types, args, kwargs)
+
+
+@contextmanager
+def differentiable(network):
+    """Within it, a network of the host is computed by operations that have derivatives. Everything is as before afterwards."""
+    with ExitStack() as stack:
+        # Matrix products in fp8 or fp4 have none: use the weights as they are stored, at the precision of the activations.
+        stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None))
+        for layer in network.modules():
+            if getattr(layer, "layout_type", None) is not None:  # with a function of its weights, the host unpacks them first
+                stack.enter_context(patch.object(layer, "weight_function", [*layer.weight_function, _unchanged]))
+        stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
+        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code knows no transforms
+        stack.enter_context(_HostDifferentiable())
+        yield
+
+
+def _unchanged(weight):
+    return weight
+
+
+def _not_checkpointed(function, *args, **kwargs):
+    return function(*args, **{name: value for name, value in kwargs.items() if name not in CHECKPOINT_OPTIONS})
+
+
+@contextmanager
+def without_trace(network):
+    """Within it, what a network keeps of an evaluation inside a transform is found, and what was there before is put back.
+
+    A tensor that is made inside a transform of torch.func is of no use outside it, and would be found in a cache later.
+    """
+    before = {id(holder): dict(holder) for holder in _holders(network)}
+    try:
+        yield
+    finally:
+        for holder in _holders(network):
+            for name in [name for name, value in holder.items() if _is_wrapped(value)]:
+                holder[name] = before.get(id(holder), {}).get(name)
+
+
+def _holders(network):
+    """Every dict in which a module keeps tensors: its attributes, its buffers, and dicts among its attributes."""
+    for module in network.modules():
+        yield vars(module)
+        yield from [value for value in vars(module).values() if type(value) is dict]
+
+
+def _is_wrapped(value):
+    return isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)
+
+
+def check_derivatives(denoiser, z, sigma):
+    """Refuse a model whose derivatives are wrong, as some kernels' are, silently. z: (1, c, h, w).
+
+    The adjoint identity compares J v with J^T u, a difference compares J v with what the host itself computes, and the value
+    inside the transforms is compared with the one outside. Passed once, it is not done again for the same model, shape,
+    precision, conditioning and noise level; it costs about eight products.
+    """
+    passed, key = denoiser.passed_checks, (tuple(z.shape), z.dtype, sigma)
+    if key in passed:
+        return
+    try:
+        with torch.no_grad():
+            denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation, it finds outside a transform
+        try:
+            errors = _errors(denoiser, z, sigma)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            if denoiser.batch_size(z.shape[1:]) == 1:
+                raise
+            denoiser.one_by_one = True  # some operation knows no vmap
+            errors = _errors(denoiser, z, sigma)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(
+            f"This model cannot be differentiated here ({str(error).strip().splitlines()[0]}), so there is no basis: "
+            "bypass nodes that patch the model, or choose an earlier feature."
+        ) from error
+    if not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= DIFFERENCE_TOLERANCE and errors.value <= VALUE_TOLERANCE):
+        raise ValueError(
+            f"The derivatives of this model are wrong here (adjoint error {errors.adjoint:.1e}, difference error "
+            f"{errors.difference:.1e}, value error {errors.value:.1e}), so a basis would be meaningless. Some patch or kernel in use "
+            "has no derivative: bypass nodes that patch the model, or start ComfyUI with --use-pytorch-cross-attention."
+        )
+    passed.add(key)
+
+
+def _errors(denoiser, z, sigma):
+    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z[0], batch_size=denoiser.batch_size(z.shape[1:]))
+    return derivative_errors(jacobian, lambda points: denoiser.encode_as_hosted(points, sigma))

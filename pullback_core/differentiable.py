@@ -1,0 +1,26 @@
+"""Networks as they are written, computed by operations that have derivatives of both modes."""
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import group_norm, layer_norm, rms_norm, scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
+
+NORMS = (group_norm, layer_norm, rms_norm, torch.group_norm, torch.layer_norm, torch.rms_norm)
+
+
+class Differentiable(TorchFunctionMode):
+    """Within it, whatever torch computes can be differentiated in forward and in reverse mode.
+
+    Attention runs in plain operations: fused kernels have no forward-mode derivative.
+    Norms get a copy of their input, contiguous, without which group norm has no forward-mode derivative. The copy is what
+        reverse mode keeps, so a network may overwrite its activations in place, as many do to save memory.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in NORMS and args:
+            args = (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
+        if function is scaled_dot_product_attention:
+            with sdpa_kernel(SDPBackend.MATH):
+                return function(*args, **kwargs)
+        return function(*args, **kwargs)
