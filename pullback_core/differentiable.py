@@ -11,10 +11,15 @@ NORMS = (group_norm, layer_norm, rms_norm, torch.group_norm, torch.layer_norm, t
 class Differentiable(TorchFunctionMode):
     """Within it, whatever torch computes can be differentiated in forward and in reverse mode.
 
+    copies: also hand out parts of a tensor as copies, for networks that overwrite one part while another is kept; takes memory.
     Attention runs in plain operations: fused kernels have no forward-mode derivative.
     Norms get a copy of their input, contiguous, without which group norm has no forward-mode derivative. The copy is what
         reverse mode keeps, so a network may overwrite its activations in place, as many do to save memory.
     """
+
+    def __init__(self, copies=False):
+        super().__init__()
+        self.copies = copies
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -23,4 +28,5 @@ class Differentiable(TorchFunctionMode):
         if function is scaled_dot_product_attention:
             with sdpa_kernel(SDPBackend.MATH):
                 return function(*args, **kwargs)
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        return result.clone() if self.copies and function is torch.Tensor.__getitem__ else result

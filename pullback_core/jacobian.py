@@ -125,7 +125,7 @@ class DerivativeErrors(NamedTuple):
     value: float
 
 
-def derivative_errors(jacobian, f, *, changes=(1e-2, 1e-3), seed=0):
+def derivative_errors(jacobian, f, *, changes=(1e-1, 1e-2, 1e-3), seed=0):
     """How far the products of a `Jacobian` are from each other and from what f itself does around the same point.
 
     The adjoint identity alone misses what both products leave out, such as a kernel that drops derivatives in silence.

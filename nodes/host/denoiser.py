@@ -19,7 +19,7 @@ import torch
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
 from .attention import differentiable_attention
-from .derivatives import differentiable, without_trace
+from .derivatives import differentiable, unpacked, without_trace
 from .features import Captured, ending_at, feature_named, network_of
 
 OVERRIDE = "optimized_attention_override"
@@ -49,7 +49,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             f"The latent has shape {tuple(samples.shape)}, and this model needs (batch, {channels}, height, width); "
             "encode the picture with the VAE that belongs to this model."
         )
-    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning)), set())
+    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning)), {})
     model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
     if float32:
         model.set_model_compute_dtype(torch.float32)
@@ -95,7 +95,7 @@ def _picture(x):
 class HostDenoiser:
     """The core's `Denoiser` over a guider that is sampling. Made by `run`, of no use outside it."""
 
-    one_by_one = False  # set where the network cannot be evaluated on several vectors at once
+    careful = False  # set where the network cannot be differentiated otherwise: products one by one, and parts of tensors as copies
 
     def __init__(self, guider, options, schedule, conditioning, feature, passed_checks):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
@@ -112,17 +112,18 @@ class HostDenoiser:
         return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=self._options, seed=0))
 
     def encode(self, z, sigma):
-        with differentiable(self._network):
+        with differentiable(self._network, copies=self.careful):
             return self._encode(z, sigma, differentiable_attention)
 
     def encode_as_hosted(self, z, sigma):
-        """`encode` by the very kernels that the host samples with, to check the others against."""
-        return self._encode(z, sigma, None)
+        """`encode` by the very kernels that the host samples with, to check the others against; but see `unpacked`."""
+        with unpacked(self._network):
+            return self._encode(z, sigma, None)
 
     def batch_size(self, latent_shape):
         """How many evaluations of latents (c, h, w) run at once: the same on every machine, for results that repeat."""
         small = self._guider.inner_model.memory_required([1, *latent_shape]) <= SMALL
-        return None if small and not self.one_by_one else 1
+        return None if small and not self.careful else 1
 
     def _hosted(self, x):
         return x.unsqueeze(2) if self._frames else x
@@ -137,6 +138,8 @@ class HostDenoiser:
         transformer = options["transformer_options"] = {**options.get("transformer_options", {})}
         if attention:
             transformer.setdefault(OVERRIDE, attention)
+            if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
+                raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
         features = []
         with ending_at(self._network, self.feature, transformer):
             for entry in self._entries:  # one by one: how many the host runs together depends on free memory

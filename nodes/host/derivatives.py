@@ -28,18 +28,27 @@ class _HostDifferentiable(Differentiable):
 
 
 @contextmanager
-def differentiable(network):
-    """Within it, a network of the host is computed by operations that have derivatives. Everything is as before afterwards."""
+def differentiable(network, copies=False):
+    """Within it, a network of the host is computed by operations that have derivatives. Everything is as before afterwards.
+
+    copies: as of the core's `Differentiable`.
+    """
+    with unpacked(network), ExitStack() as stack:
+        stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
+        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code knows no transforms
+        stack.enter_context(_HostDifferentiable(copies))
+        yield
+
+
+@contextmanager
+def unpacked(network):
+    """Within it, a network multiplies by its weights as they are stored, but not in fp8 or fp4: such steps have no derivative."""
     with ExitStack() as stack:
-        # Matrix products in fp8 or fp4 have none: use the weights as they are stored, at the precision of the activations.
         stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None))
         for layer in network.modules():
             if getattr(layer, "layout_type", None) is not None:  # with a function of its weights, the host unpacks them first
                 stack.enter_context(patch.object(layer, "weight_function", [*layer.weight_function, _unchanged]))
-        stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
-        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code knows no transforms
-        stack.enter_context(_HostDifferentiable())
         yield
 
 
@@ -78,7 +87,7 @@ def _is_wrapped(value):
 
 
 def check_derivatives(denoiser, z, sigma):
-    """Refuse a model whose derivatives are wrong, as some kernels' are, silently. z: (1, c, h, w).
+    """Refuse a model whose derivatives are wrong, as some kernels' are, silently. z: (1, c, h, w). Returns `DerivativeErrors`.
 
     The adjoint identity compares J v with J^T u, a difference compares J v with what the host itself computes, and the value
     inside the transforms is compared with the one outside. Passed once, it is not done again for the same model, shape,
@@ -86,18 +95,17 @@ def check_derivatives(denoiser, z, sigma):
     """
     passed, key = denoiser.passed_checks, (tuple(z.shape), z.dtype, sigma)
     if key in passed:
-        return
+        errors, denoiser.careful = passed[key]
+        return errors
+    with torch.no_grad():
+        denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation, it shall find outside a transform
     try:
-        with torch.no_grad():
-            denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation, it finds outside a transform
         try:
             errors = _errors(denoiser, z, sigma)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:
-            if denoiser.batch_size(z.shape[1:]) == 1:
-                raise
-            denoiser.one_by_one = True  # some operation knows no vmap
+            denoiser.careful = True  # some operation knows no vmap, or overwrites what a derivative needs
             errors = _errors(denoiser, z, sigma)
     except torch.OutOfMemoryError:
         raise
@@ -112,7 +120,8 @@ def check_derivatives(denoiser, z, sigma):
             f"{errors.difference:.1e}, value error {errors.value:.1e}), so a basis would be meaningless. Some patch or kernel in use "
             "has no derivative: bypass nodes that patch the model, or start ComfyUI with --use-pytorch-cross-attention."
         )
-    passed.add(key)
+    passed[key] = errors, denoiser.careful
+    return errors
 
 
 def _errors(denoiser, z, sigma):

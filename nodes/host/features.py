@@ -63,7 +63,8 @@ def feature_named(model, name):
     if name == DEFAULT and DEFAULT not in names:
         return names[int(_family(network_of(model)).default * len(names))]
     if name not in names:
-        raise ValueError(f"This model has no block named {name!r}; choose {DEFAULT} or one of {', '.join(names)}.")
+        others = ", ".join(other for other in names if other != DEFAULT)
+        raise ValueError(f"This model has no block named {name!r}; choose {DEFAULT} or one of {others}.")
     return name
 
 

@@ -86,21 +86,28 @@ CONFIGS = dict(zip(KINDS, ((config, {**SHAPE, **config.own}) for config in (Tiny
 
 
 @torch.inference_mode()  # as in the server, where the weights of a loaded model are inference tensors
-def tiny_model(kind="sd1", *, dtype=torch.float32, seed=0):
-    """A MODEL. The weights of one seed are the same in every dtype, up to its rounding."""
+def tiny_model(kind="sd1", *, dtype=torch.float32, cast=None, seed=0, configure=None, **changes):
+    """A MODEL. The weights of one seed are the same in every dtype, up to its rounding.
+
+    cast: the dtype of computing, where it is another one. configure(config): for settings of the host's loaders. changes: of the shape.
+    """
     family, shape = CONFIGS[kind]
-    config = family({**shape, "dtype": dtype})
+    config = family({**shape, **changes})
+    config.set_inference_dtype(dtype, cast)
+    if configure:
+        configure(config)
     if dtype == torch.float64:
         config.unet_config.pop("attn_precision", None)  # which asks for float32, as a gain over half precision
     device = comfy.model_management.unet_offload_device()
     base = config.get_model({}, "", device).eval()
     generator = torch.Generator().manual_seed(seed)
-    for name, weight in base.diffusion_model.named_parameters():
+    buffers = [(name, buffer) for name, buffer in base.diffusion_model.named_buffers() if name == "pos_embed"]
+    for name, weight in [*base.diffusion_model.named_parameters(), *buffers]:
         noise = torch.randn(weight.shape, generator=generator)
         if weight.ndim > 1:
             weight.copy_(noise / weight[0].numel() ** 0.5)
         else:
-            weight.copy_(0.1 * noise + (1.0 if name.endswith("weight") else 0.0))
+            weight.copy_(0.1 * noise + (1.0 if "weight" in name or "scale" in name else 0.0))
     return comfy.model_patcher.ModelPatcher(base, load_device=comfy.model_management.get_torch_device(), offload_device=device)
 
 
@@ -125,6 +132,19 @@ def tiny_conditioning(seed=1, **options):
 def tiny_latent(batch=1, height=8, width=8, seed=2):
     """A LATENT of about the size that a VAE gives."""
     return {"samples": 5 * draw(batch, 4, height, width, seed=seed)}
+
+
+def latent_for(model, size=8, seed=2):
+    """A LATENT of one picture for a MODEL of any family, of unit variance within the model."""
+    latent_format = model.get_model_object("latent_format")
+    frames = (1,) if latent_format.latent_dimensions == 3 else ()
+    return {"samples": latent_format.process_out(draw(1, latent_format.latent_channels, *frames, size, size, seed=seed))}
+
+
+def conditioning_for(kind, seed=1, **options):
+    """A CONDITIONING for any family: what their text encoders add."""
+    mask = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind in ("lumina2", "zimage") else {}
+    return tiny_conditioning(seed, **mask, **options)
 
 
 @torch.inference_mode()

@@ -1,0 +1,142 @@
+"""The support matrix: every family with weights, patches and conditionings of every kind is right, or refused in a sentence.
+
+Its page, docs/support/<version of ComfyUI>.md, is written by this file: set PULLBACK_WRITE_SUPPORT=1 and run it.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import comfyui_version
+import pytest
+import torch
+from tiny_models import draw, tiny_model
+from variants import FAMILIES, PATCHES, WEIGHTS, case_of
+
+PAGE = Path(__file__).parents[2] / "docs/support" / f"{comfyui_version.__version__}.md"
+BOTH = ("sdxl", "flux")  # stand for UNets and transformers where weights and patches meet
+COMBINED = ("float16", "float8 as bfloat16", "half of it offloaded", "GGUF-like")
+BOUNDS = {True: (1e-6, 2e-3), False: (5e-3, 0.2)}  # adjoint and difference error, computed in float32 and in half precision
+SAME_H = ("none", "EasyCache", "torch.compile", "compiled blocks", "timestep ranges", "LCM")  # these do not change h here
+FIRST, FULL = 0.7, "float32"
+cells = [(family, weights, "none") for weights in WEIGHTS for family in FAMILIES]
+cells += [(family, FULL, patch) for patch in PATCHES if patch != "none" for family in FAMILIES]
+cells += [(family, weights, patch) for patch in PATCHES if patch != "none" for weights in COMBINED for family in BOTH]
+
+
+class Cell(NamedTuple):
+    errors: tuple | None  # adjoint, difference; None where there is no such thing
+    refusal: str = ""
+
+    def __str__(self):
+        return "-" if self.errors is None and not self.refusal else self.refusal or "{:.0e} / {:.0e}".format(*self.errors)
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return {}
+
+
+@pytest.fixture(scope="module")
+def plain(comfy_host):
+    """plain(family): h of its plain model, to see what a patch changes."""
+    found = {}
+
+    def of(family):
+        if family not in found:
+            found[family] = evaluate(comfy_host, case_of(family, tiny_model(family)))[1]
+        return found[family]
+
+    return of
+
+
+def evaluate(comfy_host, case, feature="middle"):
+    """The errors of the derivatives at a noisy latent of the case, and h there."""
+
+    def work(denoiser, x):
+        sigma = denoiser.schedule.sigma(FIRST)
+        z = denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma)
+        return comfy_host.adapter.check_derivatives(denoiser, z, sigma), denoiser.encode(z, sigma)
+
+    with torch.inference_mode():
+        return comfy_host.adapter.run(case.model, case.conditioning, case.latent, work, feature=feature, products=True)
+
+
+@pytest.mark.parametrize("family, weights, patch", cells)
+def test_a_cell_is_right_or_refused(comfy_host, call, monkeypatch, matrix, plain, family, weights, patch):
+    case = PATCHES[patch](case_of(family, WEIGHTS[weights](family, monkeypatch)), call, monkeypatch)
+    if case is None:
+        matrix[family, weights, patch] = Cell(None)
+        return
+    feature = "output_1" if patch == "FreeU" else "middle"
+    try:
+        errors, h = evaluate(comfy_host, case, feature)
+    except ValueError as error:
+        matrix[family, weights, patch] = Cell(None, str(error))
+        assert str(error).endswith(".") and "\n" not in str(error)
+        return
+    matrix[family, weights, patch] = Cell((errors.adjoint, errors.difference))
+    precise = weights != "float16" and "bfloat16" not in weights and "multiplied" not in weights
+    adjoint, difference = BOUNDS[precise]
+    assert errors.adjoint < adjoint and errors.difference < difference
+    if weights == FULL and patch not in SAME_H:
+        assert h.shape != plain(family).shape or not torch.allclose(h, plain(family), rtol=1e-2, atol=1e-2), "the patch does nothing"
+
+
+def test_the_page_says_what_was_measured(matrix):
+    if set(matrix) != set(cells):
+        pytest.skip("only a part of the matrix was measured in this run")
+    if os.environ.get("PULLBACK_WRITE_SUPPORT"):
+        PAGE.parent.mkdir(parents=True, exist_ok=True)
+        PAGE.write_text(page(matrix), encoding="ascii", newline="\n")
+    if not PAGE.is_file():
+        pytest.skip(f"there is no page for ComfyUI {comfyui_version.__version__}")
+    assert verdicts(PAGE.read_text(encoding="ascii")) == verdicts(page(matrix))
+
+
+def page(matrix):
+    refusals = sorted({shortened(cell.refusal) for cell in matrix.values() if cell.refusal})
+
+    def shown(family, weights, patch):
+        cell = matrix.get((family, weights, patch), Cell(None))
+        return f"refused [{refusals.index(shortened(cell.refusal)) + 1}]" if cell.refusal else str(cell)
+
+    def table(corner, families, rows):
+        lines = [f"| {corner} | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
+        return lines + [f"| {name} | " + " | ".join(shown(family, *row) for family in families) + " |" for name, row in rows] + [""]
+
+    combined = [(f"{patch}, {weights}", (weights, patch)) for patch in PATCHES if patch != "none" for weights in COMBINED]
+    return "\n".join([
+        f"# What works in ComfyUI {comfyui_version.__version__}",
+        "",
+        "Measured by `tests/host/test_support.py` on tiny models of the host's own architectures with random weights, on a CPU with torch "
+        f"{torch.__version__}, at 0.7 T. A cell shows two errors: of the adjoint identity <u, J v> = <J^T u, v>, and of J v against "
+        "central differences through the host as it is, both relative. In half precision the second is the noise of the differences "
+        "themselves. A dash: there is no such thing. Refused: the node says the sentence below, and nothing is computed.",
+        "",
+        "## Weights",
+        "",
+        *table("weights", FAMILIES, [(weights, (weights, "none")) for weights in WEIGHTS]),
+        "## Patches and conditionings, weights in float32",
+        "",
+        *table("patch", FAMILIES, [(patch, (FULL, patch)) for patch in PATCHES if patch != "none"]),
+        "## The same with other weights",
+        "",
+        *table("patch, weights", BOTH, combined),
+        "## Refusals",
+        "",
+        *[f"{number}. {sentence}" for number, sentence in enumerate(refusals, 1)],
+        "",
+    ])
+
+
+def shortened(sentence):
+    """A refusal without the errors that it reports, which differ a little from machine to machine."""
+    before, found, after = sentence.partition(" (adjoint error")
+    return before + after.partition(")")[2] if found else sentence
+
+
+def verdicts(text):
+    """What a page says in each row, without the numbers."""
+    rows = (line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| "))
+    return [[row[0].strip(), *("works" if "/" in cell else cell.strip() for cell in row[1:])] for row in rows]
