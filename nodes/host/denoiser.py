@@ -42,6 +42,8 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     """
     schedule = schedule_of(model)
     feature = feature_named(model, feature)
+    if model.model_options.get("context_handler") is not None or latent["samples"].is_nested:
+        raise ValueError("A basis belongs to one whole picture: bypass nodes for context windows, and connect a latent of pictures alone.")
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     channels = model.get_model_object("latent_format").latent_channels
     if samples.ndim not in (4, 5) or samples.shape[1] != channels or samples.shape[2:-2].numel() != 1:

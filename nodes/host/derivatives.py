@@ -1,5 +1,6 @@
 """Where the host's networks can be differentiated, and the check that they were differentiated rightly."""
 
+import math
 import sys
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
@@ -114,11 +115,16 @@ def check_derivatives(denoiser, z, sigma):
             f"This model cannot be differentiated here ({str(error).strip().splitlines()[0]}), so there is no basis: "
             "bypass nodes that patch the model, or choose an earlier feature."
         ) from error
-    if not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= DIFFERENCE_TOLERANCE and errors.value <= VALUE_TOLERANCE):
+    if VALUE_TOLERANCE < errors.value < math.inf:
+        raise ValueError(
+            f"This model gives another value every time, or within a derivative (value error {errors.value:.1e}), so a basis would be "
+            "meaningless: bypass nodes that work at random, such as token merging."
+        )
+    if not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= DIFFERENCE_TOLERANCE):
         raise ValueError(
             f"The derivatives of this model are wrong here (adjoint error {errors.adjoint:.1e}, difference error "
-            f"{errors.difference:.1e}, value error {errors.value:.1e}), so a basis would be meaningless. Some patch or kernel in use "
-            "has no derivative: bypass nodes that patch the model, or start ComfyUI with --use-pytorch-cross-attention."
+            f"{errors.difference:.1e}), so a basis would be meaningless: bypass nodes that patch the model, of which one has no "
+            "derivative, or start ComfyUI with --use-pytorch-cross-attention."
         )
     passed[key] = errors, denoiser.careful
     return errors

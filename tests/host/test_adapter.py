@@ -214,66 +214,6 @@ def test_products_of_two_conditionings_stack(comfy_host, within, models):
     torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-5)
 
 
-def check(comfy_host):
-    return lambda denoiser, x: comfy_host.adapter.check_derivatives(denoiser, denoiser.schedule.to_network(x, SIGMA), SIGMA)
-
-
-@every_kind
-def test_sound_derivatives_pass_the_check(comfy_host, within, models, kind):
-    within(models[kind], tiny_conditioning(), tiny_latent(), check(comfy_host))
-
-
-def lose_half(h, options):
-    """Keeps the value and loses half the derivative, as a custom kernel without one does in a branch of the network."""
-    return h / 2 + h.detach() / 2
-
-
-def lose_backward(h, options):
-    with torch.no_grad():
-        return 1.0 * h
-
-
-@pytest.mark.parametrize("patch", [lose_half, lose_backward])
-def test_a_patch_that_loses_a_derivative_silently_is_refused(comfy_host, within, models, patch):
-    model = models["sd1"].clone()
-    model.set_model_input_block_patch(patch)
-    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
-        within(model, tiny_conditioning(), tiny_latent(), check(comfy_host))
-
-
-def test_a_wrapper_that_detaches_its_input_is_refused(comfy_host, within, models):
-    model = models["sd1"].clone()
-    model.set_model_unet_function_wrapper(lambda apply, given: apply(given["input"].detach(), given["timestep"], **given["c"]))
-    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
-        within(model, tiny_conditioning(), tiny_latent(), check(comfy_host))
-
-
-def overridden(model, override):
-    clone = model.clone()
-    clone.model_options["transformer_options"]["optimized_attention_override"] = override
-    return clone
-
-
-def test_another_nodes_attention_counts(comfy_host, within, models):
-    """It stays in place; within the transforms its kernels are replaced as everywhere."""
-    halved = overridden(models["sd1"], lambda function, *args, **kwargs: function(*args, **kwargs) / 2)
-
-    def both(denoiser, x):
-        check(comfy_host)(denoiser, x)
-        return denoiser.encode(x, SIGMA), denoiser.encode_as_hosted(x, SIGMA)
-
-    ours, hosted = within(halved, tiny_conditioning(), tiny_latent(), both)
-    torch.testing.assert_close(ours, hosted, rtol=1e-4, atol=1e-5)
-    plain, _ = within(models["sd1"], tiny_conditioning(), tiny_latent(), both)
-    assert relative(ours, plain) > 0.01
-
-
-def test_another_nodes_attention_without_derivative_is_refused(comfy_host, within, models):
-    detached = overridden(models["sd1"], lambda function, *args, **kwargs: function(*args, **kwargs).detach())
-    with pytest.raises(ValueError, match="derivatives of this model are wrong here"):
-        within(detached, tiny_conditioning(), tiny_latent(), check(comfy_host))
-
-
 # What a basis says of its model.
 
 

@@ -5,6 +5,7 @@ Each entry of `WEIGHTS` makes a MODEL of a family; each of `PATCHES` changes a `
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 
 import comfy.cldm.cldm
 import comfy.controlnet
@@ -25,6 +26,7 @@ FAMILIES = (*KINDS, *FLOWS)
 class Case:
     kind: str
     model: object
+    remade: object  # remade(**changes of its shape): the model anew, with the same kind of weights
     conditioning: list
     latent: dict
 
@@ -37,29 +39,31 @@ class Case:
         return isinstance(self.network, UNetModel)
 
 
-def case_of(kind, model):
-    return Case(kind, model, conditioning_for(kind), latent_for(model))
+def case_of(kind, weights, monkeypatch):
+    make = partial(WEIGHTS[weights], kind, monkeypatch)
+    model = make()
+    return Case(kind, model, make, conditioning_for(kind), latent_for(model))
 
 
 # Weights.
 
 
-def scaled_float8(kind, monkeypatch, matmul=False):
+def scaled_float8(kind, monkeypatch, matmul=False, **changes):
     """Weights in fp8 with a scale each, as files hold them; with `matmul`, as on a card that multiplies in fp8."""
     if matmul:
         monkeypatch.setattr(comfy.model_management, "supports_fp8_compute", lambda *arguments, **options: True)
+    compute = torch.bfloat16 if matmul else torch.float32
     if not hasattr(comfy.ops, "mixed_precision_ops"):  # ComfyUI 0.3.64
 
         def configure(config):
             config.scaled_fp8, config.optimizations["fp8"] = torch.float8_e4m3fn, matmul
 
-        return tiny_model(kind, dtype=torch.bfloat16, cast=torch.float32 if not matmul else torch.bfloat16, configure=configure)
-    compute = torch.bfloat16 if matmul else torch.float32
+        return tiny_model(kind, dtype=torch.bfloat16, cast=compute, configure=configure, **changes)
 
     def configure(config):
         config.quant_config = {"mixed_ops": True}
 
-    plain, model = tiny_model(kind, dtype=compute), tiny_model(kind, dtype=compute, cast=compute, configure=configure)
+    plain, model = tiny_model(kind, dtype=compute, **changes), tiny_model(kind, dtype=compute, cast=compute, configure=configure, **changes)
     state = plain.model.diffusion_model.state_dict()
     for name, layer in plain.model.diffusion_model.named_modules():
         if isinstance(layer, torch.nn.Linear):
@@ -73,9 +77,9 @@ def scaled_float8(kind, monkeypatch, matmul=False):
     return model
 
 
-def partly_offloaded(kind, monkeypatch):
+def partly_offloaded(kind, monkeypatch, **changes):
     """Half of the weights stay where they are and are fetched for every layer, as on a card that is too small."""
-    model = tiny_model(kind, dtype=torch.float16, cast=torch.float32)
+    model = tiny_model(kind, dtype=torch.float16, cast=torch.float32, **changes)
     load, half = comfy.model_patcher.ModelPatcher.load, model.model_size() // 2
 
     def load_half(patcher, device_to=None, lowvram_model_memory=0, *arguments, full_load=False, **options):
@@ -98,23 +102,26 @@ class QuantizedOperations(comfy.ops.manual_cast):
             return torch.nn.functional.linear(values, self.weight.to(values.dtype) * self.step.to(values.dtype), bias)
 
 
-def quantized(kind, monkeypatch):
+def quantized(kind, monkeypatch, **changes):
     def configure(config):
         config.custom_operations = QuantizedOperations
 
-    model = tiny_model(kind, configure=configure)
-    return model
+    return tiny_model(kind, configure=configure, **changes)
+
+
+def held_in(dtype, cast=None):
+    return lambda kind, monkeypatch, **changes: tiny_model(kind, dtype=dtype, cast=cast, **changes)
 
 
 WEIGHTS = {
-    "float32": lambda kind, _: tiny_model(kind),
-    "float16": lambda kind, _: tiny_model(kind, dtype=torch.float16),
-    "bfloat16": lambda kind, _: tiny_model(kind, dtype=torch.bfloat16),
-    "float16 as float32": lambda kind, _: tiny_model(kind, dtype=torch.float16, cast=torch.float32),
-    "float8 as float32": lambda kind, _: tiny_model(kind, dtype=torch.float8_e4m3fn, cast=torch.float32),
-    "float8 as bfloat16": lambda kind, _: tiny_model(kind, dtype=torch.float8_e4m3fn, cast=torch.bfloat16),
+    "float32": held_in(torch.float32),
+    "float16": held_in(torch.float16),
+    "bfloat16": held_in(torch.bfloat16),
+    "float16 as float32": held_in(torch.float16, torch.float32),
+    "float8 as float32": held_in(torch.float8_e4m3fn, torch.float32),
+    "float8 as bfloat16": held_in(torch.float8_e4m3fn, torch.bfloat16),
     "scaled float8": scaled_float8,
-    "scaled float8, multiplied in float8": lambda kind, monkeypatch: scaled_float8(kind, monkeypatch, matmul=True),
+    "scaled float8, multiplied in float8": partial(scaled_float8, matmul=True),
     "half of it offloaded": partly_offloaded,
     "GGUF-like": quantized,
 }
@@ -227,7 +234,7 @@ def token_merging(case, call, monkeypatch):
     if not case.unet:
         return None
     # It acts at full resolution.
-    model = tiny_model(case.kind, model_channels=64, transformer_depth=[1, 1], transformer_depth_output=[1, 1, 1, 1])
+    model = case.remade(model_channels=64, transformer_depth=[1, 1], transformer_depth_output=[1, 1, 1, 1])
     return replace(case, model=call("TomePatchModel", model=model, ratio=0.3)[0])
 
 
@@ -327,9 +334,9 @@ def regional_lora_hooks(case, call, monkeypatch):
 def inpainting(case, call, monkeypatch):
     """A model that sees the masked picture beside the noise."""
     if case.kind in ("sd1", "sd2v", "sdxl"):
-        model = tiny_model(case.kind, in_channels=9)
+        model = case.remade(in_channels=9)
     elif case.kind == "flux":
-        model = tiny_model(case.kind, in_channels=96)
+        model = case.remade(in_channels=96)
     else:
         return None
     mask = torch.zeros(1, 1, 64, 64)

@@ -1,0 +1,348 @@
+"""The check of derivatives: what is planted into a model to make them wrong is found, and nothing of the check stays behind."""
+
+import re
+import sys
+from types import SimpleNamespace
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import numpy as np
+import pytest
+import torch
+from tiny_models import conditioning_for, draw, latent_for, tiny_model
+from torch._functorch.pyfunctorch import TransformType, retrieve_all_functorch_interpreters
+
+FRACTION = 0.7
+
+
+@pytest.fixture(scope="module")
+def check(comfy_host):
+    """check(model, ...) -> (errors, whether it took care): the check at a noisy latent, in inference mode as in the server."""
+
+    def run(model, conditioning=None, latent=None, fraction=FRACTION, then=None, **options):
+        def work(denoiser, x):
+            sigma = denoiser.schedule.sigma(fraction)
+            z = denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma)
+            errors = comfy_host.adapter.check_derivatives(denoiser, z, sigma)
+            return then(denoiser, z, sigma) if then else (errors, denoiser.careful)
+
+        with torch.inference_mode():
+            return comfy_host.adapter.run(model, conditioning or conditioning_for("sd1"), latent or latent_for(model), work, **options)
+
+    return run
+
+
+def with_patch(patch, model=None):
+    """A model, one of whose blocks hands its output through a function."""
+    clone = (model or tiny_model()).clone()
+    clone.set_model_input_block_patch(lambda h, options: patch(h) if options["block"] == ("input", 2) else h)
+    return clone
+
+
+def wrong(sentence="derivatives of this model are wrong here"):
+    return pytest.raises(ValueError, match=sentence)
+
+
+# What is planted.
+
+
+def test_a_sound_model_passes(check):
+    errors, careful = check(with_patch(torch.tanh))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+
+
+def halved(h):
+    return h / 2 + h.detach() / 2
+
+
+def without_grad(h):
+    with torch.no_grad():
+        return 1.0 * h
+
+
+def in_inference_mode(h):
+    with torch.inference_mode():
+        return h + torch.tanh(h)
+
+
+@pytest.mark.parametrize("patch", [halved, without_grad, in_inference_mode])
+def test_a_patch_that_loses_a_derivative_silently_is_refused(check, patch):
+    with wrong():
+        check(with_patch(patch))
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """An operator as packs of kernels define them: with no derivative, or with a reverse-mode one alone."""
+    library = torch.library.Library("planted", "FRAGMENT")
+
+    def define(name):
+        operator = torch.library.custom_op(f"planted::{name}", lambda x: torch.tanh(x), mutates_args=(), schema="(Tensor x) -> Tensor")
+        operator.register_fake(torch.empty_like)
+        operator.register_vmap(lambda info, dims, x: (getattr(torch.ops.planted, name)(x), dims[0]))
+        return operator
+
+    define("bare")
+    define("reverse").register_autograd(
+        lambda context, gradient: gradient * (1 - torch.tanh(context.saved_tensors[0]) ** 2),
+        setup_context=lambda context, inputs, output: context.save_for_backward(inputs[0]),
+    )
+    yield SimpleNamespace(bare=lambda h: h + torch.ops.planted.bare(h), reverse=lambda h: h + torch.ops.planted.reverse(h))
+    library._destroy()
+
+
+@pytest.mark.parametrize("name", ["bare", "reverse"])
+def test_an_operator_that_drops_its_tangent_is_refused(check, kernel, name):
+    with wrong("derivatives of this model are wrong here|cannot be differentiated here"):
+        check(with_patch(getattr(kernel, name)))
+
+
+def test_an_operator_is_replaced_where_its_library_keeps_plain_operations(check, kernel, monkeypatch):
+    plain = SimpleNamespace(bare=torch.tanh)
+    monkeypatch.setitem(sys.modules, "planted.backends.eager", plain)
+    errors, _ = check(with_patch(kernel.bare))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5
+
+
+def test_a_buffer_of_weights_that_is_overwritten_is_refused(check):
+    """As where weights are streamed through memory that layers share: forward mode is right, reverse mode in silence not."""
+    model = tiny_model()
+    network = model.model.diffusion_model
+    layers = [block.transformer_blocks[0].ff.net[2] for block in (network.input_blocks[3][1], network.middle_block[1])]
+    shared = torch.empty_like(layers[0].weight.detach().clone())
+    memory = shared.numpy()  # through which torch does not see it change
+
+    def streamed(layer):
+        weight, bias = layer.weight.detach().numpy().copy(), layer.bias
+
+        def forward(values):
+            np.copyto(memory, weight)
+            return torch.nn.functional.linear(values, shared, bias)
+
+        return forward
+
+    for layer in layers:
+        layer.forward = streamed(layer)
+    with wrong() as caught:
+        check(model)
+    errors = [float(number) for number in re.findall(r"error ([\d.e+-]+)", str(caught.value))]
+    assert errors[0] > 0.02 and errors[1] < 1e-2  # forward mode is right
+
+
+def overridden(override):
+    model = tiny_model()
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+    return model
+
+
+def test_another_nodes_attention_without_derivative_is_refused(check):
+    with wrong():
+        check(overridden(lambda function, *args, **kwargs: function(*args, **kwargs).detach()))
+
+
+def test_another_nodes_attention_counts(check):
+    """It stays in place; within the transforms its kernels are replaced as everywhere."""
+    plain, halves = tiny_model(), overridden(lambda function, *args, **kwargs: function(*args, **kwargs) / 2)
+    h, changed = (check(model, then=lambda denoiser, z, sigma: denoiser.encode(z, sigma)) for model in (plain, halves))
+    assert (h - changed).norm() > 0.01 * h.norm()
+
+
+def test_a_wrapper_that_detaches_its_input_is_refused(check):
+    model = tiny_model()
+    model.set_model_unet_function_wrapper(lambda apply, given: apply(given["input"].detach(), given["timestep"], **given["c"]))
+    with wrong():
+        check(model)
+
+
+def test_a_model_that_is_another_within_a_derivative_is_refused(check):
+    with wrong("gives another value every time, or within a derivative"):
+        check(with_patch(lambda h: 1.5 * h if torch._C._functorch.is_functorch_wrapped_tensor(h) else h))
+
+
+def test_a_model_that_works_at_random_is_refused(check):
+    with wrong("gives another value every time"):
+        check(with_patch(lambda h: h * (1 + torch.rand(()))))
+
+
+def test_an_error_of_another_node_is_not_said_to_be_of_derivatives(check):
+    def broken(h):
+        raise RuntimeError("sizes do not match")
+
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        check(with_patch(broken))
+
+
+# What is done about it.
+
+
+def overwriting(h):
+    """A patch that overwrites a part of its input, of which a derivative needs what was there."""
+    h[:, ::2] = h[:, ::2] * h.mean(dim=1, keepdim=True)
+    return h
+
+
+def test_parts_are_copied_for_a_patch_that_overwrites_them(check):
+    errors, careful = check(with_patch(overwriting))
+    assert careful and errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5
+
+
+def within_vmap():
+    return any(interpreter.key() == TransformType.Vmap for interpreter in retrieve_all_functorch_interpreters())
+
+
+def test_vectors_go_one_by_one_where_an_operation_knows_no_vmap(check):
+    def unbatched(h):
+        if within_vmap():
+            raise RuntimeError("no batching rule")
+        return torch.tanh(h)
+
+    errors, careful = check(with_patch(unbatched))
+    assert careful and errors.adjoint < 1e-6
+    assert check(with_patch(unbatched), then=lambda denoiser, z, sigma: denoiser.batch_size(z.shape[1:])) == 1
+
+
+def test_a_batch_that_does_not_fit_is_halved(comfy_host, check):
+    def large(h):
+        if within_vmap():
+            raise torch.OutOfMemoryError("too many vectors")
+        return torch.tanh(h)
+
+    def basis(denoiser, z, sigma):
+        return comfy_host.core.local_basis(denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])), denoiser.careful
+
+    found, careful = check(with_patch(large), then=basis)
+    expected, _ = check(with_patch(torch.tanh), then=basis)
+    assert not careful
+    torch.testing.assert_close(found.s, expected.s, rtol=1e-4, atol=1e-6)
+
+
+def test_a_single_vector_that_does_not_fit_is_the_hosts_own_error(check):
+    def full(h):
+        if torch._C._functorch.is_functorch_wrapped_tensor(h):
+            raise torch.OutOfMemoryError("no memory left")
+        return h
+
+    with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
+        check(with_patch(full))
+
+
+def test_more_memory_is_asked_for_products(check, monkeypatch):
+    asked, load = [], comfy.model_management.load_models_gpu
+
+    def watched(models, memory_required=0, *arguments, **options):
+        asked.append(memory_required)
+        return load(models, memory_required, *arguments, **options)
+
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", watched)
+    model = tiny_model()
+    check(model)
+    check(model, products=True)
+    assert asked[1] > 2 * asked[0] > 0
+
+
+def test_a_model_whose_weights_are_streamed_is_loaded_whole(check, monkeypatch):
+    """As newer hosts offer it: `clone(disable_dynamic=True)` of a dynamic patcher."""
+    asked, clone = [], comfy.model_patcher.ModelPatcher.clone
+
+    def watched(patcher, disable_dynamic=False):
+        asked.append(disable_dynamic)
+        return clone(patcher)
+
+    monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "clone", watched)
+    monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "is_dynamic", lambda patcher: True, raising=False)
+    check(tiny_model())
+    assert True in asked
+
+
+# That it is done once.
+
+
+@pytest.fixture
+def counted():
+    """(a model, a list with an entry for each of its evaluations)."""
+    calls = []
+    return with_patch(lambda h: (calls.append(1), h)[1]), calls
+
+
+def test_what_passed_once_is_not_checked_again(check, counted):
+    model, calls = counted
+    check(model)
+    before = len(calls)
+    check(model)
+    check(model, latent=latent_for(model, seed=5))
+    assert len(calls) == before > 5
+
+
+@pytest.mark.parametrize("other", [
+    {"fraction": 0.5}, {"conditioning": conditioning_for("sd1", seed=4)}, {"conditioning": conditioning_for("sd1", area=(4, 8, 4, 0))},
+    {"feature": "input_3"}, {"float32": True},
+])
+def test_something_else_is_checked_anew(check, counted, other):
+    model, calls = counted
+    check(model)
+    before = len(calls)
+    check(model, **other)
+    assert len(calls) > before
+
+
+def test_another_size_is_checked_anew(check, counted):
+    model, calls = counted
+    check(model)
+    before = len(calls)
+    check(model, latent=latent_for(model, size=16))
+    assert len(calls) > before
+
+
+def test_a_patched_clone_is_checked_anew(check):
+    model = tiny_model()
+    check(model)
+    with wrong():
+        check(with_patch(halved, model))
+
+
+# That nothing stays behind.
+
+
+def traces(model):
+    network = model.model.diffusion_model
+    hooks = [(name, len(module._forward_hooks), len(module._forward_pre_hooks)) for name, module in network.named_modules()]
+    functions = [len(module.weight_function) for module in network.modules() if hasattr(module, "weight_function")]
+    return comfy.ops.fp8_linear, torch.utils.checkpoint.checkpoint, hooks, functions, model.model_options["transformer_options"].keys()
+
+
+@pytest.mark.parametrize("patch", [torch.tanh, halved])
+@pytest.mark.parametrize("kind", ["sd1", "flux", "lumina2"])
+def test_the_host_is_as_it_was(check, kind, patch):
+    model = tiny_model(kind)
+    if kind == "sd1":
+        model = with_patch(patch, model)
+    before = traces(model)
+    try:
+        check(model, conditioning_for(kind))
+    except ValueError:
+        assert patch is halved
+    assert traces(model) == before
+
+
+def test_what_a_network_keeps_of_a_derivative_is_taken_from_it(check):
+    """A tensor made inside a transform is of no use outside; a cache that holds one would spoil the next sampling."""
+    model = tiny_model()
+    network = model.model.diffusion_model
+    network.kept, network.cache = torch.zeros(3), {}
+
+    def keep(h):
+        network.kept = network.late = network.cache["h"] = h
+        return h
+
+    seen = []
+
+    def look(denoiser, z, sigma):
+        with torch.inference_mode(False), torch.no_grad():
+            torch.func.jvp(lambda point: denoiser.encode(point, sigma), (z.clone(),), (z.clone(),))
+        seen.append(network.kept)
+
+    check(with_patch(keep, model), then=look)
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    assert wrapped(seen[0])
+    assert torch.equal(network.kept, torch.zeros(3)) and network.late is None and network.cache["h"] is None

@@ -1,0 +1,240 @@
+"""Flow transformers: where their features are read, and inversion and guidance in flow coordinates, against the host itself."""
+
+import comfy.samplers
+import pytest
+import torch
+from tiny_models import FLOWS, conditioning_for, draw, latent_for, tiny_model
+from variants import PATCHES, case_of
+
+FAMILIES = tuple(FLOWS)
+TEXT = 7
+NAMES = {
+    "double and single": tuple(f"double_{i}" for i in range(3)) + tuple(f"single_{i}" for i in range(4)),
+    "double": tuple(f"double_{i}" for i in range(6)),
+}
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {family: tiny_model(family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def within(comfy_host):
+    def run(*arguments, **options):
+        with torch.inference_mode():
+            return comfy_host.adapter.run(*arguments, **options)
+
+    return run
+
+
+def relative(a, b):
+    return ((a.double() - b.double()).norm() / b.double().norm()).item()
+
+
+def names_of(model, family):
+    if family in ("lumina2", "zimage"):
+        return tuple(f"layer_{i}" for i in range(len(model.model.diffusion_model.layers)))
+    return NAMES["double" if family in ("sd3", "sd35medium", "qwen") else "double and single"]
+
+
+# Features.
+
+
+@every_family
+def test_the_features_are_all_blocks(comfy_host, models, family):
+    assert tuple(comfy_host.adapter.features_of(models[family])) == names_of(models[family], family)
+
+
+def copied(output):
+    """What later blocks overwrite."""
+    return output.clone() if isinstance(output, torch.Tensor) else [part.clone() for part in output]
+
+
+def image_tokens(family, model, kind, output, pixels):
+    """The image's tokens in a block's raw output, by what is known of the architecture: (b, tokens, c)."""
+    if family in ("sd3", "sd35medium", "qwen"):
+        return output[1]
+    if kind == "double":
+        return output[0]
+    if family == "zimage":  # text and image are each filled up to 32 tokens
+        return output[:, 32 : 32 + pixels]
+    return output[:, -pixels:]
+
+
+@every_family
+@pytest.mark.parametrize("depth", [0, 1, -1])
+def test_a_feature_is_the_image_tokens_of_its_block_laid_out_as_the_picture(within, models, family, depth):
+    model = models[family]
+    name = names_of(model, family)[depth]
+    kind, index = name.split("_")
+    network, seen = model.model.diffusion_model, []
+    modules = {"single": "single_blocks", "layer": "layers", "double": "double_blocks"}
+    if kind == "double" and not hasattr(network, "double_blocks"):
+        modules["double"] = "joint_blocks" if hasattr(network, "joint_blocks") else "transformer_blocks"
+    block = getattr(network, modules[kind])[int(index)]
+
+    def both(denoiser, x):
+        sigma = denoiser.schedule.sigma(0.7)
+        handle = block.register_forward_hook(lambda module, inputs, output: seen.append(copied(output)))
+        try:
+            denoiser.denoise(x, sigma)
+        finally:
+            handle.remove()
+        return denoiser.encode(x, sigma)
+
+    h = within(model, conditioning_for(family), latent_for(model), both, feature=name)
+    side = 8 // network.patch_size
+    tokens = image_tokens(family, model, kind, seen[0], side * side)
+    torch.testing.assert_close(h, tokens.float().transpose(1, 2).unflatten(2, (side, side)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family in ("flux", "flux2", "qwen")])
+@pytest.mark.parametrize("depth", [0, -1])
+def test_the_tokens_of_a_reference_picture_are_left_out(call, monkeypatch, within, models, family, depth):
+    case = PATCHES["reference picture"](case_of(family, "float32", monkeypatch), call, monkeypatch)
+    name = names_of(case.model, family)[depth]
+    encode = lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7))
+    plain = within(case.model, conditioning_for(family), case.latent, encode, feature=name)
+    h = within(case.model, case.conditioning, case.latent, encode, feature=name)
+    assert h.shape == plain.shape and relative(h, plain) > 1e-3
+
+
+@every_family
+def test_the_default_feature_has_the_name_of_its_block(within, models, family):
+    model = models[family]
+    feature = within(model, conditioning_for(family), latent_for(model), lambda denoiser, _: denoiser.provenance["feature"])
+    assert feature in names_of(model, family)
+
+
+@every_family
+@pytest.mark.parametrize("size", [(6, 10), (5, 8)])
+def test_pictures_of_any_size_have_features(within, models, family, size):
+    """Also where the size is no multiple of the patch size."""
+    model = models[family]
+    frames = latent_for(model)["samples"].shape[2:-2]
+    latent = {"samples": draw(1, latent_for(model)["samples"].shape[1], *frames, *size, seed=3)}
+    h = within(model, conditioning_for(family), latent, lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)))
+    patch = model.model.diffusion_model.patch_size
+    assert h.shape[-2:] == (-(-size[0] // patch), -(-size[1] // patch))
+
+
+# Coordinates.
+
+
+@every_family
+def test_the_schedule_is_the_hosts(comfy_host, models, family):
+    sampling, schedule = models[family].get_model_object("model_sampling"), comfy_host.adapter.schedule_of(models[family])
+    for fraction in (0.05, 0.3, 0.7, 0.95):
+        assert schedule.sigma(fraction) == pytest.approx(sampling.percent_to_sigma(1 - fraction), rel=1e-5)
+    assert schedule.sigma_max == 1
+
+
+@every_family
+def test_a_clean_latent_comes_as_the_model_sees_it_and_goes_as_it_came(comfy_host, within, models, family):
+    model, latent = models[family], latent_for(models[family])
+    x = within(model, conditioning_for(family), latent, lambda _, x: x)
+    assert x.ndim == 4 and x.std() == pytest.approx(1, abs=0.1)
+    torch.testing.assert_close(comfy_host.adapter.latent_of(model, x)["samples"], latent["samples"], rtol=1e-4, atol=1e-4)
+
+
+@every_family
+def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, within, models, family):
+    """The inversion's LATENT and SIGMAS go straight into SamplerCustom, and mean the same noisy x to it and to the pack."""
+    model, conditioning = models[family], conditioning_for(family)
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=6, timestep=0.7, refine=1,
+        measure=False,
+    )
+    sampled = call(
+        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+    )[0]["samples"]
+    ours = within(
+        model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas), sigma=float(sigmas[0])
+    )
+    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
+    assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
+
+
+@every_family
+def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, call, within, models, family):
+    """A latent that KSampler leaves half way, with noise in it, is the same x to the pack."""
+    model, conditioning = models[family], conditioning_for(family)
+    seen = []
+    model = model.clone()
+    model.set_model_unet_function_wrapper(
+        lambda apply, given: (seen.append(given["input"].clone()), apply(given["input"], given["timestep"], **given["c"]))[1]
+    )
+    sigmas = comfy_host.adapter.levels_of(model, 4, 0.9)
+    halfway = call(
+        "SamplerCustom", model=model, add_noise=True, noise_seed=3, cfg=1.0, positive=conditioning, negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas[:3], latent_image=latent_for(model),
+    )[0]
+    call(
+        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas[2:], latent_image=halfway,
+    )
+    x = within(model, conditioning, halfway, lambda denoiser, x: x, sigma=float(sigmas[2]))
+    expected = seen[2]  # the first evaluation of the second half
+    torch.testing.assert_close(x, expected.reshape(x.shape), rtol=1e-4, atol=1e-4)
+
+
+@every_family
+def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
+    """DDIM Invert -> Pullback Basis -> X-Space Guidance Edit -> sampler, against the core's own steps in flow coordinates."""
+    model, conditioning = models[family], conditioning_for(family)
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=4, timestep=0.7, refine=1,
+        measure=False,
+    )
+    basis = call(
+        "PullbackBasis", model=model, conditioning=conditioning, latent=latent, sigmas=sigmas, rank=2, tolerance=0.05, seed=0,
+        feature="middle", precision="as the model",
+    )[0]
+    assert basis.converged and basis.v.shape[1:] == latent["samples"].squeeze(2).shape[1:]
+    (edited,) = call(
+        "PullbackGuidanceEdit", model=model, conditioning=conditioning, latent=latent, basis=basis, direction=1, strength=1.0, steps=3,
+        strengths=1, directions=1,
+    )
+    sigma = float(sigmas[0])
+
+    def core(denoiser, x):
+        return comfy_host.core.x_space_guidance(denoiser, x, sigma, basis.v[0], scale=1.0, steps=3)[-1] - x
+
+    moved = within(model, conditioning, latent, core, sigma=sigma)
+    difference = edited["samples"] - latent["samples"]
+    assert edited["samples"].shape == latent["samples"].shape
+    scale = model.get_model_object("latent_format")
+    expected = scale.process_out(moved.reshape(difference.shape) / (1 - sigma)) - scale.process_out(torch.zeros_like(difference))
+    torch.testing.assert_close(difference, expected, rtol=1e-3, atol=1e-3)
+    assert moved.norm() > 1e-3
+
+
+@every_family
+def test_nothing_of_the_picture_is_left_at_the_very_end(call, models, family):
+    with pytest.raises(ValueError, match=r"At timestep 1 nothing of the picture is left .* choose at most 0\.99"):
+        call(
+            "PullbackDDIMInvert", model=models[family], conditioning=conditioning_for(family), latent=latent_for(models[family]), steps=4,
+            timestep=1.0, refine=0, measure=False,
+        )
+
+
+def test_a_film_of_several_frames_is_refused(within, models):
+    latent = {"samples": draw(1, 16, 3, 8, 8, seed=0)}
+    with pytest.raises(ValueError, match=r"this model needs \(batch, 16, height, width\)"):
+        within(models["qwen"], conditioning_for("qwen"), latent, lambda denoiser, x: x)
+
+
+@every_family
+def test_a_foreign_transformer_is_refused(within, models, family):
+    class Another(type(models[family].model.diffusion_model)):
+        """A subclass may order its tokens in another way."""
+
+    model = models[family].clone()
+    other = Another.__new__(Another)
+    other.__dict__ = models[family].model.diffusion_model.__dict__
+    model.add_object_patch("diffusion_model", other)
+    with pytest.raises(ValueError, match=r"or a transformer of the families .* got Another"):
+        within(model, conditioning_for(family), latent_for(model), lambda denoiser, x: x)
