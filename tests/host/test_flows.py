@@ -49,7 +49,7 @@ def test_the_features_are_all_blocks(comfy_host, models, family):
 
 def copied(output):
     """What later blocks overwrite."""
-    return output.clone() if isinstance(output, torch.Tensor) else [part.clone() for part in output]
+    return output.clone() if isinstance(output, torch.Tensor) else [None if part is None else part.clone() for part in output]
 
 
 def image_tokens(family, model, kind, output, pixels):
