@@ -10,7 +10,7 @@ Basis = io.Custom("PULLBACK_BASIS")
 
 
 def model_input():
-    return io.Model.Input("model", tooltip="The diffusion model: SD1.x, SD2.x, SDXL, or the bundled faces model.")
+    return io.Model.Input("model", tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, SD3, Qwen-Image and others, or the bundled faces model.")
 
 
 def conditioning_input():

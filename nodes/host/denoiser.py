@@ -51,7 +51,8 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             f"The latent has shape {tuple(samples.shape)}, and this model needs (batch, {channels}, height, width); "
             "encode the picture with the VAE that belongs to this model."
         )
-    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning)), {})
+    others = tuple(id(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
+    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning), others), {})
     model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
     if float32:
         model.set_model_compute_dtype(torch.float32)
