@@ -5,6 +5,7 @@ host's own sampling with a sampler that samples nothing, and calls a function th
 ControlNet, hooks and wrappers act as in any sampling, and the host cleans up as after any sampling.
 """
 
+import copy
 import hashlib
 from weakref import WeakKeyDictionary
 
@@ -49,7 +50,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             f"The latent has shape {tuple(samples.shape)}, and this model needs (batch, {channels}, height, width); "
             "encode the picture with the VAE that belongs to this model."
         )
-    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning)), {})
+    passed = _passed_checks.setdefault(model, {}).setdefault((float32, _hash_conditioning(conditioning)), {})
     model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
     if float32:
         model.set_model_compute_dtype(torch.float32)
@@ -106,6 +107,13 @@ class HostDenoiser:
         self.provenance = {
             "model": _fingerprint(guider.model_patcher), "prompt": _hash_conditioning(conditioning), "feature": feature,
         }
+
+    def at(self, feature):
+        """The same denoiser with another feature, within the same call of `run`. Raises ValueError for one that the model lacks."""
+        other = copy.copy(self)
+        other.feature = feature_named(self._guider.model_patcher, feature)
+        other.provenance = {**self.provenance, "feature": other.feature}
+        return other
 
     def denoise(self, x, sigma):
         comfy.model_management.throw_exception_if_processing_interrupted()
