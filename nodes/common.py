@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
+from . import host
+
 CATEGORY = "pullback"
 AS_LOADED, FLOAT32 = "as the model", "float32"
 Basis = io.Custom("PULLBACK_BASIS")
@@ -65,7 +67,7 @@ def seed_input():
 def feature_input():
     return io.String.Input(
         "feature", default="middle",
-        tooltip="The block of the UNet whose response counts: middle (the bottleneck), input_0 ..., output_0 ...",
+        tooltip="The block of the model whose response counts: middle, the best of its kind, or one of those offered after a run.",
     )
 
 
@@ -74,6 +76,11 @@ def precision_input():
         "precision", options=[AS_LOADED, FLOAT32], default=AS_LOADED,
         tooltip="float32 computes more exactly, and needs more memory and time, if the model is in half precision.",
     )
+
+
+def offered(model):
+    """What tells the page which blocks the model has; see web/js/features.js."""
+    return {"pullback_features": host.features_of(model)}
 
 
 def directions_of(basis, first, count=1):
