@@ -42,7 +42,7 @@ def test_without_names_the_depth_is_spread_over_and_the_default_is_there(comfy_h
     assert first in names and comfy_host.adapter.feature_named(inputs["model"], "middle") in names
     assert [line.split()[0] for line in report.split("\n\n")[0].splitlines()[1:]] == names
     assert decay.shape[0] == 1 and decay.shape[-1] == 3 and decay.std() > 0.05
-    assert output.ui["pullback_features"] == known and len(output.ui["images"]) == 1
+    assert output.ui["pullback_features"] == known and len(output.ui["images"]) == 1 and output.ui["pullback_report"] == [report]
 
 
 def test_a_report_says_what_a_basis_of_that_block_is(comfy_host, call, case):
