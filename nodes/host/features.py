@@ -19,7 +19,7 @@ class Family(NamedTuple):
     """A flow transformer. text: the module whose output has as many tokens as precede the image in a joint stream."""
 
     streams: dict
-    default: float  # depth of the default block, as a fraction of all
+    default: float  # depth of the default block, as a fraction of all; measured: see web/docs/PullbackExplainFeatures.md
     text: str = ""
 
 

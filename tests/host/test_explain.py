@@ -3,7 +3,7 @@
 import comfy.model_management
 import pytest
 import torch
-from tiny_models import draw, tiny_conditioning, tiny_model
+from tiny_models import conditioning_for, draw, latent_for, tiny_model
 
 KINDS = {"sd1": "input_0", "sdxl": "input_0", "flux": "double_0", "sd3": "double_0", "qwen": "double_0", "lumina2": "layer_0"}
 OPTIONS = {"features": "", "rank": 2, "precision": "as the model"}
@@ -12,18 +12,9 @@ OPTIONS = {"features": "", "rank": 2, "precision": "as the model"}
 @pytest.fixture(scope="module", params=KINDS)
 def case(request, comfy_host):
     """Inputs of a node that takes a noisy latent, and the first of the model's blocks."""
-    kind = request.param
-    model = tiny_model(kind)
-    table = getattr(model.model.diffusion_model, "pos_embed", None)
-    if isinstance(table, torch.Tensor):  # of SD3, a buffer that a file fills
-        with torch.inference_mode():
-            table.copy_(draw(*table.shape, seed=9))
-    extra = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind == "lumina2" else {}
-    latent_format = model.get_model_object("latent_format")
-    frames = [1] if latent_format.latent_dimensions == 3 else []
-    samples = latent_format.process_out(draw(1, latent_format.latent_channels, *frames, 8, 8, seed=3))
-    return KINDS[kind], {
-        "model": model, "conditioning": tiny_conditioning(**extra), "latent": {"samples": samples},
+    model = tiny_model(request.param)
+    return KINDS[request.param], {
+        "model": model, "conditioning": conditioning_for(request.param), "latent": latent_for(model, seed=3),
         "sigmas": comfy_host.adapter.schedule_of(model).sigmas(2, start=0.7),
     }
 
