@@ -67,7 +67,7 @@ def seed_input():
 def feature_input():
     return io.String.Input(
         "feature", default="middle",
-        tooltip="The block of the model whose response counts: middle, the best of its kind, or one of those offered after a run.",
+        tooltip="The block whose response counts: middle (a UNet's bottleneck, a transformer's half depth), or one offered after a run.",
     )
 
 

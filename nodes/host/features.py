@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block that its family is best read at
+DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at its family's default depth
 
 
 class Stream(NamedTuple):
