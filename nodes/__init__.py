@@ -7,6 +7,7 @@ from .basis_over_time import BasisOverTime
 from .basis_visualizer import BasisVisualizer
 from .ddim_invert import DDIMInvert
 from .example_face import ExampleFace
+from .explain_features import ExplainFeatures
 from .faces_prompt import FacesPrompt
 from .global_basis import GlobalBasis
 from .guidance_edit import GuidanceEdit
@@ -23,5 +24,6 @@ class PullbackExtension(ComfyExtension):
         return [
             DDIMInvert, PullbackBasisNode, GuidanceEdit, ParallelTransport, BasisVisualizer, QualityBoost, SaveBasis, LoadBasis,
             LoadFacesModel, FacesPrompt, ExampleFace, BasisOverTime, BasisCompare, GlobalBasis,
+            ExplainFeatures,
         ]
 

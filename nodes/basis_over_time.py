@@ -11,6 +11,7 @@ from .common import (
     conditioning_input,
     feature_input,
     model_input,
+    offered,
     on_cpu,
     only_one,
     precision_input,
@@ -81,7 +82,7 @@ class BasisOverTime(io.ComfyNode):
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "
         host.say(cls, f"{state}residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products")
         latents = [host.latent_of(model, moment.x, latent, moment.basis.sigma) for moment in moments]
-        return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments])
+        return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments], ui=offered(model))
 
 
 def _fractions(text):

@@ -4,13 +4,17 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
+from . import host
+
 CATEGORY = "pullback"
 AS_LOADED, FLOAT32 = "as the model", "float32"
 Basis = io.Custom("PULLBACK_BASIS")
 
 
 def model_input():
-    return io.Model.Input("model", tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, SD3, Qwen-Image and others, or the bundled faces model.")
+    return io.Model.Input(
+        "model", tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, SD3, Qwen-Image and others, or the bundled faces model."
+    )
 
 
 def conditioning_input():
@@ -65,7 +69,7 @@ def seed_input():
 def feature_input():
     return io.String.Input(
         "feature", default="middle",
-        tooltip="The block of the UNet whose response counts: middle (the bottleneck), input_0 ..., output_0 ...",
+        tooltip="The block whose response counts: middle (a UNet's bottleneck, a transformer's half depth), or one offered after a run.",
     )
 
 
@@ -74,6 +78,11 @@ def precision_input():
         "precision", options=[AS_LOADED, FLOAT32], default=AS_LOADED,
         tooltip="float32 computes more exactly, and needs more memory and time, if the model is in half precision.",
     )
+
+
+def offered(model):
+    """What tells the page which blocks the model has; see web/js/features.js."""
+    return {"pullback_features": host.features_of(model)}
 
 
 def directions_of(basis, first, count=1):

@@ -11,6 +11,7 @@ from .common import (
     first_level,
     model_input,
     noisy_latent_input,
+    offered,
     on_cpu,
     only_one,
     precision_input,
@@ -66,4 +67,4 @@ class PullbackBasisNode(io.ComfyNode):
         ))
         state = "" if basis.converged else "not fully converged: "
         host.say(cls, f"{state}residual {basis.residuals.max():.1e} after {basis.products} products")
-        return io.NodeOutput(basis)
+        return io.NodeOutput(basis, ui=offered(model))

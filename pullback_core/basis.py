@@ -152,6 +152,17 @@ def prompt_hash(prompt):
     return hashlib.sha256(prompt.encode()).hexdigest()[:16]
 
 
+def require_latent(z):
+    """One noisy latent, (c, h, w) or (1, c, h, w), as (c, h, w). Raises ValueError for several, and where the map is undefined."""
+    if z.ndim == 4 and len(z) == 1:
+        z = z[0]
+    if z.ndim != 3:
+        raise ValueError(f"A basis belongs to one latent (c, h, w), got shape {tuple(z.shape)}.")
+    if not torch.isfinite(z).all() or not z.any():
+        raise ValueError("The noisy latent is all zeros or not finite; add noise to it or invert a picture first.")
+    return z
+
+
 def local_basis(
     denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None
 ):
@@ -165,12 +176,7 @@ def local_basis(
     Returns a `PullbackBasis`. For a batch of samples see `local_bases`.
     Raises ValueError for more than one sample, or an input at which the map is undefined.
     """
-    if z.ndim == 4 and len(z) == 1:
-        z = z[0]
-    if z.ndim != 3:
-        raise ValueError(f"A basis belongs to one latent (c, h, w), got shape {tuple(z.shape)}.")
-    if not torch.isfinite(z).all() or not z.any():
-        raise ValueError("The noisy latent is all zeros or not finite; add noise to it or invert a picture first.")
+    z = require_latent(z)
     residual = math.inf
 
     def after_block(products, newest):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from . import ddim, faces, figures, geometry
 from .basis import local_basis
+from .explain import explain_features, explain_table
 from .files import write_atomically
 from .guidance import edit_grid
 from .over_time import bases_over_time
@@ -82,6 +83,15 @@ def _parser():
                            help="fractions of T from 0 to 1")
     over_time.add_argument("--direction", type=int, default=1, metavar="N", help="the first of the directions to show, counted from 1")
     over_time.add_argument("--out", type=Path, default=Path("output/over-time"), help="folder for the results")
+
+    features = command("features", _features, "At which block to read the features? Directions, curvature and cost of each.")
+    _add_source(features, "", face=3)
+    _add_inversion(features, timestep=0.7)
+    features.add_argument("--feature", action="append", metavar="NAME", help="a block; repeat for several (default: all)")
+    features.add_argument("--rank", type=int, default=8, help="how many singular values to find")
+    features.add_argument("--tolerance", type=float, default=0.05, help="largest residual of a direction")
+    features.add_argument("--seed", type=int, default=0)
+    features.add_argument("--out", type=Path, default=Path("output/features"), help="folder for the results")
 
     invert = command("invert", _invert, "Invert a picture to noise and generate it again: how exact is the round trip?")
     _add_source(invert, "", face=3)
@@ -250,6 +260,25 @@ def _over_time(options):
     session.write({"contact_sheet.png": sheet, "distances.png": heat_map}, report, files)
 
 
+def _features(options):
+    session = _Session(options)
+    names = options.feature or session.denoiser.model.unet.feature_names
+    denoisers = [faces.FacesDenoiser(session.denoiser.model, options.prompt, feature=name) for name in names]
+    z, _ = session.invert(_load_source(options, ""))
+    with session.phase("features", len(names)) as bar:
+        def show(index, products, residual):
+            bar.set_postfix_str(f"{names[index]}, residual {residual:.1e}")
+            bar.update(index - bar.n)
+
+        found = explain_features(
+            denoisers, z, session.sigma, options.rank, tolerance=options.tolerance, seed=options.seed, progress=show
+        )
+        bar.update(len(names) - bar.n)
+    print(explain_table(found))
+    plot = figures.decay_plot([(one.feature, one.s) for one in found], f"Decay of the singular values at {options.timestep:g} T")
+    session.write({"decay.png": plot}, session.report(features=[{**one._asdict(), "s": one.s.tolist()} for one in found]))
+
+
 def _study(options):
     command = f"python -m pullback_core study --samples {options.samples}"
     findings = run_study(
@@ -358,7 +387,7 @@ class _Session:
         return report | figures_ | {"seconds": self.seconds, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
     def write(self, pictures, report, bases=None):
-        """Everything at the end, each file whole, so that an interrupt leaves nothing half done."""
+        """Everything at the end, each file whole, so that an interrupt leaves nothing half done. The first picture sums it up."""
         out = self.options.out
         for name, picture in pictures.items():
             figures.save_picture(picture, out / name)
@@ -366,7 +395,7 @@ class _Session:
             basis.save(out / name)
         write_atomically(out / "report.json", json.dumps(report, indent=2).encode())
         total = sum(self.seconds.values())
-        print(f"Done in {total:.0f} s. Look at {out / 'contact_sheet.png'}; figures and parameters are in {out / 'report.json'}.")
+        print(f"Done in {total:.0f} s. Look at {out / next(iter(pictures))}; figures and parameters are in {out / 'report.json'}.")
 
 
 def _load_source(options, prefix):

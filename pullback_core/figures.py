@@ -121,6 +121,17 @@ def angle_plot(curves, title="Principal angles"):
     return drawn(figure)
 
 
+def decay_plot(curves, title="Decay of the singular values"):
+    """Singular values as parts of the largest, as a Pillow image. curves: a list of (name, (k,) descending)."""
+    figure, axes = empty_plot("direction", "singular value / first", title)
+    for (name, values), colour in zip(curves, _colours(len(curves))):
+        axes.plot(range(1, len(values) + 1), (values / values[0]).tolist(), "o-", ms=4, color=colour, label=name)
+    axes.set(ylim=(0, 1.05))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(figure, axes)
+    return drawn(figure)
+
+
 def spectrum_plot(curves, title="Frequency content"):
     """Power over frequency, both logarithmic, as a Pillow image.
 

@@ -79,6 +79,16 @@ def test_over_time(tmp_path):
     assert pixels(tmp_path / "contact_sheet.png").std() > 5 and pixels(tmp_path / "distances.png").std() > 5
 
 
+def test_features(tmp_path, capsys):
+    quick = ["--steps", "12", "--rank", "2", "--refine", "1"]
+    assert main(["features", *quick, "--feature", "middle", "--feature", "input_3", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "report.json").read_text())["features"]
+    assert [one["feature"] for one in found] == ["middle", "input_3"] and found[1]["shape"] == [96, 8, 8]
+    out = capsys.readouterr().out
+    assert all(f"{one['s'][0]:.3g}" in out for one in found) and "decay.png" in out
+    assert pixels(tmp_path / "decay.png").std() > 5
+
+
 def test_invert(tmp_path, capsys):
     assert main(["invert", "--steps", "20", "--out", str(tmp_path)]) == 0
     values = json.loads((tmp_path / "report.json").read_text())["psnr_db"]
@@ -117,6 +127,7 @@ BAD = [
     (["over-time", "--timesteps", "0.5", "1.5"], "1.5"),
     (["over-time", "--timesteps", "0.5", "0"], "above 0"),
     (["over-time", "--direction", "9"], "--direction"),
+    (["features", "--feature", "output_9"], "output_5"),
     (["study", "--samples", "2"], "at least 3"),
     (["train", "--batch", "3"], "batch"),
     (["train", "--start", "nowhere.safetensors"], "nowhere.safetensors"),

@@ -5,6 +5,7 @@ host's own sampling with a sampler that samples nothing, and calls a function th
 ControlNet, hooks and wrappers act as in any sampling, and the host cleans up as after any sampling.
 """
 
+import copy
 import hashlib
 from weakref import WeakKeyDictionary
 
@@ -52,7 +53,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             "encode the picture with the VAE that belongs to this model."
         )
     others = tuple(id(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
-    passed = _passed_checks.setdefault(model, {}).setdefault((feature, float32, _hash_conditioning(conditioning), others), {})
+    passed = _passed_checks.setdefault(model, {}).setdefault((float32, _hash_conditioning(conditioning), others), {})
     model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
     if float32:
         model.set_model_compute_dtype(torch.float32)
@@ -109,6 +110,13 @@ class HostDenoiser:
         self.provenance = {
             "model": _fingerprint(guider.model_patcher), "prompt": _hash_conditioning(conditioning), "feature": feature,
         }
+
+    def at(self, feature):
+        """The same denoiser with another feature, within the same call of `run`. Raises ValueError for one that the model lacks."""
+        other = copy.copy(self)
+        other.feature = feature_named(self._guider.model_patcher, feature)
+        other.provenance = {**self.provenance, "feature": other.feature}
+        return other
 
     def denoise(self, x, sigma):
         comfy.model_management.throw_exception_if_processing_interrupted()

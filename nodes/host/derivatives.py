@@ -94,7 +94,7 @@ def check_derivatives(denoiser, z, sigma):
     inside the transforms is compared with the one outside. Passed once, it is not done again for the same model, shape,
     precision, conditioning and noise level; it costs about eight products.
     """
-    passed, key = denoiser.passed_checks, (tuple(z.shape), z.dtype, sigma)
+    passed, key = denoiser.passed_checks, (denoiser.feature, tuple(z.shape), z.dtype, sigma)
     if key in passed:
         errors, denoiser.careful = passed[key]
         return errors

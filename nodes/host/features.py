@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block that its family is best read at
+DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at its family's default depth
 
 
 class Stream(NamedTuple):
@@ -19,7 +19,7 @@ class Family(NamedTuple):
     """A flow transformer. text: the module whose output has as many tokens as precede the image in a joint stream."""
 
     streams: dict
-    default: float  # depth of the default block, as a fraction of all
+    default: float  # depth of the default block, as a fraction of all; measured: see web/docs/PullbackExplainFeatures.md
     text: str = ""
 
 

@@ -60,6 +60,10 @@ CONTRACT = {
         "bases:PULLBACK_BASIS space:COMBO others:PULLBACK_BASIS", "IMAGE IMAGE IMAGE FLOAT STRING",
     ),
     "PullbackGlobalBasis": ("bases:PULLBACK_BASIS method:COMBO", "PULLBACK_BASIS STRING"),
+    "PullbackExplainFeatures": (
+        "model:MODEL conditioning:CONDITIONING latent:LATENT sigmas:SIGMAS features:STRING rank:INT precision:COMBO",
+        "STRING IMAGE STRING",
+    ),
 }
 
 

@@ -30,6 +30,7 @@ NODES = {
     "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackParallelTransport", "PullbackBasisVisualizer",
     "PullbackQualityBoost", "PullbackSaveBasis", "PullbackLoadBasis", "PullbackLoadFacesModel", "PullbackFacesPrompt",
     "PullbackExampleFace", "PullbackBasisOverTime", "PullbackBasisCompare", "PullbackGlobalBasis",
+    "PullbackExplainFeatures",
 }
 # Workflow -> how many pictures of which height it saves.
 SAVES = {
@@ -132,6 +133,7 @@ class Run:
     def __init__(self, server, prompt):
         self.server, self.prompt = server, prompt
         self.ended, self.error, self.files, self.executed, self.cached = "", "", {}, set(), set()
+        self.features = {}
         self.progress, self.previews, self.texts = Counter(), Counter(), {}
         self._node = None
 
@@ -149,7 +151,9 @@ class Run:
         elif kind == "progress":
             self.progress[self._node] += 1
         elif kind == "executed" and data["output"]:
-            self.files[data["node"]] = data["output"]["images"]
+            if "images" in data["output"]:
+                self.files[data["node"]] = data["output"]["images"]
+            self.features[data["node"]] = data["output"].get("pullback_features", [])
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
             self.ended, self.error = kind, data.get("exception_message", "")
 
@@ -287,6 +291,35 @@ def test_progress_previews_and_a_line_of_text_reach_the_page(server, prompt):
     assert run.previews["PullbackDDIMInvert"] >= 5
     assert re.fullmatch(r"the round trip changes the latent by [\d.e-]+%", run.texts["PullbackDDIMInvert"][-1])
     assert re.fullmatch(r"residual [\d.e-]+ after \d+ products", run.texts["PullbackBasis"][-1])
+
+
+def test_the_blocks_of_the_model_reach_the_page_from_the_cache_too(server, prompt):
+    [basis] = [key for key, node in prompt.items() if node["class_type"] == "PullbackBasis"]
+    for run in (server.run(prompt), server.run(prompt)):
+        assert run.ended == "execution_success"
+        if basis in run.executed:
+            assert run.features[basis][0] == "input_0" and "middle" in run.features[basis]
+    assert b"pullback_features" in server.get(f"/extensions/{NAME}/js/features.js")
+    assert f"/extensions/{NAME}/js/features.js" in json.loads(server.get("/extensions"))
+
+
+def test_features_are_explained(server, prompt):
+    basis = node_of(prompt, "PullbackBasis")
+    inputs = {name: basis[name] for name in ("model", "conditioning", "latent", "sigmas", "precision")}
+    prompt["explain"] = {"class_type": "PullbackExplainFeatures", "inputs": {**inputs, "features": "middle, input_3", "rank": 2}}
+    basis["feature"] = ["explain", 2]
+    run = server.run(prompt)
+    assert run.ended == "execution_success" and len(run.files["explain"]) == 1
+    assert run.progress["PullbackExplainFeatures"] >= 2
+    assert len([text for text in run.texts["PullbackBasis"] if text.startswith("residual")]) == 2, "a basis of each"
+    assert re.fullmatch(r"2 features compared with \d+ products", run.texts["PullbackExplainFeatures"][-1])
+
+
+def test_cancelling_stops_the_comparison_of_features(server, prompt):
+    basis = node_of(prompt, "PullbackBasis")
+    inputs = {name: basis[name] for name in ("model", "conditioning", "latent", "sigmas", "precision")}
+    prompt["explain"] = {"class_type": "PullbackExplainFeatures", "inputs": {**inputs, "features": "", "rank": 64}}
+    assert server.run(prompt, interrupt_at="PullbackExplainFeatures").ended == "execution_interrupted"
 
 
 def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):

@@ -1,0 +1,120 @@
+"""Explain Features, on a tiny model of each family: the blocks it names, what it says of them, what it leaves for the page."""
+
+import comfy.model_management
+import pytest
+import torch
+from tiny_models import conditioning_for, draw, latent_for, tiny_model
+
+KINDS = {"sd1": "input_0", "sdxl": "input_0", "flux": "double_0", "sd3": "double_0", "qwen": "double_0", "lumina2": "layer_0"}
+OPTIONS = {"features": "", "rank": 2, "precision": "as the model"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def case(request, comfy_host):
+    """Inputs of a node that takes a noisy latent, and the first of the model's blocks."""
+    model = tiny_model(request.param)
+    return KINDS[request.param], {
+        "model": model, "conditioning": conditioning_for(request.param), "latent": latent_for(model, seed=3),
+        "sigmas": comfy_host.adapter.schedule_of(model).sigmas(2, start=0.7),
+    }
+
+
+def run(comfy_host, **inputs):
+    with torch.inference_mode():
+        return comfy_host.nodes["PullbackExplainFeatures"].execute(**{**OPTIONS, **inputs})
+
+
+def test_without_names_the_depth_is_spread_over_and_the_default_is_there(comfy_host, case):
+    first, inputs = case
+    known = comfy_host.adapter.features_of(inputs["model"])
+    output = run(comfy_host, **inputs)
+    report, decay, names = output.args
+    assert set(names) <= set(known) and names == sorted(names, key=known.index) and len(names) <= 8
+    assert first in names and comfy_host.adapter.feature_named(inputs["model"], "middle") in names
+    assert [line.split()[0] for line in report.split("\n\n")[0].splitlines()[1:]] == names
+    assert decay.shape[0] == 1 and decay.shape[-1] == 3 and decay.std() > 0.05
+    assert output.ui["pullback_features"] == known and len(output.ui["images"]) == 1 and output.ui["pullback_report"] == [report]
+
+
+def test_a_report_says_what_a_basis_of_that_block_is(comfy_host, call, case):
+    first, inputs = case
+    report, _, names = run(comfy_host, **inputs, features=f" {first},middle, {first}").args
+    assert names == list(dict.fromkeys([first, comfy_host.adapter.feature_named(inputs["model"], "middle")]))
+    for line, name in zip(report.splitlines()[1:], names):
+        (basis,) = call("PullbackBasis", **inputs, rank=2, tolerance=0.05, seed=0, feature=name, precision="as the model")
+        block, shape, strongest = line.split()[:3]
+        assert (block, shape) == (name, "x".join(map(str, basis.u.shape[1:])))
+        assert float(strongest) == pytest.approx(float(basis.s[0]), rel=0.02)
+        assert basis.provenance["feature"] == name
+
+
+def test_a_name_that_the_model_lacks_is_refused_with_those_it_has(comfy_host, case):
+    first, inputs = case
+    with pytest.raises(ValueError, match=rf"'nothing'.*{first}") as error:
+        run(comfy_host, **inputs, features=f"{first}, nothing")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_nodes_with_a_feature_tell_the_page_what_the_model_has(comfy_host, case):
+    _, inputs = case
+    with torch.inference_mode():
+        output = comfy_host.nodes["PullbackBasis"].execute(
+            **inputs, rank=1, tolerance=0.4, seed=0, feature="middle", precision="as the model"
+        )
+    assert output.ui == {"pullback_features": comfy_host.adapter.features_of(inputs["model"])}
+
+
+def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_host, case, monkeypatch):
+    first, inputs = case
+    check = comfy_host.adapter.check_derivatives
+    default = comfy_host.adapter.feature_named(inputs["model"], "middle")
+
+    def failing(denoiser, z, sigma):
+        if denoiser.feature == default:
+            raise ValueError("It has no derivative here.")
+        check(denoiser, z, sigma)
+
+    monkeypatch.setattr(comfy_host.adapter, "check_derivatives", failing)
+    report, _, names = run(comfy_host, **inputs, features=f"middle, {first}").args
+    assert names == [first] and report.splitlines()[-1] == f"{default}: It has no derivative here."
+    with pytest.raises(ValueError, match="no derivative here"):
+        run(comfy_host, **inputs, features=default)
+
+
+def test_it_can_be_cancelled(comfy_host, case, monkeypatch):
+    first, inputs = case
+    class Cancelled(Exception):
+        pass
+
+    calls = []
+
+    def cancel():
+        calls.append(1)
+        if len(calls) > 12:
+            raise Cancelled
+
+    monkeypatch.setattr(comfy.model_management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(Cancelled):
+        run(comfy_host, **inputs, features=first)
+
+
+@torch.inference_mode()
+def test_at_changes_the_feature_and_nothing_else(comfy_host, case):
+    first, inputs = case
+    z, sigma = draw(1, *inputs["latent"]["samples"].squeeze(2).shape[1:], seed=4), float(inputs["sigmas"][0])
+
+    def work(denoiser, x):
+        other = denoiser.at(first)
+        comfy_host.adapter.check_derivatives(other, z, sigma)
+        return denoiser, other, denoiser.encode(z, sigma), other.encode(z, sigma), denoiser.denoise(z, sigma), other.denoise(z, sigma)
+
+    denoiser, other, middle, early, *denoised = comfy_host.adapter.run(
+        inputs["model"], inputs["conditioning"], inputs["latent"], work, sigma=sigma, products=True
+    )
+    assert denoiser.provenance["feature"] != first and other.provenance == {**denoiser.provenance, "feature": first}
+    assert torch.equal(*denoised) and (middle.shape != early.shape or not torch.equal(middle, early))
+    alone = comfy_host.adapter.run(
+        inputs["model"], inputs["conditioning"], inputs["latent"], lambda one, x: one.encode(z, sigma), sigma=sigma, feature=first
+    )
+    assert torch.equal(alone, early)
+    assert {key[0] for key in other.passed_checks} >= {first}
