@@ -26,9 +26,9 @@ from pullback_core.faces.unet import UNetConfig
 
 RELEASED_RANK, RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 50, 5, 12, 50, 1e-4
 OVERSAMPLING = 8
-RANDOM = UNetConfig(  # Stable Diffusion 1.5 at a fifth of its width, for latents of 256 x 256 pictures
-    in_channels=4, out_channels=4, model_channels=64, channel_mult=(1, 2, 4, 4), num_res_blocks=(2, 2, 2, 2),
-    transformer_depth=(1, 1, 1, 0), context_dim=64,
+RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for latents of 128 x 128 pictures
+    in_channels=4, out_channels=4, model_channels=32, channel_mult=(1, 2, 4, 4), num_res_blocks=(1, 1, 1, 1),
+    transformer_depth=(1, 1, 1, 1), context_dim=64,
 )
 
 
@@ -136,7 +136,7 @@ def random_points(count, timestep):
     """An untrained UNet of Stable Diffusion's form, and pure noise."""
     torch.manual_seed(0)
     denoiser = faces.FacesDenoiser(faces.FacesModel(RANDOM).eval().requires_grad_(False))
-    return denoiser, torch.randn(count, 4, 32, 32), denoiser.schedule.sigma(timestep)
+    return denoiser, torch.randn(count, 4, 16, 16), denoiser.schedule.sigma(timestep)
 
 
 NETWORKS = {"faces": faces_points, "random": random_points}
