@@ -31,6 +31,7 @@ class PullbackBasis:
     residuals: (rank,) ||J^T u_i - s_i v_i|| / s_1; products: Jacobian products spent.
     sigma: noise level; timestep: the same as a fraction of T, in [0, 1]; seed: of the solver.
     provenance: str -> str: "feature", "model" (a fingerprint) and "prompt" (a hash) when known.
+    space: as in `SingularTriplets`, if it was to be kept; it is not saved.
     """
 
     v: torch.Tensor
@@ -43,6 +44,7 @@ class PullbackBasis:
     timestep: float
     seed: int = 0
     provenance: dict = field(default_factory=dict)
+    space: tuple | None = None
 
     @property
     def rank(self):
@@ -164,15 +166,18 @@ def require_latent(z):
 
 
 def local_basis(
-    denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None
+    denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None,
+    keep_space=False,
 ):
     """The leading directions of x_t -> h at one noisy latent.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
     start: a `PullbackBasis` near the one that is sought, say of a neighbouring timestep, to begin the search with.
+        One of this very point that kept its space is extended: a larger rank or a smaller tolerance costs the difference.
     batch_size: products that run at once (memory).
     progress: called as progress(products, largest residual so far) after each batch of products and each block;
         an exception it raises ends the work. The rest as in `top_singular_triplets`.
+    keep_space: let the basis keep its search space, which takes several times its own memory, for a later `start`.
     Returns a `PullbackBasis`. For a batch of samples see `local_bases`.
     Raises ValueError for more than one sample, or an input at which the map is undefined.
     """
@@ -189,13 +194,16 @@ def local_basis(
         lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size,
         progress=progress and (lambda products: progress(products, residual)),
     )
+    provenance = dict(denoiser.provenance)
+    goes_on = start is not None and (start.sigma, start.provenance) == (float(sigma), provenance)  # z: the solver finds out
     triplets = top_singular_triplets(
         jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=after_block,
-        start=None if start is None else start.v.to(z),
+        start=None if start is None else start.v.to(z), space=start.space if goes_on else None,
     )
+    if not keep_space:
+        triplets = triplets._replace(space=None)
     return PullbackBasis(
-        **triplets._asdict(), sigma=float(sigma), timestep=denoiser.schedule.fraction(sigma), seed=seed,
-        provenance=dict(denoiser.provenance),
+        **triplets._asdict(), sigma=float(sigma), timestep=denoiser.schedule.fraction(sigma), seed=seed, provenance=provenance,
     )
 
 

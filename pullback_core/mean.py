@@ -32,7 +32,7 @@ def global_basis(bases, method="frechet"):
     provenance = {name: value for name, value in first.provenance.items() if all(one.provenance.get(name) == value for one in bases)}
     return replace(
         first, v=v, s=s, u=u, residuals=_misfit(bases, v, s, u), products=sum(one.products for one in bases),
-        converged=all(one.converged for one in bases), provenance=provenance | {"mean": f"{method} of {len(bases)}"},
+        converged=all(one.converged for one in bases), provenance=provenance | {"mean": f"{method} of {len(bases)}"}, space=None,
     )
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 
 METHODS = ("krylov", "subspace")
-KRYLOV_BLOCK = 2
+KRYLOV_BLOCK = 1
+SETTLED = 0.2  # of the tolerance: so little may the singular values still move
 
 
 class SingularTriplets(NamedTuple):
@@ -18,6 +19,7 @@ class SingularTriplets(NamedTuple):
     v: (rank, *in_shape) orthonormal; s: (rank,) descending; u: (rank, *out_shape) orthonormal;
     residuals: (rank,) of ||J^T u_i - s_i v_i|| / s_1, from products that were computed;
     products: how many J v and J^T u that took; converged: whether every residual is within tolerance.
+    space: all that the products said, to go on from: rows q (k, n), orthonormal, J q (k, m) and J^T J q (k, n); None for "subspace".
     The sign of a pair (v_i, u_i) is free: the largest entry of v_i is made positive.
     """
 
@@ -27,28 +29,33 @@ class SingularTriplets(NamedTuple):
     residuals: torch.Tensor
     products: int
     converged: bool
+    space: tuple | None = None
 
 
 def top_singular_triplets(
-    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, start=None, progress=None
+    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, start=None, progress=None,
+    space=None,
 ):
     """Find the `rank` largest singular values of an operator and their vectors.
 
     operator: anything with `jvp`, `vjp`, `in_shape`, `out_shape` (see `Jacobian`).
-    tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this.
+    tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this. "krylov" also waits for the singular
+        values: a triplet that is still to rise shifts those below it, even while all that are seen have small residuals.
     max_products: stop there at the latest, converged or not; None is 200 for each triplet. Measuring singular values
         that turn out to be zero comes on top.
     method: "krylov", block Krylov iteration with full reorthogonalisation and Rayleigh-Ritz
         (Golub, Luk, Overton, "A Block Lanczos Method for Computing the Singular Values and
         Corresponding Singular Vectors of a Matrix", ACM TOMS 7, 1981), or "subspace", Algorithm 1
         of Park et al. 2023, which keeps only the newest block.
-    block_size: vectors that go through the operator together; None is 2 ("krylov") or `rank` ("subspace").
+    block_size: vectors that go through the operator together; None is 1 ("krylov", the fewest products) or `rank` ("subspace").
         A value repeated more often than the block is wide may be found fewer times than it is there;
         `rank` as block size finds all, for about twice the products.
     start: (k, *in_shape), vectors near the ones that are sought, such as the v of a neighbouring timestep ("krylov" only).
         The first block is then random mixtures of them with as much noise, so a poor start costs little and excludes nothing.
     progress: called as progress(products, largest residual) after every block; an exception it
         raises ends the work.
+    space: of an earlier result for the same operator ("krylov" only), to go on where that one ended, with a larger rank or a smaller
+        tolerance. One product tells whether the operator is the same; if not, the search begins as without it.
 
     Each step multiplies one block by J and the result by J^T. Everything the products say is kept, so
     a residual costs no further product; only for singular values that are zero in floating point is
@@ -74,6 +81,8 @@ def top_singular_triplets(
             f"A start is for the method 'krylov', with vectors of shape {tuple(operator.in_shape)}, "
             f"got {tuple(start.shape)} for {method!r}."
         )
+    if space is not None and (not keep_all or [rows.shape[1:] for rows in space] != [(n,), (m,), (n,)]):
+        raise ValueError(f"A space is for the method 'krylov' and an operator of the same shape, here {m} x {n}, got one for {method!r}.")
     least = 2 * min(n, block_size * -(-rank // block_size))
     if max_products is None:
         max_products = max(200 * rank, least)
@@ -93,7 +102,16 @@ def top_singular_triplets(
         mixtures = _random(block_size, len(start), generator, like) @ start.flatten(1).to(like)
         block, _ = _orthonormal(block + mixtures / mixtures.norm(dim=1, keepdim=True), None, generator)
     q, w, z = (like.new_empty(0, size) for size in (n, m, n))
-    products, proven, settled = 0, True, None
+    products, proven, settled, before = 0, True, None, None
+    if space is not None and len(space[0]) < n:
+        known = [rows.to(like) for rows in space]
+        signs = _random(1, len(known[0]), generator, like).sign()
+        probe, expected = signs @ known[0], signs @ known[1]  # of a sum of all of q, in which every difference shows
+        products += 1
+        difference = (multiply(operator.jvp, probe, operator.in_shape) - expected).norm() / expected.norm()
+        if difference <= max(tolerance / 10, 8 * torch.finfo(dtype).eps):
+            q, w, z = known
+            block, _ = _orthonormal(z[-block_size:], q, generator, limit=n - len(q))
     while True:
         images = multiply(operator.jvp, block, operator.in_shape)
         returns = multiply(operator.vjp, images, operator.out_shape)
@@ -122,7 +140,9 @@ def top_singular_triplets(
             if vanished == len(block):
                 proven = settled is not None and torch.allclose(s, settled, rtol=1e-3, atol=1e-3 * float(s[0]))
                 settled = s
-        if (worst <= tolerance and proven) or exhausted or products + 2 * block_size > max_products:
+        still = not keep_all or (before is not None and bool((s - before).max() <= SETTLED * tolerance * s[0]))
+        before = s
+        if (worst <= tolerance and still and proven) or exhausted or products + 2 * block_size > max_products:
             break
     if null.any():
         back = multiply(operator.vjp, u[null], operator.out_shape)
@@ -132,7 +152,7 @@ def top_singular_triplets(
     v, u = v * sign, u * sign
     return SingularTriplets(
         v.view(rank, *operator.in_shape), s, u.view(rank, *operator.out_shape),
-        residuals, products, residuals.max().item() <= tolerance,
+        residuals, products, residuals.max().item() <= tolerance, (q, w, z) if keep_all else None,
     )
 
 

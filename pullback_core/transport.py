@@ -68,6 +68,6 @@ def transported_basis(direction, source, target, *, exact=False):
     residual = torch.einsum("i,ichw->chw", u * target.s, target.v) - s * v
     basis = replace(
         target, v=v[None], s=s[None], u=torch.einsum("i,i...->...", u, target.u)[None],
-        residuals=(residual.norm() / target.s[0])[None], products=0, converged=True,
+        residuals=(residual.norm() / target.s[0])[None], products=0, converged=True, space=None,
     )
     return basis, alignment

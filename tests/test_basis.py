@@ -55,6 +55,26 @@ def test_a_seed_means_the_same_bits(basis):
     assert torch.equal(basis.v, again.v) and torch.equal(basis.u, again.u)
 
 
+def test_a_basis_that_kept_its_space_is_extended():
+    model = faces.load_model()
+    denoiser, z = faces.FacesDenoiser(model), torch.randn(faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0))
+    whole = local_basis(denoiser, z, 1.5, 12)
+    part = local_basis(denoiser, z, 1.5, 6, keep_space=True)
+    rest = local_basis(denoiser, z, 1.5, 12, start=part)
+    assert part.products + rest.products <= whole.products + 1 and rest.products < whole.products
+    torch.testing.assert_close(rest.s, whole.s, rtol=1e-4, atol=0)
+    assert whole.space is None and rest.space is None
+
+    def products(denoiser, z, sigma, start):
+        return local_basis(denoiser, z, sigma, 6, start=start).products
+
+    near, warm = z + 0.1 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1)), replace(part, space=None)
+    assert products(denoiser, near, 1.5, part) == products(denoiser, near, 1.5, warm) + 1  # found out by one product
+    assert products(denoiser, z, 1.4, part) == products(denoiser, z, 1.4, warm)  # another level or prompt: none
+    smiling = faces.FacesDenoiser(model, "smiling")
+    assert products(smiling, z, 1.5, part) == products(smiling, z, 1.5, warm)
+
+
 def test_a_network_has_a_basis_with_its_provenance():
     torch.manual_seed(0)
     config = UNetConfig(in_channels=48, out_channels=48, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
@@ -88,7 +108,7 @@ def test_options_reach_the_solver(options, message):
 def test_the_limit_and_progress_reach_the_solver():
     calls = []
     limited = local_basis(Toy(), point(), 1.5, RANK, tolerance=1e-9, max_products=8, progress=lambda *call: calls.append(call))
-    assert limited.products == 8 and not limited.converged and [products for products, _ in calls] == [2, 4, 4, 6, 8, 8]
+    assert limited.products == 8 and not limited.converged and [products for products, _ in calls] == [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8]
     assert calls[0][1] == float("inf") and calls[-1][1] == limited.residuals.max().item()
 
 

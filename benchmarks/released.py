@@ -1,0 +1,145 @@
+"""How many Jacobian products does the method's released code spend on a basis, and how many are needed?
+
+Four ways to the leading triplets of the same Jacobians, one after the other in this run:
+
+- krylov: `local_basis`.
+- released: the subspace iteration of the paper's released code (Algorithm 1 of Park et al. 2023) with its settings for Stable
+  Diffusion: 50 vectors, five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4.
+- oracle: the same iteration, had it been stopped at once when the first triplets have the residuals asked for.
+- lowrank: randomised iteration as in `torch.svd_lowrank` (Halko, Martinsson, Tropp 2011) with eight vectors more than the rank,
+  stopped by the same oracle.
+
+What an oracle measures is not counted, and its triplets are the best within the newest block (Rayleigh-Ritz), which the released
+code does not compute.
+
+    python -m benchmarks.released
+    python -m benchmarks.released --network random --points 2
+"""
+
+import argparse
+import time
+
+import torch
+
+from pullback_core import Jacobian, ddim, faces, local_basis
+from pullback_core.faces.unet import UNetConfig
+
+RELEASED_RANK, RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 50, 5, 12, 50, 1e-4
+OVERSAMPLING = 8
+RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for latents of 128 x 128 pictures
+    in_channels=4, out_channels=4, model_channels=32, channel_mult=(1, 2, 4, 4), num_res_blocks=(1, 1, 1, 1),
+    transformer_depth=(1, 1, 1, 1), context_dim=64,
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=("faces", "random"), default="faces", help="random: the form of SD 1.5, untrained")
+    parser.add_argument("--points", type=int, default=5, help="how many faces, or random latents")
+    parser.add_argument("--timestep", type=float, default=0.7)
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--tolerance", type=float, default=1e-2)
+    options = parser.parse_args()
+
+    denoiser, points, sigma = NETWORKS[options.network](options.points, options.timestep)
+    print(f"{options.network}, rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, "
+          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print("point   products: krylov        released          oracle         lowrank"
+          "   seconds: krylov        released   released's residual   max |s - s'| / s_1")
+    local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
+    totals = torch.zeros(6, dtype=torch.float64)
+    for number, z in enumerate(points):
+        start = time.perf_counter()
+        basis = local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance)
+        seconds = time.perf_counter() - start
+        released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options.rank, options.tolerance)
+        lowrank = run_lowrank(denoiser, z, sigma, options.rank, options.tolerance)
+        row = torch.tensor([basis.products, released, oracle, lowrank, seconds, released_seconds], dtype=torch.float64)
+        difference = ((basis.s - s).abs().max() / s[0]).item()
+        mark = "" if basis.converged else "  KRYLOV DID NOT CONVERGE"
+        print(f"{number:5d}   {line(row)}   {residual:19.1e}   {difference:18.1e}{mark}", flush=True)
+        totals += row
+    print(f"  all   {line(totals)}")
+
+
+def line(row):
+    """Products and seconds of each way, with their multiples of ours."""
+    products = "".join(f" {count:7.0f} {count / row[0]:6.1f}x" for count in row[1:4])
+    return f"{int(row[0]):16d}{products}   {row[4]:15.2f} {row[5]:8.2f} {row[5] / row[4]:5.1f}x"
+
+
+def subspace_iterations(forward, backward, block):
+    """Yield each block of vectors with its images, what comes back of them and the block that follows, for ever. Rows are vectors."""
+    while True:
+        images = forward(block)
+        returns = backward(images)
+        following = torch.linalg.svd(returns.flatten(1), full_matrices=False)[2].view_as(block)
+        yield block, images, returns, following
+        block = following
+
+
+def leading(block, images, returns, rank):
+    """The largest residual, relative to s_1, and the singular values (rank,) of the best `rank` triplets within a block."""
+    block, images, returns = (rows.flatten(1) for rows in (block, images, returns))
+    s, mixture = torch.linalg.svd(images.T, full_matrices=False)[1:]
+    s, mixture = s[:rank], mixture[:rank]
+    residuals = (mixture @ returns / s[:, None] - s[:, None] * (mixture @ block)).norm(dim=1) / s[0]
+    return residuals.max().item(), s
+
+
+def run_released(denoiser, z, sigma, rank, tolerance):
+    """Its products and the oracle's (infinite if it never stops), its seconds, and in the end the largest residual and s of the first."""
+    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z, batch_size=RELEASED_BATCH)
+    steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(RELEASED_RANK, z))
+    seconds, oracle = 0.0, float("inf")
+    for iteration in range(1, MOST_ITERATIONS + 1):
+        start = time.perf_counter()
+        *found, following = next(steps)
+        seconds += time.perf_counter() - start
+        residual, s = leading(*found, rank)
+        if residual <= tolerance:
+            oracle = min(oracle, jacobian.products)
+        if iteration >= LEAST_ITERATIONS and torch.allclose(found[0], following, atol=CLOSE):
+            break
+    return jacobian.products, oracle, seconds, residual, s
+
+
+def run_lowrank(denoiser, z, sigma, rank, tolerance):
+    """Its products (infinite if it is given up). It starts with one image of a random block, and works from there on J^T."""
+    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z)
+    width = rank + OVERSAMPLING
+    images = jacobian.jvp(random_block(width, z))
+    block = torch.linalg.qr(images.flatten(1).T)[0].T.reshape(images.shape)
+    for *found, _ in subspace_iterations(jacobian.vjp, jacobian.jvp, block):
+        if leading(*found, rank)[0] <= tolerance:
+            return jacobian.products - width  # the last images only measure
+        if jacobian.products > 2 * RELEASED_RANK * MOST_ITERATIONS:
+            return float("inf")
+
+
+def random_block(count, z):
+    rows = torch.randn(z.numel(), count, generator=torch.Generator().manual_seed(0))
+    return torch.linalg.qr(rows)[0].T.reshape(count, *z.shape)
+
+
+def faces_points(count, timestep):
+    """The bundled model, example faces inverted to the timestep (count, c, h, w), and its noise level."""
+    denoiser = faces.FacesDenoiser(faces.load_model())
+    schedule = denoiser.schedule
+    levels = schedule.sigmas(round(50 * timestep), start=timestep)
+    latents = faces.encode_image(faces.example_faces(range(count)))
+    sigma = schedule.sigma(timestep)
+    return denoiser, schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma), sigma
+
+
+def random_points(count, timestep):
+    """An untrained UNet of Stable Diffusion's form, and pure noise."""
+    torch.manual_seed(0)
+    denoiser = faces.FacesDenoiser(faces.FacesModel(RANDOM).eval().requires_grad_(False))
+    return denoiser, torch.randn(count, 4, 16, 16), denoiser.schedule.sigma(timestep)
+
+
+NETWORKS = {"faces": faces_points, "random": random_points}
+
+if __name__ == "__main__":
+    main()
