@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 
 METHODS = ("krylov", "subspace")
-KRYLOV_BLOCK = 1
-SETTLED = 0.2  # of the tolerance: so little may the singular values still move
+KRYLOV_BLOCK = 2  # where several products at once cost little more than one
+SETTLED = 0.2  # of the tolerance: so little may the singular values still move in a search by single vectors
 
 
 class SingularTriplets(NamedTuple):
@@ -39,15 +39,16 @@ def top_singular_triplets(
     """Find the `rank` largest singular values of an operator and their vectors.
 
     operator: anything with `jvp`, `vjp`, `in_shape`, `out_shape` (see `Jacobian`).
-    tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this. "krylov" also waits for the singular
-        values: a triplet that is still to rise shifts those below it, even while all that are seen have small residuals.
+    tolerance: stop when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this. A search by single
+        vectors also waits for the singular values: a triplet still to rise shifts those below it, however small their residuals are.
     max_products: stop there at the latest, converged or not; None is 200 for each triplet. Measuring singular values
         that turn out to be zero comes on top.
     method: "krylov", block Krylov iteration with full reorthogonalisation and Rayleigh-Ritz
         (Golub, Luk, Overton, "A Block Lanczos Method for Computing the Singular Values and
         Corresponding Singular Vectors of a Matrix", ACM TOMS 7, 1981), or "subspace", Algorithm 1
         of Park et al. 2023, which keeps only the newest block.
-    block_size: vectors that go through the operator together; None is 1 ("krylov", the fewest products) or `rank` ("subspace").
+    block_size: vectors that go through the operator together; None is `rank` ("subspace"), or ("krylov") 1 where the operator
+        computes products one by one (its `batch_size` is 1), which takes the fewest of them, and 2 elsewhere.
         A value repeated more often than the block is wide may be found fewer times than it is there;
         `rank` as block size finds all, for about twice the products.
     start: (k, *in_shape), vectors near the ones that are sought, such as the v of a neighbouring timestep ("krylov" only).
@@ -73,7 +74,7 @@ def top_singular_triplets(
         raise ValueError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     keep_all = method == "krylov"
     if block_size is None:
-        block_size = min(rank, KRYLOV_BLOCK) if keep_all else rank
+        block_size = min(rank, 1 if getattr(operator, "batch_size", None) == 1 else KRYLOV_BLOCK) if keep_all else rank
     if not 1 <= block_size <= min(n, m) or (not keep_all and block_size < rank):
         raise ValueError(f"A block of {block_size} does not suit rank {rank} of a Jacobian of {m} x {n}.")
     if start is not None and (not keep_all or not len(start) or start.shape[1:] != tuple(operator.in_shape)):
@@ -140,7 +141,7 @@ def top_singular_triplets(
             if vanished == len(block):
                 proven = settled is not None and torch.allclose(s, settled, rtol=1e-3, atol=1e-3 * float(s[0]))
                 settled = s
-        still = not keep_all or (before is not None and bool((s - before).max() <= SETTLED * tolerance * s[0]))
+        still = block_size > 1 or not keep_all or (before is not None and bool((s - before).max() <= SETTLED * tolerance * s[0]))
         before = s
         if (worst <= tolerance and still and proven) or exhausted or products + 2 * block_size > max_products:
             break

@@ -52,8 +52,7 @@ SPECTRA = {  # values, rank; the gap after `rank` is wide enough for projectors 
 def test_triplets_equal_the_dense_decomposition(name, shape, method):
     values, rank = SPECTRA[name]
     dense = matrix(*shape, values)
-    block = 2 if name == "repeated" and method == "krylov" else None  # exact copies outnumber a block of one
-    found = top_singular_triplets(Matrix(dense), rank, tolerance=1e-9, max_products=20_000, method=method, block_size=block)
+    found = top_singular_triplets(Matrix(dense), rank, tolerance=1e-9, max_products=20_000, method=method)
     u, s, v = torch.linalg.svd(dense)
     assert found.converged
     torch.testing.assert_close(found.s, s[:rank], rtol=1e-9, atol=1e-9)
@@ -159,7 +158,7 @@ def test_progress_is_told_and_can_end_the_work():
 
     operator = Matrix(matrix(40, 50, [1.0, 0.5]))
     with pytest.raises(InterruptedError):
-        top_singular_triplets(operator, 2, block_size=2, progress=stop)
+        top_singular_triplets(operator, 2, progress=stop)
     assert operator.products == 4
 
 
@@ -213,8 +212,10 @@ def test_an_impossible_start_is_refused(start, method):
         top_singular_triplets(Matrix(matrix(60, 70, [1.0] * 50)), 2, method=method, start=torch.ones(start))
 
 
-def test_a_space_goes_on_where_the_search_ended():
+@pytest.mark.parametrize("batch_size", [1, None])
+def test_a_space_goes_on_where_the_search_ended(batch_size):
     operator = Matrix(matrix(200, 300, [0.95**i for i in range(150)]))
+    operator.batch_size = batch_size
     whole = top_singular_triplets(operator, 16)
     part = top_singular_triplets(operator, 8)
     spent = operator.products
@@ -257,10 +258,19 @@ def test_the_search_waits_until_the_singular_values_have_settled(monkeypatch):
     dense = matrix(200, 300, values)
 
     def worst():
-        found = [top_singular_triplets(Matrix(dense), 8, seed=seed) for seed in range(10)]
+        found = [top_singular_triplets(Matrix(dense), 8, seed=seed, block_size=1) for seed in range(10)]
         assert all(one.residuals.max() <= 1e-2 for one in found)
         return max((one.s - torch.tensor(values[:8], dtype=torch.float64)).abs().max().item() for one in found)
 
     assert worst() <= 1e-2
     monkeypatch.setattr("pullback_core.svd.SETTLED", float("inf"))
     assert worst() > 1e-2  # residuals alone end too early
+
+
+def test_single_vectors_take_the_fewest_products():
+    operator = Matrix(matrix(200, 300, [0.95**i for i in range(150)]))
+    pairs = top_singular_triplets(operator, 8)
+    operator.batch_size = 1
+    single = top_singular_triplets(operator, 8)
+    assert single.products < pairs.products and single.converged
+    torch.testing.assert_close(single.s, pairs.s, rtol=0, atol=1e-2)
