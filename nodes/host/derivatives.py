@@ -46,7 +46,7 @@ def differentiable(network, copies=False):
 def unpacked(network):
     """Within it, a network multiplies by its weights as they are stored, but not in fp8 or fp4: such steps have no derivative."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None))
+        stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None, create=True))
         for layer in network.modules():
             if getattr(layer, "layout_type", None) is not None:  # with a function of its weights, the host unpacks them first
                 stack.enter_context(patch.object(layer, "weight_function", [*layer.weight_function, _unchanged]))

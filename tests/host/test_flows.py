@@ -212,6 +212,63 @@ def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
     assert moved.norm() > 1e-3
 
 
+class Painter:
+    """Stands for a VAE: three channels of the latent as a picture, a film of one frame as a film."""
+
+    def decode(self, samples):
+        return samples[:, :3].movedim(1, -1).sigmoid()
+
+
+@pytest.mark.parametrize("family", ["flux", "qwen"])
+@pytest.mark.parametrize("mode", ["fast", "full"])
+def test_the_visualizer_shows_directions(call, models, family, mode):
+    model, conditioning = models[family], conditioning_for(family)
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=3, timestep=0.7, refine=1,
+        measure=True,
+    )
+    shared = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
+    basis = call("PullbackBasis", **shared, rank=2, tolerance=0.1, seed=0, feature="middle", precision="as the model")[0]
+    sheet, spectrum, maps = call(
+        "PullbackBasisVisualizer", **shared, basis=basis, vae=Painter(), mode=mode, direction=1, directions=2, strengths=3, strength=1.0,
+        steps=2, cell=64,
+    )
+    assert sheet.std() > 0.05 and spectrum.std() > 0.05 and len(maps) == 2 and maps.std() > 0.05
+
+
+@pytest.mark.parametrize("family", ["flux", "qwen"])
+def test_bases_over_time_leave_latents_that_samplers_understand(call, models, family):
+    model, conditioning = models[family], conditioning_for(family)
+    bases, latents, ways = call(
+        "PullbackBasisOverTime", model=model, conditioning=conditioning, latent=latent_for(model), timesteps="0.5, 0.8", steps=6, refine=1,
+        rank=1, tolerance=0.1, seed=0, feature="middle", precision="as the model",
+    )[:3]
+    direct, sigmas, _ = call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=3, timestep=0.5, refine=1,
+        measure=False,
+    )
+    assert [basis.timestep for basis in bases] == pytest.approx([0.5, 0.8])
+    torch.testing.assert_close(latents[0]["samples"], direct["samples"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(ways[0], sigmas)
+
+
+@pytest.mark.parametrize("family", ["flux", "sd3"])
+@pytest.mark.parametrize("eta", [0.0, 0.5])
+def test_quality_boosting_is_the_cores(comfy_host, call, within, models, family, eta):
+    model, conditioning, latent = models[family], conditioning_for(family), latent_for(models[family])
+    (sampler,) = call("PullbackQualityBoost", boost_below=0.3, eta=eta)
+    sigmas = comfy_host.adapter.levels_of(model, 5, 0.8)
+    sampled = call(
+        "SamplerCustom", model=model, add_noise=False, noise_seed=7, cfg=1.0, positive=conditioning, negative=conditioning,
+        sampler=sampler, sigmas=sigmas, latent_image=latent,
+    )[0]["samples"]
+    ours = within(
+        model, conditioning, latent, sigma=float(sigmas[0]),
+        fn=lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas, eta=eta, boost_below=0.3, seed=7),
+    )
+    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-4 and torch.isfinite(sampled).all()
+
+
 @every_family
 def test_nothing_of_the_picture_is_left_at_the_very_end(call, models, family):
     with pytest.raises(ValueError, match=r"At timestep 1 nothing of the picture is left .* choose at most 0\.99"):
