@@ -42,7 +42,12 @@ SAVES = {
     "which_timestep": {384: 12, 420: 1, 432: 2},
     "global_direction": {384: 10},
 }
-DOWNLOADS = ["edit_photo_sd15", "edit_photo_sdxl"]
+# Workflow -> the loaders of what has to be downloaded.
+DOWNLOADS = {
+    "edit_photo_sd15": {"CheckpointLoaderSimple"},
+    "edit_photo_sdxl": {"CheckpointLoaderSimple"},
+    "edit_photo_flux": {"UNETLoader", "DualCLIPLoader", "VAELoader"},
+}
 TEXT, PREVIEWS = 3, (1, 4)  # kinds of binary messages
 converter = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("workflow.py"))))
 
@@ -54,6 +59,10 @@ class Server:
         self.output, self.log = base / "output", base / "server.log"
         clutter = shutil.ignore_patterns(".*", "__pycache__", "output", "shared", "build", "*.egg-info")
         shutil.copytree(PACK, base / "custom_nodes" / NAME, ignore=clutter)
+        stand_ins = base / "custom_nodes" / "stand_ins"
+        stand_ins.mkdir()
+        for source, name in (("stand_ins", "__init__"), ("tiny_models", "tiny_models")):
+            shutil.copy(Path(__file__).with_name(f"{source}.py"), stand_ins / f"{name}.py")
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "orange").save(base / "input" / "example.png")
         with socket.socket() as probe:
@@ -258,11 +267,10 @@ def test_a_workflow_for_a_checkpoint_lacks_the_checkpoint_alone(server, name):
     prompt = server.prompt(name)
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400
-    [(node, problem)] = answer["node_errors"].items()
-    assert prompt[node]["class_type"] == "CheckpointLoaderSimple"
-    assert [error["type"] for error in problem["errors"]] == ["value_not_in_list"]
+    assert {prompt[node]["class_type"] for node in answer["node_errors"]} == DOWNLOADS[name]
+    assert {error["type"] for problem in answer["node_errors"].values() for error in problem["errors"]} == {"value_not_in_list"}
     node_of(prompt, "PullbackBasis")["rank"] = 0
-    assert len(server.post("/prompt", {"prompt": prompt})[1]["node_errors"]) == 2  # nothing else was overlooked
+    assert len(server.post("/prompt", {"prompt": prompt})[1]["node_errors"]) == len(DOWNLOADS[name]) + 1  # nothing else was overlooked
 
 
 @pytest.mark.parametrize("name", DOWNLOADS)
@@ -270,6 +278,14 @@ def test_a_workflow_for_a_checkpoint_runs_with_the_bundled_model_in_its_place(se
     run = server.run(converter.with_bundled_model(server.prompt(name)))
     assert (run.ended, run.error) == ("execution_success", "")
     original, *edits = run.pictures()
+    check_row(original, edits)
+
+
+def test_the_workflow_for_flux_runs_with_a_tiny_flux_in_its_place(server):
+    run = server.run(converter.with_stand_ins(server.prompt("edit_photo_flux")))
+    assert (run.ended, run.error) == ("execution_success", "")
+    original, *edits = run.pictures()
+    assert len(edits) == 3
     check_row(original, edits)
 
 

@@ -3,7 +3,9 @@
 NOTES = {"Note", "MarkdownNote"}
 ALWAYS, MUTED, BYPASSED = 0, 2, 4
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-BUNDLED = {"CheckpointLoaderSimple": "PullbackLoadFacesModel", "CLIPTextEncode": "PullbackFacesPrompt", "LoadImage": "PullbackExampleFace"}
+LOADERS = {"CheckpointLoaderSimple", "UNETLoader", "VAELoader"}
+BUNDLED = dict.fromkeys(LOADERS, "PullbackLoadFacesModel") | {"CLIPTextEncode": "PullbackFacesPrompt", "LoadImage": "PullbackExampleFace"}
+STAND_INS = {"UNETLoader": "StandInModel", "DualCLIPLoader": "StandInCLIP", "VAELoader": "StandInVAE"}
 
 
 def api_prompt(workflow, known):
@@ -28,20 +30,31 @@ def wake(workflow):
 
 def with_bundled_model(prompt, number=5):
     """The prompt of a workflow for downloaded checkpoints, with the bundled model and an example face in their place."""
-    prompt = {key: {"class_type": BUNDLED.get(node["class_type"], node["class_type"]), "inputs": dict(node["inputs"])}
-              for key, node in prompt.items()}
+    prompt = {key: {"class_type": BUNDLED.get(node["class_type"], node["class_type"]),
+                    "inputs": {} if node["class_type"] in LOADERS else dict(node["inputs"])}
+              for key, node in prompt.items() if node["class_type"] != "DualCLIPLoader"}
     loaders = {key for key, node in prompt.items() if node["class_type"] == "PullbackLoadFacesModel"}
     for node in prompt.values():
         inputs = node["inputs"]
         if node["class_type"] in BUNDLED.values():
-            inputs.pop("clip", None)
-            inputs.pop("ckpt_name", None)
+            if inputs.pop("clip", None):
+                inputs["text"] = ""
             if inputs.pop("image", None):
                 inputs["number"] = number
         if node["class_type"] == "ImageScale":
             inputs["width"] = inputs["height"] = 48
         if inputs.get("vae", [None])[0] in loaders:
             inputs["vae"] = [inputs["vae"][0], 1]  # a checkpoint has a CLIP before its VAE
+    return prompt
+
+
+def with_stand_ins(prompt, size=128):
+    """The prompt of the workflow for Flux.1 dev, with the loaders of `stand_ins` and a smaller picture."""
+    prompt = {key: {"class_type": STAND_INS[node["class_type"]], "inputs": {}} if node["class_type"] in STAND_INS else node
+              for key, node in prompt.items()}
+    for node in prompt.values():
+        if node["class_type"] == "ImageScale":
+            node["inputs"].update(width=size, height=size)
     return prompt
 
 
