@@ -46,3 +46,15 @@ def call(comfy_host):
             return getattr(node(), node.FUNCTION)(**inputs)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def within(comfy_host):
+    """within(model, conditioning, latent, fn, **options): `run` of the adapter, in inference mode as in the server."""
+    import torch
+
+    def run(*arguments, **options):
+        with torch.inference_mode():
+            return comfy_host.adapter.run(*arguments, **options)
+
+    return run

@@ -5,7 +5,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import KINDS, applied, draw, observed, patched, tiny_conditioning, tiny_latent, tiny_model
+from tiny_models import KINDS, applied, draw, observed, patched, relative, tiny_conditioning, tiny_latent, tiny_model
 
 SIGMA = 4.0
 FEATURES = ("input_0", "input_1", "input_2", "input_3", "middle", "output_0", "output_1", "output_2")
@@ -15,21 +15,6 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 @pytest.fixture(scope="module")
 def models():
     return {kind: tiny_model(kind) for kind in KINDS}
-
-
-@pytest.fixture(scope="module")
-def within(comfy_host):
-    """within(model, conditioning, latent, fn, **options): `run` of the adapter, in inference mode as in the server."""
-
-    def run(*arguments, **options):
-        with torch.inference_mode():
-            return comfy_host.adapter.run(*arguments, **options)
-
-    return run
-
-
-def relative(a, b):
-    return ((a.double() - b.double()).norm() / b.double().norm()).item()
 
 
 def noisy(batch=1, **size):

@@ -10,25 +10,21 @@ import comfy.ops
 import numpy as np
 import pytest
 import torch
-from tiny_models import conditioning_for, draw, latent_for, tiny_model
+from tiny_models import conditioning_for, latent_for, noisy, tiny_model
 from torch._functorch.pyfunctorch import TransformType, retrieve_all_functorch_interpreters
-
-FRACTION = 0.7
 
 
 @pytest.fixture(scope="module")
-def check(comfy_host):
+def check(comfy_host, within):
     """check(model, ...) -> (errors, whether it took care): the check at a noisy latent, in inference mode as in the server."""
 
-    def run(model, conditioning=None, latent=None, fraction=FRACTION, then=None, **options):
+    def run(model, conditioning=None, latent=None, fraction=0.7, then=None, **options):
         def work(denoiser, x):
-            sigma = denoiser.schedule.sigma(fraction)
-            z = denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma)
+            z, sigma = noisy(denoiser, x, fraction)
             errors = comfy_host.adapter.check_derivatives(denoiser, z, sigma)
             return then(denoiser, z, sigma) if then else (errors, denoiser.careful)
 
-        with torch.inference_mode():
-            return comfy_host.adapter.run(model, conditioning or conditioning_for("sd1"), latent or latent_for(model), work, **options)
+        return within(model, conditioning or conditioning_for("sd1"), latent or latent_for(model), work, **options)
 
     return run
 

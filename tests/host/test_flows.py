@@ -3,7 +3,7 @@
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import FLOWS, conditioning_for, draw, latent_for, tiny_model
+from tiny_models import FLOWS, conditioning_for, draw, latent_for, relative, tiny_model
 from variants import PATCHES, case_of
 
 FAMILIES = tuple(FLOWS)
@@ -18,19 +18,6 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 @pytest.fixture(scope="module")
 def models():
     return {family: tiny_model(family) for family in FAMILIES}
-
-
-@pytest.fixture(scope="module")
-def within(comfy_host):
-    def run(*arguments, **options):
-        with torch.inference_mode():
-            return comfy_host.adapter.run(*arguments, **options)
-
-    return run
-
-
-def relative(a, b):
-    return ((a.double() - b.double()).norm() / b.double().norm()).item()
 
 
 def names_of(model, family):

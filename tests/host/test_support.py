@@ -11,7 +11,7 @@ from typing import NamedTuple
 import comfyui_version
 import pytest
 import torch
-from tiny_models import draw
+from tiny_models import noisy
 from variants import FAMILIES, PATCHES, WEIGHTS, case_of
 
 PAGE = Path(__file__).parents[2] / "docs/support" / f"{comfyui_version.__version__}.md"
@@ -19,7 +19,7 @@ BOTH = ("sdxl", "flux")  # stand for UNets and transformers where weights and pa
 COMBINED = ("float16", "float8 as bfloat16", "half of it offloaded", "GGUF-like")
 BOUNDS = {True: (1e-6, 2e-3), False: (5e-3, 0.2)}  # adjoint and difference error, computed in float32 and in half precision
 SAME_H = ("none", "EasyCache", "torch.compile", "compiled blocks", "timestep ranges", "LCM")  # these do not change h here
-FIRST, FULL = 0.7, "float32"
+FULL = "float32"
 cells = [(family, weights, "none") for weights in WEIGHTS for family in FAMILIES]
 cells += [(family, FULL, patch) for patch in PATCHES if patch != "none" for family in FAMILIES]
 cells += [(family, weights, patch) for patch in PATCHES if patch != "none" for weights in COMBINED for family in BOTH]
@@ -39,39 +39,37 @@ def matrix():
 
 
 @pytest.fixture(scope="module")
-def plain(comfy_host):
+def plain(comfy_host, within):
     """plain(family): h of its plain model, to see what a patch changes."""
     found = {}
 
     def of(family):
         if family not in found:
-            found[family] = evaluate(comfy_host, case_of(family, FULL, None))[1]
+            found[family] = evaluate(comfy_host, within, case_of(family, FULL, None))[1]
         return found[family]
 
     return of
 
 
-def evaluate(comfy_host, case, feature="middle"):
+def evaluate(comfy_host, within, case, feature="middle"):
     """The errors of the derivatives at a noisy latent of the case, and h there."""
 
     def work(denoiser, x):
-        sigma = denoiser.schedule.sigma(FIRST)
-        z = denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma)
+        z, sigma = noisy(denoiser, x)
         return comfy_host.adapter.check_derivatives(denoiser, z, sigma), denoiser.encode(z, sigma)
 
-    with torch.inference_mode():
-        return comfy_host.adapter.run(case.model, case.conditioning, case.latent, work, feature=feature, products=True)
+    return within(case.model, case.conditioning, case.latent, work, feature=feature, products=True)
 
 
 @pytest.mark.parametrize("family, weights, patch", cells)
-def test_a_cell_is_right_or_refused(comfy_host, call, monkeypatch, matrix, plain, family, weights, patch):
+def test_a_cell_is_right_or_refused(comfy_host, within, call, monkeypatch, matrix, plain, family, weights, patch):
     case = PATCHES[patch](case_of(family, weights, monkeypatch), call, monkeypatch)
     if case is None:
         matrix[family, weights, patch] = Cell(None)
         return
     feature = "output_1" if patch == "FreeU" else "middle"
     try:
-        errors, h = evaluate(comfy_host, case, feature)
+        errors, h = evaluate(comfy_host, within, case, feature)
     except ValueError as error:
         matrix[family, weights, patch] = Cell(None, str(error))
         assert str(error).endswith(".") and "\n" not in str(error)
