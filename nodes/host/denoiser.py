@@ -107,8 +107,10 @@ class HostDenoiser:
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._frames = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
+        precision = guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()
         self.provenance = {
             "model": _fingerprint(guider.model_patcher), "prompt": _hash_conditioning(conditioning), "feature": feature,
+            "precision": str(precision).removeprefix("torch."),
         }
 
     def at(self, feature):

@@ -278,6 +278,16 @@ def test_float32_of_a_half_precision_model_is_the_float32_model_of_the_same_weig
     assert all(weight.dtype == torch.float16 for weight in half.model.diffusion_model.parameters())
 
 
+@pytest.mark.parametrize("dtype, cast, float32, precision", [
+    (torch.float32, None, False, "float32"), (torch.float16, None, False, "float16"), (torch.float16, None, True, "float32"),
+    (torch.float8_e4m3fn, torch.bfloat16, False, "bfloat16"),
+])
+def test_a_basis_says_in_which_precision_it_was_computed(within, dtype, cast, float32, precision):
+    model = tiny_model(dtype=dtype, cast=cast)
+    provenance = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance, float32=float32)
+    assert provenance["precision"] == precision
+
+
 # Attention.
 
 BATCH, HEADS, QUERIES, KEYS, WIDTH = 3, 2, 5, 6, 4
