@@ -16,6 +16,7 @@ import math
 import torch
 
 CHUNK_BYTES = 16 * 2**20  # of logits at once, for all vectors of a batch: what caches hold. About three such tensors are alive.
+CONSTANT_MASK = "A mask of attention that depends on the input has no derivative here."
 
 
 def attention(q, k, v, mask=None, scale=None):
@@ -25,11 +26,15 @@ def attention(q, k, v, mask=None, scale=None):
     mask: broadcasts with (*, heads, n, m): bool, True where a query may look, or added to the logits.
     scale: 1 / sqrt(d) where None.
     A query that may look nowhere gets zeros. Half precision takes its softmax in float32. Returns (*, heads, n, e) in q's precision.
+    Raises NotImplementedError when a derivative reaches the mask.
     """
     if scale is None:
         scale = 1 / math.sqrt(q.shape[-1])
     if q.ndim > 2:
-        k, v = (part.repeat_interleave(max(1, q.shape[-3] // part.shape[-3]), dim=-3) for part in (k, v))
+        k, v = (
+            part if part.shape[-3] in (1, q.shape[-3]) else part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3)
+            for part in (k, v)
+        )
     batch = _batch(q, k, v, mask)
     four = (1,) * (2 - len(batch)) + batch
     # Besides the shapes, to expand makes each part a tensor of the transform at hand, whose parts can be saved: those
@@ -82,14 +87,16 @@ class _Attention(_Batched):
     @staticmethod
     def jvp(ctx, dq, dk, dv, dmask, _):
         if dmask is not None:
-            raise NotImplementedError("A mask of attention that depends on the input has no derivative here.")
+            raise NotImplementedError(CONSTANT_MASK)
         return _Tangent.apply(*ctx.saved_tensors, ctx.scale, dq, dk, dv)
 
     @staticmethod
     def backward(ctx, do):
         *needed, mask_needed, _ = ctx.needs_input_grad
         if mask_needed:
-            raise NotImplementedError("A mask of attention that depends on the input has no derivative here.")
+            raise NotImplementedError(CONSTANT_MASK)
+        if do is None:
+            return (None,) * len(ctx.needs_input_grad)
         gradients = iter(_Gradients.apply(*ctx.saved_tensors, ctx.scale, do, needed))
         return (*(next(gradients) if one else None for one in needed), None, None)
 
