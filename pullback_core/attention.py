@@ -32,7 +32,7 @@ def attention(q, k, v, mask=None, scale=None):
         scale = 1 / math.sqrt(q.shape[-1])
     if q.ndim > 2:
         k, v = (
-            part if part.shape[-3] in (1, q.shape[-3]) else part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3)
+            part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3) if 1 < part.shape[-3] < q.shape[-3] else part
             for part in (k, v)
         )
     batch = _batch(q, k, v, mask)
