@@ -1,35 +1,22 @@
 """Attention with derivatives, in the place of the host's fused kernels, which have none in forward mode."""
 
-import math
-
-import torch
+from ...pullback_core.attention import attention
 
 
 def differentiable_attention(
     function, q, k, v, heads, mask=None, attn_precision=None, skip_reshape=False, skip_output_reshape=False, scale=None,
     enable_gqa=False, **unused,
 ):
-    """An `optimized_attention_override`: softmax(q k^T) v in plain operations, whatever `function` would have run.
+    """An `optimized_attention_override`: the core's `attention`, whatever `function` would have run.
 
     q, k, v: (b, tokens, heads * d), or (b, heads, tokens, d) with skip_reshape; mask: bool, or added to the logits.
+    attn_precision, enable_gqa: of no need, as logits are always of float32 at least, and heads shared where they are fewer.
     Returns (b, tokens, heads * d), or (b, heads, tokens, d) with skip_output_reshape, as every attention of the host.
     """
     if not skip_reshape:  # SD3 hands over k and v with their heads apart already
         size = q.shape[-1] // heads if q.ndim == 3 else q.shape[-1]
         q, k, v = (part.reshape(len(part), -1, heads, size).transpose(1, 2) for part in (q, k, v))
-    if enable_gqa and k.shape[1] != q.shape[1]:
-        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for part in (k, v))
-    dtype = q.dtype
-    if attn_precision == torch.float32:
-        q, k = q.float(), k.float()
-    logits = q @ k.transpose(-1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
-    if mask is not None:
-        mask = _four_dimensional(mask, len(q))
-        logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min) if mask.dtype == torch.bool else logits + mask
-    weights = torch.softmax(logits, dim=-1)
-    if mask is not None and mask.dtype == torch.bool:
-        weights = weights.masked_fill(~mask, 0)  # a query that may attend to nothing gets nothing, as in the host
-    result = weights.to(dtype) @ v
+    result = attention(q, k, v, None if mask is None else _four_dimensional(mask, len(q)), scale)
     return result if skip_output_reshape else result.transpose(1, 2).flatten(2)
 
 
