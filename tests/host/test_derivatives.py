@@ -231,10 +231,12 @@ def test_more_memory_is_asked_for_products(check, monkeypatch):
         return load(models, memory_required, *arguments, **options)
 
     monkeypatch.setattr(comfy.model_management, "load_models_gpu", watched)
-    model = tiny_model()
+    model, cast = tiny_model(), tiny_model(dtype=torch.float16, cast=torch.float32)
     check(model)
     check(model, products=True)
-    assert asked[1] > 2 * asked[0] > 0
+    check(cast, products=True)
+    assert asked[1] >= 2 * asked[0] > 0
+    assert asked[2] > asked[1] + 2 * cast.model_size()  # the weights as they are computed with, which J^T u keeps
 
 
 def test_a_model_whose_weights_are_streamed_is_loaded_whole(check, monkeypatch):
