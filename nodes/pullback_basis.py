@@ -21,6 +21,8 @@ from .common import (
     tolerance_input,
 )
 
+INEXACT = 0.2  # of a product, from where on the user is told
+
 
 class PullbackBasisNode(io.ComfyNode):
     @classmethod
@@ -57,14 +59,18 @@ class PullbackBasisNode(io.ComfyNode):
 
         def work(denoiser, x):
             z = denoiser.schedule.to_network(x, sigma)
-            host.check_derivatives(denoiser, z, sigma)
-            return local_basis(
+            errors = host.check_derivatives(denoiser, z, sigma)
+            return errors.precision, local_basis(
                 denoiser, z, sigma, rank, tolerance=tolerance, seed=seed, progress=show, batch_size=denoiser.batch_size(z.shape[1:])
             )
 
-        basis = on_cpu(host.run(
+        inexact, basis = host.run(
             model, conditioning, latent, work, sigma=sigma, feature=feature, float32=precision == FLOAT32, products=True,
-        ))
-        state = "" if basis.converged else "not fully converged: "
-        host.say(cls, f"{state}residual {basis.residuals.max():.1e} after {basis.products} products")
+        )
+        basis = on_cpu(basis)
+        report = "" if basis.converged else "not fully converged: "
+        report += f"residual {basis.residuals.max():.1e} after {basis.products} products"
+        if inexact > INEXACT:
+            report += f"; in {basis.provenance['precision']} they are off by {inexact:.0%} here: precision float32 is better"
+        host.say(cls, report)
         return io.NodeOutput(basis, ui=offered(model))

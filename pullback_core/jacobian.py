@@ -116,44 +116,54 @@ def adjoint_error(operator, seed=0):
 class DerivativeErrors(NamedTuple):
     """What `derivative_errors` found, each relative: 0 is right, infinite is no derivative at all.
 
-    adjoint: of <u, J v> against <J^T u, v>; difference: of J v against central differences;
-    value: of the function's value inside the transforms against the one outside.
+    adjoint: of <u, J v> against <J^T u, v>; difference: of J v against central differences, both in the higher precision;
+    value: of the function's value inside the transforms against the one outside;
+    precision: of J v against J v in the higher precision, which a strongly curved map can make large without any mistake.
     """
 
     adjoint: float
     difference: float
     value: float
+    precision: float
 
 
-def derivative_errors(jacobian, f, *, changes=(1e-1, 1e-2, 1e-3), seed=0):
+def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), seed=0):
     """How far the products of a `Jacobian` are from each other and from what f itself does around the same point.
 
     The adjoint identity alone misses what both products leave out, such as a kernel that drops derivatives in silence.
     f: as given to the `Jacobian`, or another way to compute the same.
-    changes: how much of ||f(x)|| the steps of the differences shall change: a small one suits curved maps, a large one
-        low precision. The best of them counts.
-    Costs four products, and two evaluations for each change and one more. Returns `DerivativeErrors`.
+    precise: both functions again, in float32 at least: (as given to the `Jacobian`, f); None where they are so already.
+        Differences in half precision tell nothing of a curved map: steps that are large enough to show leave its tangent.
+    changes: how much of ||f(x)|| the steps of the differences shall change. The best of them counts.
+    Costs four products, and two evaluations for each change and one more; with `precise` one more of each.
+    Returns `DerivativeErrors`.
     """
     u = _random_units(2, jacobian.out_shape, jacobian, seed + 1)
     rows = jacobian.vjp(u)
     lengths = _lengths(rows)
     if not (lengths > 0).all() or not torch.isfinite(lengths).all():
-        return DerivativeErrors(math.inf, math.inf, math.inf)
+        return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     v = rows / lengths + _random_units(2, jacobian.in_shape, jacobian, seed)  # along what f feels, and everything else
     v = v / _lengths(v)
     columns = jacobian.jvp(v).double()
     if not 0 < columns.norm() < math.inf:
-        return DerivativeErrors(math.inf, math.inf, math.inf)
+        return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     forward, backward = (u.double() * columns).flatten(1).sum(1), (v.double() * rows.double()).flatten(1).sum(1)
     scale = torch.maximum(_lengths(columns).flatten(), _lengths(rows).flatten())
+    adjoint = ((forward - backward).abs() / scale).max().item()
     with torch.no_grad():
-        value, column, differences = f(jacobian.x[None])[0], columns[0], []
-        for change in changes:
-            step = change * value.norm().item() / column.norm().item()
-            difference = (f(jacobian.x + step * v[:1]) - f(jacobian.x - step * v[:1])).double()[0] / (2 * step)
-            differences.append(((column - difference).norm() / column.norm()).item())
-    inside = max((primal - value).norm().item() for primal in jacobian.primals.values())
-    return DerivativeErrors(((forward - backward).abs() / scale).max().item(), min(differences), inside / value.norm().item())
+        value = f(jacobian.x[None])[0]
+    inside = max((primal - value).norm().item() for primal in jacobian.primals.values()) / value.norm().item()
+    column, differentiable, outside = columns[0], *(precise or (None, f))
+    if precise:
+        column = Jacobian(differentiable, jacobian.x).jvp(v[:1])[0].double()
+    differences = []
+    for change in changes:
+        step = change * value.norm().item() / column.norm().item()
+        with torch.no_grad():
+            difference = (outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])).double()[0] / (2 * step)
+        differences.append(((column - difference).norm() / column.norm()).item())
+    return DerivativeErrors(adjoint, min(differences), inside, ((columns[0] - column).norm() / column.norm()).item())
 
 
 def _lengths(vectors):

@@ -8,6 +8,7 @@ ControlNet, hooks and wrappers act as in any sampling, and the host cleans up as
 import copy
 import hashlib
 import math
+from contextlib import nullcontext
 from weakref import WeakKeyDictionary
 
 import comfy.model_management
@@ -21,7 +22,7 @@ import torch
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
 from .attention import differentiable_attention
-from .derivatives import differentiable, unpacked, without_trace
+from .derivatives import differentiable, in_float32, unpacked, without_trace
 from .features import Captured, ending_at, feature_named, network_of
 
 OVERRIDE = "optimized_attention_override"
@@ -110,6 +111,7 @@ class HostDenoiser:
     def __init__(self, guider, options, schedule, conditioning, feature, passed_checks):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
         self._guider, self._options = guider, options
+        self.foreign = set()  # operators of other libraries that `encode` met
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._frames = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
@@ -130,19 +132,23 @@ class HostDenoiser:
         comfy.model_management.throw_exception_if_processing_interrupted()
         return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=self._options, seed=0))
 
-    def encode(self, z, sigma):
-        with differentiable(self._network, copies=self.careful):
+    def encode(self, z, sigma, float32=False):
+        with differentiable(self._network, self.foreign, copies=self.careful), self._precision(float32):
             return self._encode(z, sigma, differentiable_attention)
 
-    def encode_as_hosted(self, z, sigma):
+    def encode_as_hosted(self, z, sigma, float32=False):
         """`encode` by the very kernels that the host samples with, to check the others against; but see `unpacked`."""
-        with unpacked(self._network):
+        with unpacked(self._network), self._precision(float32):
             return self._encode(z, sigma, None)
 
     def batch_size(self, latent_shape):
         """How many evaluations of latents (c, h, w) run at once: the same on every machine, for results that repeat."""
         small = self._guider.inner_model.memory_required([1, *latent_shape]) <= SMALL
         return None if small and not self.careful else 1
+
+    def _precision(self, float32):
+        controls = [entry["control"] for (entry,) in self._entries if entry.get("control") is not None]
+        return in_float32(self._guider.inner_model, controls) if float32 else nullcontext()
 
     def _hosted(self, x):
         return x.unsqueeze(2) if self._frames else x

@@ -151,6 +151,20 @@ def test_a_wrapper_that_detaches_its_input_is_refused(check):
         check(model)
 
 
+def test_half_precision_is_checked_in_float32(check):
+    """Differences in half precision would be off by most of their length."""
+    for dtype, off in ((torch.float16, 0.02), (torch.bfloat16, 0.1)):
+        errors, _ = check(tiny_model(dtype=dtype))
+        assert errors.difference < 1e-3 and 0 < errors.precision < off and errors.adjoint < 5e-3
+
+
+def test_what_is_lost_in_half_precision_alone_is_refused(check, kernel):
+    """As by an operator that runs there alone, in the place of another one in float32."""
+    model = tiny_model(dtype=torch.bfloat16)
+    with wrong("derivatives of this model are wrong here|cannot be differentiated here"):
+        check(with_patch(lambda h: kernel.bare(h) if h.dtype == torch.bfloat16 else h + torch.tanh(h), model))
+
+
 def test_a_model_that_is_another_within_a_derivative_is_refused(check):
     with wrong("gives another value every time, or within a derivative"):
         check(with_patch(lambda h: 1.5 * h if torch._C._functorch.is_functorch_wrapped_tensor(h) else h))
