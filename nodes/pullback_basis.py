@@ -21,7 +21,7 @@ from .common import (
     tolerance_input,
 )
 
-INEXACT = 0.2  # of a product, from where on the user is told
+INEXACT = 0.2  # of a product in half precision, from where on the user is told
 
 
 class PullbackBasisNode(io.ComfyNode):
@@ -71,6 +71,6 @@ class PullbackBasisNode(io.ComfyNode):
         report = "" if basis.converged else "not fully converged: "
         report += f"residual {basis.residuals.max():.1e} after {basis.products} products"
         if inexact > INEXACT:
-            report += f"; in {basis.provenance['precision']} they are off by {inexact:.0%} here: precision float32 is better"
+            report += f"; in {basis.provenance['precision']} they differ by {inexact:.0%} from those in float32, see precision"
         host.say(cls, report)
         return io.NodeOutput(basis, ui=offered(model))

@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import math
 import os
+import re
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -878,3 +880,14 @@ def test_a_full_sheet_shows_the_edits_sampled_to_the_end(call, comfy_host, face,
         pictures = face.vae.decode(sample(call, face, edits))
     shown = torch.stack([picture for _, row in caught[0] for picture in row])
     torch.testing.assert_close((shown.movedim(1, 3) + 1) / 2, pictures, rtol=0, atol=5e-3)
+
+
+def test_the_node_says_when_half_precision_matters(comfy_host, call, tiny, monkeypatch):
+    said = []
+    monkeypatch.setattr(comfy_host.adapter, "say", lambda node, text: said.append(text))
+    monkeypatch.setattr(sys.modules[comfy_host.nodes["PullbackBasis"].__module__], "INEXACT", 0.005)
+    inputs = {**tiny.hosted, "model": tiny_model(dtype=torch.bfloat16), "sigmas": tiny.sigmas, "rank": 1}
+    call("PullbackBasis", **inputs, **BASIS_OPTIONS)
+    assert re.search(r"in bfloat16 they differ by [1-9]\d?% from those in float32, see precision", said[-1])
+    call("PullbackBasis", **inputs, **{**BASIS_OPTIONS, "precision": "float32"})
+    assert "differ by" not in said[-1]
