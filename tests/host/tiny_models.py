@@ -152,9 +152,14 @@ def latent_for(model, size=8, seed=2):
 
 
 def conditioning_for(kind, seed=1, **options):
-    """A CONDITIONING for any family: what their text encoders add."""
-    mask = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind in ("lumina2", "zimage") else {}
-    return tiny_conditioning(seed, **mask, **options)
+    """A CONDITIONING for any family: what their text encoders add, and a guidance for distilled ones.
+
+    Networks see a thousand times that guidance: 4000 is a number in bfloat16, 3500, of the host's default, is rounded to 3504.
+    """
+    added = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind in ("lumina2", "zimage") else {}
+    if kind in ("flux", "flux2"):
+        added["guidance"] = 4.0
+    return tiny_conditioning(seed, **added, **options)
 
 
 @torch.inference_mode()
