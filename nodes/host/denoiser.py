@@ -28,7 +28,7 @@ from .features import Captured, ending_at, feature_named, network_of
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
 SMALL = 64 * 2**20  # bytes of activations of one evaluation, up to which many run at once
-PRODUCT_MEMORY = 2  # of a product, in the host's estimates of an evaluation: 0.6 (J v) and 1.2 (J^T u) measured at SD1.5's size
+PRODUCT_MEMORY = 3  # of J^T u, in the host's estimates of an evaluation: measured 1.2 (SD1.5), 3.0 (SDXL), 0.9 (a stack of Flux's width)
 
 
 _passed_checks = WeakKeyDictionary()  # MODEL -> what `check_derivatives` need not do again
