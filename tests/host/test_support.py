@@ -134,6 +134,6 @@ def shortened(sentence):
 
 
 def verdicts(text):
-    """What a page says in each row, without the numbers."""
+    """What a page says in each row, without the numbers, and without the reason: what works at random may fail in either check."""
     rows = (line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| "))
-    return [[row[0].strip(), *("works" if "/" in cell else cell.strip() for cell in row[1:])] for row in rows]
+    return [[row[0].strip(), *("works" if "/" in cell else cell.split("[")[0].strip() for cell in row[1:])] for row in rows]
