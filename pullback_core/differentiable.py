@@ -10,6 +10,13 @@ from .attention import attention
 NORMS = (group_norm, layer_norm, rms_norm, torch.group_norm, torch.layer_norm, torch.rms_norm)
 
 
+class Captured(BaseException):
+    """Carries h out of a network, past all that was still to be computed."""
+
+    def __init__(self, h):
+        self.h = h
+
+
 class Differentiable(TorchFunctionMode):
     """Within it, whatever torch computes can be differentiated in forward and in reverse mode.
 

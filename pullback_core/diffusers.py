@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from .basis import hash_weights, prompt_hash
-from .differentiable import Differentiable
+from .differentiable import Captured, Differentiable
 from .schedule import VPSchedule
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -66,7 +66,7 @@ class DiffusersDenoiser:
         with Differentiable(), self._block.register_forward_hook(_leave):
             try:
                 self._network(z, sigma)
-            except _Captured as captured:
+            except Captured as captured:
                 return captured.h.to(z.dtype)
         raise RuntimeError(f"The UNet ran without calling its block {self.feature!r}; restore the UNet's own forward.")
 
@@ -113,15 +113,8 @@ def _vae(pipeline):
         torch.nn.Module.to(vae, found)
 
 
-class _Captured(BaseException):
-    """Carries h out of the network, past all that was still to be computed."""
-
-    def __init__(self, h):
-        self.h = h
-
-
 def _leave(block, inputs, output):
-    raise _Captured(output[0] if isinstance(output, tuple) else output)  # a down block returns its skips as well
+    raise Captured(output[0] if isinstance(output, tuple) else output)  # a down block returns its skips as well
 
 
 @contextmanager

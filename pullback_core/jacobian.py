@@ -107,10 +107,14 @@ def adjoint_error(operator, seed=0):
     A larger value means that one of the two products is wrong. Costs two products. Returns a float.
     """
     v, u = _random_units(1, operator.in_shape, operator, seed), _random_units(1, operator.out_shape, operator, seed + 1)
-    column, row = operator.jvp(v).double(), operator.vjp(u).double()
-    forward, backward = (u.double() * column).sum(), (row * v.double()).sum()
-    scale = max(column.norm(), row.norm())
-    return ((forward - backward).abs() / scale).item() if scale > 0 else 0.0
+    return _adjoint_error(v, operator.jvp(v), u, operator.vjp(u))
+
+
+def _adjoint_error(v, columns, u, rows):
+    """The largest of <u, J v> against <J^T u, v>, relative, of blocks of vectors and their products; 0 where both products are."""
+    v, columns, u, rows = (block.flatten(1).double() for block in (v, columns, u, rows))
+    scale = torch.maximum(columns.norm(dim=1), rows.norm(dim=1))
+    return (((u * columns).sum(1) - (v * rows).sum(1)).abs() / scale.where(scale > 0, 1)).max().item()
 
 
 class DerivativeErrors(NamedTuple):
@@ -148,9 +152,6 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     columns = jacobian.jvp(v).double()
     if not 0 < columns.norm() < math.inf:
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
-    forward, backward = (u.double() * columns).flatten(1).sum(1), (v.double() * rows.double()).flatten(1).sum(1)
-    scale = torch.maximum(_lengths(columns).flatten(), _lengths(rows).flatten())
-    adjoint = ((forward - backward).abs() / scale).max().item()
     with torch.no_grad():
         value = f(jacobian.x[None])[0]
     inside = max((primal - value).norm().item() for primal in jacobian.primals.values()) / value.norm().item()
@@ -163,7 +164,8 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
         with torch.no_grad():
             difference = (outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])).double()[0] / (2 * step)
         differences.append(((column - difference).norm() / column.norm()).item())
-    return DerivativeErrors(adjoint, min(differences), inside, ((columns[0] - column).norm() / column.norm()).item())
+    precision = ((columns[0] - column).norm() / column.norm()).item()
+    return DerivativeErrors(_adjoint_error(v, columns, u, rows), min(differences), inside, precision)
 
 
 def _lengths(vectors):

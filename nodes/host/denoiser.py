@@ -21,9 +21,10 @@ import torch
 
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
+from ...pullback_core.differentiable import Captured
 from .attention import differentiable_attention
 from .derivatives import differentiable, in_float32, unpacked, without_trace
-from .features import Captured, ending_at, feature_named, network_of
+from .features import ending_at, feature_named, network_of
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -54,8 +55,9 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             f"The latent has shape {tuple(samples.shape)}, and this model needs (batch, {channels}, height, width); "
             "encode the picture with the VAE that belongs to this model."
         )
+    prompt = _hash_conditioning(conditioning)
     others = tuple(id(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
-    passed = _passed_checks.setdefault(model, {}).setdefault((float32, _hash_conditioning(conditioning), others), {})
+    passed = _passed_checks.setdefault(model, {}).setdefault((float32, prompt, others), {})
     model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
     if float32:
         model.set_model_compute_dtype(torch.float32)
@@ -67,7 +69,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
 
     def work(x, options):
         # What the host keeps between nodes has noise but is scaled as if clean: its samplers put x_0's share back.
-        denoiser = HostDenoiser(guider, options, schedule, conditioning, feature, passed)
+        denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed)
         with without_trace(network_of(model)):
             return fn(denoiser, schedule.alpha(sigma) * _picture(x))
 
@@ -108,7 +110,7 @@ class HostDenoiser:
 
     careful = False  # set where the network cannot be differentiated otherwise: products one by one, and parts of tensors as copies
 
-    def __init__(self, guider, options, schedule, conditioning, feature, passed_checks):
+    def __init__(self, guider, options, schedule, prompt, feature, passed_checks):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
         self._guider, self._options = guider, options
         self.foreign = set()  # operators of other libraries that `encode` met
@@ -117,7 +119,7 @@ class HostDenoiser:
         self._network = network_of(guider.model_patcher)
         precision = guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()
         self.provenance = {
-            "model": _fingerprint(guider.model_patcher), "prompt": _hash_conditioning(conditioning), "feature": feature,
+            "model": _fingerprint(guider.model_patcher), "prompt": prompt, "feature": feature,
             "precision": str(precision).removeprefix("torch."),
         }
 
@@ -133,6 +135,8 @@ class HostDenoiser:
         return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=self._options, seed=0))
 
     def encode(self, z, sigma, float32=False):
+        if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
+            raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
         with differentiable(self._network, self.foreign, copies=self.careful), self._precision(float32):
             return self._encode(z, sigma, differentiable_attention)
 
@@ -163,8 +167,6 @@ class HostDenoiser:
         transformer = options["transformer_options"] = {**options.get("transformer_options", {})}
         if attention:
             transformer.setdefault(OVERRIDE, attention)
-            if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
-                raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
         features = []
         with ending_at(self._network, self.feature, transformer):
             for entry in self._entries:  # one by one: how many the host runs together depends on free memory

@@ -123,21 +123,20 @@ def check_derivatives(denoiser, z, sigma):
         return errors
     with torch.no_grad():
         denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation, it shall find outside a transform
-    try:
+    for careful in (denoiser.careful, True):  # some operation may know no vmap, or overwrite what a derivative needs
+        denoiser.careful = careful
         try:
             errors = _errors(denoiser, z, sigma)
+            break
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:
-            denoiser.careful = True  # some operation knows no vmap, or overwrites what a derivative needs
-            errors = _errors(denoiser, z, sigma)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
+        except RuntimeError as error:
+            failure = error
+    else:
         raise ValueError(
-            f"This model cannot be differentiated here ({str(error).strip().splitlines()[0]}), so there is no basis: "
+            f"This model cannot be differentiated here ({str(failure).strip().splitlines()[0]}), so there is no basis: "
             "bypass nodes that patch the model, or choose an earlier feature."
-        ) from error
+        ) from failure
     if VALUE_TOLERANCE < errors.value < math.inf:
         raise ValueError(
             f"This model gives another value every time, or within a derivative (value error {errors.value:.1e}), so a basis would be "

@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at its family's default depth
+from ...pullback_core.differentiable import Captured
+
+DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at the default depth
+DEFAULT_DEPTH = 0.5  # of all blocks; measured for every family: see web/docs/PullbackExplainFeatures.md
 
 
 class Stream(NamedTuple):
@@ -19,26 +22,18 @@ class Family(NamedTuple):
     """A flow transformer. text: the module whose output has as many tokens as precede the image in a joint stream."""
 
     streams: dict
-    default: float  # depth of the default block, as a fraction of all; measured: see web/docs/PullbackExplainFeatures.md
     text: str = ""
 
 
 # By the very class: a subclass may order its tokens in another way.
-FLUX = Family({"double": Stream("double_blocks", 0), "single": Stream("single_blocks", None)}, 0.5, "txt_in")
+FLUX = Family({"double": Stream("double_blocks", 0), "single": Stream("single_blocks", None)}, "txt_in")
 FAMILIES = {
     "comfy.ldm.flux.model.Flux": FLUX,
     "comfy.ldm.chroma.model.Chroma": FLUX,
-    "comfy.ldm.modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper": Family({"double": Stream("joint_blocks", 1)}, 0.5),
-    "comfy.ldm.qwen_image.model.QwenImageTransformer2DModel": Family({"double": Stream("transformer_blocks", 1)}, 0.5),
-    "comfy.ldm.lumina.model.NextDiT": Family({"layer": Stream("layers", None)}, 0.5, "context_refiner"),
+    "comfy.ldm.modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper": Family({"double": Stream("joint_blocks", 1)}),
+    "comfy.ldm.qwen_image.model.QwenImageTransformer2DModel": Family({"double": Stream("transformer_blocks", 1)}),
+    "comfy.ldm.lumina.model.NextDiT": Family({"layer": Stream("layers", None)}, "context_refiner"),
 }
-
-
-class Captured(BaseException):
-    """Carries h out of the network, past all that was still to be computed."""
-
-    def __init__(self, h):
-        self.h = h
 
 
 def network_of(model):
@@ -61,7 +56,7 @@ def feature_named(model, name):
     """A name of `features_of`, from one of them or the default name. Raises ValueError for any other."""
     names = features_of(model)
     if name == DEFAULT and DEFAULT not in names:
-        return names[int(_family(network_of(model)).default * len(names))]
+        return names[int(DEFAULT_DEPTH * len(names))]
     if name not in names:
         others = ", ".join(other for other in names if other != DEFAULT)
         raise ValueError(f"This model has no block named {name!r}; choose {DEFAULT} or one of {others}.")

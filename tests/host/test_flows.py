@@ -110,6 +110,13 @@ def test_pictures_of_any_size_have_features(within, models, family, size):
 # Coordinates.
 
 
+def inverted(call, model, conditioning, steps, timestep=0.7, measure=False):
+    return call(
+        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=steps, timestep=timestep, refine=1,
+        measure=measure,
+    )
+
+
 @every_family
 def test_the_schedule_is_the_hosts(comfy_host, models, family):
     sampling, schedule = models[family].get_model_object("model_sampling"), comfy_host.adapter.schedule_of(models[family])
@@ -130,10 +137,7 @@ def test_a_clean_latent_comes_as_the_model_sees_it_and_goes_as_it_came(comfy_hos
 def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, within, models, family):
     """The inversion's LATENT and SIGMAS go straight into SamplerCustom, and mean the same noisy x to it and to the pack."""
     model, conditioning = models[family], conditioning_for(family)
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=6, timestep=0.7, refine=1,
-        measure=False,
-    )
+    latent, sigmas, _ = inverted(call, model, conditioning, 6)
     sampled = call(
         "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
         sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
@@ -172,10 +176,7 @@ def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, 
 def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
     """DDIM Invert -> Pullback Basis -> X-Space Guidance Edit -> sampler, against the core's own steps in flow coordinates."""
     model, conditioning = models[family], conditioning_for(family)
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=4, timestep=0.7, refine=1,
-        measure=False,
-    )
+    latent, sigmas, _ = inverted(call, model, conditioning, 4)
     basis = call(
         "PullbackBasis", model=model, conditioning=conditioning, latent=latent, sigmas=sigmas, rank=2, tolerance=0.05, seed=0,
         feature="middle", precision="as the model",
@@ -210,10 +211,7 @@ class Painter:
 @pytest.mark.parametrize("mode", ["fast", "full"])
 def test_the_visualizer_shows_directions(call, models, family, mode):
     model, conditioning = models[family], conditioning_for(family)
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=3, timestep=0.7, refine=1,
-        measure=True,
-    )
+    latent, sigmas, _ = inverted(call, model, conditioning, 3, measure=True)
     shared = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
     basis = call("PullbackBasis", **shared, rank=2, tolerance=0.1, seed=0, feature="middle", precision="as the model")[0]
     sheet, spectrum, maps = call(
@@ -230,10 +228,7 @@ def test_bases_over_time_leave_latents_that_samplers_understand(call, models, fa
         "PullbackBasisOverTime", model=model, conditioning=conditioning, latent=latent_for(model), timesteps="0.5, 0.8", steps=6, refine=1,
         rank=1, tolerance=0.1, seed=0, feature="middle", precision="as the model",
     )[:3]
-    direct, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=3, timestep=0.5, refine=1,
-        measure=False,
-    )
+    direct, sigmas, _ = inverted(call, model, conditioning, 3, timestep=0.5)
     assert [basis.timestep for basis in bases] == pytest.approx([0.5, 0.8])
     torch.testing.assert_close(latents[0]["samples"], direct["samples"], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ways[0], sigmas)
