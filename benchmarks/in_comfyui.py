@@ -135,7 +135,7 @@ def _work(name, torch, core, denoiser, z, sigma, u):
 
     def row(count, alone=False):
         if not alone:
-            jacobian._pullback = None
+            jacobian._recorded = None
         return jacobian.vjp(u[:count])
 
     return {

@@ -1,32 +1,31 @@
-"""Attention whose derivatives of both modes never hold the logits of all queries at once.
+"""Attention whose derivatives, both ways, never hold the logits of all queries at once.
 
-Values come from torch's fused kernels (Dao et al. 2022, FlashAttention), which have no forward-mode derivative. Both products
-with the Jacobian are computed here, from q, k and v alone, over a few queries at a time (Rabe & Staats 2021, Self-attention Does
+Values come from torch's fused kernels (Dao et al. 2022, FlashAttention), which have a derivative one way only. Both products with
+the Jacobian are computed here, from q, k and v alone, over a few queries at a time (Rabe & Staats 2021, Self-attention Does
 Not Need O(n^2) Memory): with S = scale q k^T + mask, P = softmax(S) by rows and o = P v,
 
     o' = P * (S' - rowsum(P * S')) v + P v'      S' = scale (q' k^T + q k'^T)
     dS = P * (dP - rowsum(P * dP))               dP = do v^T
     dv = P^T do      dq = scale dS k             dk = scale dS^T q
-
-There are no second derivatives.
 """
 
 import math
 
 import torch
 
+from .derivative import Derivative, attach
+
 CHUNK_BYTES = 16 * 2**20  # of logits at once, for all vectors of a batch: what caches hold. About three such tensors are alive.
-CONSTANT_MASK = "A mask of attention that depends on the input has no derivative here."
 
 
 def attention(q, k, v, mask=None, scale=None):
-    """softmax(scale q k^T + mask) v, differentiable once in q, k and v by `torch.func`'s jvp, vjp and vmap.
+    """softmax(scale q k^T + mask) v, differentiable once in q, k and v, both ways: see `Jacobian`.
 
     q: (*, heads, n, d), k: (*, heads, m, d), v: (*, heads, m, e); fewer heads of k and v are shared among those of q in turn.
     mask: broadcasts with (*, heads, n, m): bool, True where a query may look, or added to the logits.
     scale: 1 / sqrt(d) where None.
     A query that may look nowhere gets zeros. Half precision takes its softmax in float32. Returns (*, heads, n, e) in q's precision.
-    Raises NotImplementedError when a derivative reaches the mask.
+    Raises NotImplementedError where the mask has a derivative.
     """
     if scale is None:
         scale = 1 / math.sqrt(q.shape[-1])
@@ -35,113 +34,69 @@ def attention(q, k, v, mask=None, scale=None):
             part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3) if 1 < part.shape[-3] < q.shape[-3] else part
             for part in (k, v)
         )
-    batch = _batch(q, k, v, mask)
-    four = (1,) * (2 - len(batch)) + batch
-    # Besides the shapes, to expand makes each part a tensor of the transform at hand, whose parts can be saved: those
-    # made in inference mode themselves cannot.
-    q, k, v = (part.expand(*four, *part.shape[-2:]) for part in (q, k, v))
     if mask is not None:
+        if mask.requires_grad:
+            raise NotImplementedError("A mask of attention that depends on the input has no derivative here.")
         if mask.dtype not in (torch.bool, torch.float32):
             mask = mask.to(q.dtype)  # torch's kernels take no others
-        mask = mask.expand(*(1,) * (len(four) + 2 - mask.ndim), *mask.shape[:-1], k.shape[-2])
-    result = _Attention.apply(q, k, v, mask, scale)
-    return result.reshape(*batch, *result.shape[-2:])
+    batch = _batch(q, k, v, mask)
+    four = (1,) * (2 - len(batch)) + batch
+    parts = [part.expand(*four, *part.shape[-2:]) for part in (q, k, v)]
+    if mask is not None:
+        parts.append(mask.expand(*(1,) * (len(four) + 2 - mask.ndim), *mask.shape[:-1], k.shape[-2]))
+    with torch.no_grad():
+        result = _value(scale, *parts)
+    return attach(result, parts[:3], _Attention(scale), *parts).reshape(*batch, *result.shape[-2:])
 
 
-class _Batched(torch.autograd.Function):
-    """A function of tensors of one rank that broadcasts their leading dimensions, so that `vmap` is one dimension more."""
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        pass
-
-    @classmethod
-    def vmap(cls, info, dims, *inputs):
-        tensors = (isinstance(part, torch.Tensor) for part in inputs)
-        return cls.apply(*(
-            part if not tensor else part.unsqueeze(0) if dim is None else part.movedim(dim, 0)
-            for part, dim, tensor in zip(inputs, dims, tensors)
-        )), 0
+def _value(scale, q, k, v, mask=None):
+    batch = q.shape[:-2]
+    folded = [part if part is None else part.expand(*batch[:-1], *part.shape[-3:]).flatten(0, -4) for part in (q, k, v, mask)]
+    # Not by its name in torch.nn.functional, which `Differentiable` answers with this.
+    result = torch.ops.aten.scaled_dot_product_attention(*folded, scale=scale).unflatten(0, batch[:-1])
+    if mask is not None and mask.dtype == torch.bool:
+        result = result.masked_fill(~mask.any(-1, keepdim=True), 0)  # not every kernel does
+    return result
 
 
-class _Attention(_Batched):
-    """(q, k, v, mask, scale) -> o."""
+class _Attention(Derivative):
+    """Of (q, k, v), of which q, k, v and mask are kept. All have four dimensions, or vectors one more."""
 
-    @staticmethod
-    def forward(q, k, v, mask, scale):
-        batch = _batch(q, k, v, mask)
-        folded = [part if part is None else part.expand(*batch[:-1], *part.shape[-3:]).flatten(0, -4) for part in (q, k, v, mask)]
-        # Not by its name in torch.nn.functional, which `Differentiable` answers with this.
-        result = torch.ops.aten.scaled_dot_product_attention(*folded, scale=scale).unflatten(0, batch[:-1])
-        if mask is not None and mask.dtype == torch.bool:
-            result = result.masked_fill(~mask.any(-1, keepdim=True), 0)  # not every kernel does
-        return result
+    def __init__(self, scale):
+        self.scale = scale
 
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        *parts, ctx.scale = inputs
-        ctx.save_for_backward(*parts)
-        ctx.save_for_forward(*parts)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def jvp(ctx, dq, dk, dv, dmask, _):
-        if dmask is not None:
-            raise NotImplementedError(CONSTANT_MASK)
-        return _Tangent.apply(*ctx.saved_tensors, ctx.scale, dq, dk, dv)
-
-    @staticmethod
-    def backward(ctx, do):
-        *needed, mask_needed, _ = ctx.needs_input_grad
-        if mask_needed:
-            raise NotImplementedError(CONSTANT_MASK)
-        if do is None:
-            return (None,) * len(ctx.needs_input_grad)
-        gradients = iter(_Gradients.apply(*ctx.saved_tensors, ctx.scale, do, needed))
-        return (*(next(gradients) if one else None for one in needed), None, None)
-
-
-class _Tangent(_Batched):
-    """(q, k, v, mask, scale, q', k', v') -> o', where what is None is constant."""
-
-    @staticmethod
-    def forward(q, k, v, mask, scale, dq, dk, dv):
-        batch = _batch(q, k, v, mask, dq, dk, dv)
+    def tangent(self, changes, q, k, v, mask=None):
+        dq, dk, dv = changes
+        batch = _batch(q, k, v, mask, *changes)
         result = q.new_empty(*batch, q.shape[-2], v.shape[-1])
         q, k, v, dq, dk, dv = (_precise(part) for part in (q, k, v, dq, dk, dv))
         pairs = [pair for pair in ((dq, k), (q, dk)) if not any(part is None for part in pair)]
         left, right = (torch.cat(torch.broadcast_tensors(*side), -1) for side in zip(*pairs)) if pairs else (None, None)
         for rows in _chunks(q, k, batch):
-            weights, out = _weights(rows(q), k, rows(mask), scale), 0
+            weights, out = _weights(rows(q), k, rows(mask), self.scale), 0
             if pairs:
-                out = _softmax_derivative(weights, (rows(left) * scale) @ right.mT) @ v
+                out = _softmax_derivative(weights, (rows(left) * self.scale) @ right.mT) @ v
             if dv is not None:
                 out = weights @ dv + out
             rows(result).copy_(out)
         return result
 
-
-class _Gradients(_Batched):
-    """(q, k, v, mask, scale, do, needed) -> those of dq, dk and dv that are needed."""
-
-    @staticmethod
-    def forward(q, k, v, mask, scale, do, needed):
-        batch = _batch(q, k, v, mask, do)
-        dtype = q.dtype
+    def adjoint(self, do, needed, q, k, v, mask=None):
+        batch, dtype = _batch(q, k, v, mask, do), q.dtype
         q, k, v, do = (_precise(part) for part in (q, k, v, do))
         dq, dk, dv = (part.new_zeros(*batch, *part.shape[-2:]) if one else None for part, one in zip((q, k, v), needed))
         for rows in _chunks(q, k, batch):
             part = rows(q)
-            weights = _weights(part, k, rows(mask), scale)
+            weights = _weights(part, k, rows(mask), self.scale)
             if dv is not None:
                 dv += weights.mT @ rows(do)
             if dq is not None or dk is not None:
                 total = _softmax_derivative(weights, rows(do) @ v.mT)
                 if dq is not None:
-                    rows(dq).copy_(total @ k * scale)
+                    rows(dq).copy_(total @ k * self.scale)
                 if dk is not None:
-                    dk += total.mT @ (part * scale)
-        return tuple(part.to(dtype) for part in (dq, dk, dv) if part is not None)
+                    dk += total.mT @ (part * self.scale)
+        return [part.to(dtype) for part in (dq, dk, dv) if part is not None]
 
 
 def _batch(*parts):

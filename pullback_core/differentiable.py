@@ -1,13 +1,13 @@
-"""Networks as they are written, computed by operations that have derivatives of both modes."""
+"""Networks as they are written, computed by operations that can be differentiated, and fast at it."""
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import group_norm, layer_norm, rms_norm, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
 from .attention import attention
-
-NORMS = (group_norm, layer_norm, rms_norm, torch.group_norm, torch.layer_norm, torch.rms_norm)
+from .derivative import without_inference_mode
+from .layers import LAYERS, differentiable_layer
 
 
 class Captured(BaseException):
@@ -18,12 +18,13 @@ class Captured(BaseException):
 
 
 class Differentiable(TorchFunctionMode):
-    """Within it, whatever torch computes can be differentiated in forward and in reverse mode.
+    """Within it, whatever torch computes can be differentiated, as a `Jacobian` does it.
 
     copies: also hand out parts of a tensor as copies, for networks that overwrite one part while another is kept; takes memory.
-    Attention is that of `attention`: fused kernels have no forward-mode derivative.
-    Norms get a copy of their input, contiguous, without which group norm has no forward-mode derivative. The copy is what
-        reverse mode keeps, so a network may overwrite its activations in place, as many do to save memory.
+    Attention is that of `attention`, and layers and norms are those of `layers`: norms keep a copy of their input, so a network may
+    overwrite its activations in place, as many do to save memory.
+    Tensors made in inference mode, such as the weights of a network that was loaded there, and leaves of other graphs, such as
+        weights that are being trained, are constants.
     """
 
     def __init__(self, copies=False):
@@ -32,12 +33,32 @@ class Differentiable(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function in NORMS and args:
-            args = (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
+        if not torch.is_grad_enabled():
+            return function(*args, **kwargs)
+        overwritten = args[:1] if _overwrites(function) else ()
+        args = *overwritten, *(_ordinary(part) for part in args[len(overwritten) :])
+        kwargs = {name: _ordinary(part) for name, part in kwargs.items()}
         if function is scaled_dot_product_attention:
             return _attention(*args, **kwargs)
+        if function in LAYERS and args and args[0].requires_grad:
+            return differentiable_layer(function, *args, **kwargs)
         result = function(*args, **kwargs)
         return result.clone() if self.copies and function is torch.Tensor.__getitem__ else result
+
+
+def _overwrites(function):
+    """Whether its first argument is overwritten: what is not known to autograd must not take in what is."""
+    name = getattr(function, "__name__", "")
+    return name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+
+
+def _ordinary(part):
+    """A constant as autograd takes it: a tensor made in inference mode shares its memory with one that is not; weights have no gradient."""
+    if type(part) in (list, tuple):
+        return type(part)(map(_ordinary, part))
+    if type(part) not in (torch.Tensor, torch.nn.Parameter):
+        return part
+    return part.detach() if part.requires_grad and part.is_leaf else without_inference_mode(part)
 
 
 def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):

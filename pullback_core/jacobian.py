@@ -8,61 +8,68 @@ tensor([[2., 0., 0.],
 """
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+OFFLOADED_BYTES = 2**20  # smaller activations take less memory than time
 
 
 class Jacobian:
     """J = df/dx at x, known by its products alone.
 
-    f: maps a batch (b, *in_shape) to (b, *out_shape), each sample on its own.
+    f: maps a batch (1, *in_shape) to (1, *out_shape), in operations that autograd can differentiate twice in x, or that
+        `pullback_core.differentiable` provides.
     x: (*in_shape), the point of linearisation, real floating point.
     batch_size: how many products run at once; None runs each block that is asked for in one go.
-        Memory grows with it: a product holds about one more forward pass for every vector.
+    offload: keep activations in main memory between products, where x is on another device: less of its memory, more time.
     progress: called as progress(products so far) after each batch; an exception it raises ends the work.
 
-    A column J v costs about two forward passes, a row J^T u about one backward pass: the forward
-    pass that a row needs runs once, at the first one, and is kept.
-    `products` counts every J v and J^T u computed so far. `primals`: f(x) as computed within the products, by "jvp" and "vjp".
-    A batch that does not fit into the device's memory is halved, for good, and tried again.
+    f is evaluated once, and what autograd recorded of it is kept. A row J^T u is a backward pass. So is a column J v, of that backward
+    pass, which is linear in u, with J for its transpose (Townsend 2017, A new trick for calculating Jacobian vector products): no
+    product computes f again.
+    `products` counts every J v and J^T u computed so far; `value`: f(x), (*out_shape), as computed for them.
+    Where a batch does not fit into the device's memory it is halved, for good, and where one vector does not, activations are offloaded.
     """
 
-    def __init__(self, f, x, *, batch_size=None, progress=None):
+    def __init__(self, f, x, *, batch_size=None, offload=False, progress=None):
         if not torch.is_floating_point(x):
             raise ValueError(f"A Jacobian needs a real floating-point x, got {x.dtype}.")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         self.x = x
         self.in_shape = tuple(x.shape)
-        self.batch_size = batch_size
+        self.batch_size, self.offload = batch_size, offload
         self.products = 0
         self.progress = progress
-        self._f = lambda point: f(point.unsqueeze(0)).squeeze(0)
-        self.primals = {}
-        self._pullback = None
-        self._out_shape = None
+        self._f = f
+        self._recorded = None
+
+    @property
+    def value(self):
+        return self._recording().value.detach()
 
     @property
     def out_shape(self):
-        if self._out_shape is None:
-            with torch.no_grad():
-                self._out_shape = tuple(self._f(self.x).shape)
-        return self._out_shape
+        return tuple(self.value.shape)
 
     def jvp(self, v):
-        """J v by forward-mode differentiation: (b, *in_shape) -> (b, *out_shape)."""
-        return self._in_batches("jvp", v, self.in_shape, lambda one: torch.func.jvp(self._f, (self.x,), (one,)))
+        """J v: (b, *in_shape) -> (b, *out_shape)."""
+        return self._in_batches(_Recording.forth, v, self.in_shape)
 
     def vjp(self, u):
-        """J^T u by reverse-mode differentiation: (b, *out_shape) -> (b, *in_shape)."""
-        if self._pullback is None:
-            with _derivatives():
-                self._value, self._pullback = torch.func.vjp(self._f, self.x)
-        return self._in_batches("vjp", u, self.out_shape, lambda one: (self._value, *self._pullback(one)))
+        """J^T u: (b, *out_shape) -> (b, *in_shape)."""
+        return self._in_batches(_Recording.back, u, self.out_shape)
 
-    def _in_batches(self, kind, vectors, shape, product):
+    def _recording(self):
+        if self._recorded is None:
+            self._recorded = _Recording(self._f, self.x, self.offload)
+        return self._recorded
+
+    def _in_batches(self, product, vectors, shape):
         if tuple(vectors.shape[1:]) != shape or not len(vectors):
             raise ValueError(f"Expected a non-empty block of vectors of shape {shape}, got {tuple(vectors.shape)}.")
         # A unit vector of many entries has tiny ones, which a network in half precision would round away: run with
@@ -72,32 +79,85 @@ class Jacobian:
         while done < len(vectors):
             part = vectors[done : done + (self.batch_size or len(vectors))]
             try:
-                with _derivatives():
-                    values, products = self._run(product, part * scale)
+                parts.append(product(self._recording(), part * scale) / scale)
             except torch.OutOfMemoryError:
-                if len(part) == 1:
+                if len(part) == 1 and self.offload:
                     raise
-                self.batch_size = len(part) // 2
+                self.batch_size, self.offload = max(1, len(part) // 2), len(part) == 1
+                self._recorded = None
                 continue
-            self.primals[kind] = values[0]
-            parts.append(products / scale)
             done += len(part)
             self.products += len(part)
             if self.progress:
                 self.progress(self.products)
         return torch.cat(parts)
 
-    def _run(self, product, vectors):
-        """(b, *) values of f, one for each vector, and the (b, *) products."""
-        if len(vectors) > 1:
-            return torch.func.vmap(product)(vectors)
-        return tuple(part[None] for part in product(vectors[0]))  # without vmap, which not every operation knows
+
+class _Recording:
+    """What autograd recorded of f at x, to be run backwards, and what it recorded of that, to be run backwards again."""
+
+    def __init__(self, f, x, offload):
+        self._offload = offload
+        with _recorded(), saved_tensors_hooks(_offloaded, _restored) if offload else nullcontext():
+            self._x = x.clone().requires_grad_()
+            self.value = f(self._x.clone()[None])[0]
+        self._transposed = None
+
+    def back(self, u):
+        with _recorded():
+            return _gradients(self.value, self._x, u.clone())
+
+    def forth(self, v):
+        if self._transposed is None:
+            # The vectors are zeros here, so what was computed of them is as well; autograd keeps it, for second derivatives.
+            with _recorded(), saved_tensors_hooks(partial(_without_zeros, offload=self._offload), _restored):
+                u = torch.zeros_like(self.value).requires_grad_()
+                self._transposed = u, _gradient(self.value, self._x, u, create_graph=True)
+        u, row = self._transposed
+        with _recorded():
+            return _gradients(row, u, v.clone())
+
+
+def _without_zeros(tensor, offload):
+    """A function that returns the tensor, without keeping it where it is zero throughout."""
+    if tensor.any():
+        return _offloaded(tensor) if offload else lambda: tensor
+    zero, shape = tensor.new_zeros(()), tensor.shape
+    return lambda: zero.expand(shape)
+
+
+def _offloaded(tensor):
+    """A function that returns the tensor, kept in main memory where it is large and of another device."""
+    device = tensor.device
+    if device.type == "cpu" or tensor.nbytes < OFFLOADED_BYTES:
+        return lambda: tensor
+    kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda).copy_(tensor)
+    return lambda: kept.to(device, non_blocking=True)
+
+
+def _restored(kept):
+    return kept()
+
+
+def _gradients(output, input, vectors):
+    """(b, *) gradients of the input for the (b, *) vectors of the output."""
+    if len(vectors) > 1:
+        return torch.func.vmap(lambda vector: _gradient(output, input, vector))(vectors)
+    return _gradient(output, input, vectors[0])[None]  # without vmap, which not every operation knows
+
+
+def _gradient(output, input, vector, create_graph=False):
+    if not output.requires_grad:
+        return torch.zeros_like(input)
+    return torch.autograd.grad(
+        output, input, vector, retain_graph=True, create_graph=create_graph, allow_unused=True, materialize_grads=True,
+    )[0]
 
 
 @contextmanager
-def _derivatives():
-    """Where torch.func works: outside inference mode, in which it returns zeros, and recording nothing else."""
-    with torch.inference_mode(False), torch.no_grad():
+def _recorded():
+    """Where autograd records, also within inference mode or without gradients."""
+    with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
@@ -121,7 +181,7 @@ class DerivativeErrors(NamedTuple):
     """What `derivative_errors` found, each relative: 0 is right, infinite is no derivative at all.
 
     adjoint: of <u, J v> against <J^T u, v>; difference: of J v against central differences, both in the higher precision;
-    value: of the function's value inside the transforms against the one outside;
+    value: of the function's value as computed for the products against the one outside;
     precision: of J v against J v in the higher precision, which a strongly curved map can make large without any mistake.
     """
 
@@ -154,7 +214,7 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     with torch.no_grad():
         value = f(jacobian.x[None])[0]
-    inside = max((primal - value).norm().item() for primal in jacobian.primals.values()) / value.norm().item()
+    inside = ((jacobian.value - value).norm() / value.norm()).item()
     column, differentiable, outside = columns[0], *(precise or (None, f))
     if precise:
         column = Jacobian(differentiable, jacobian.x).jvp(v[:1])[0].double()

@@ -1,10 +1,9 @@
-"""Attention and its products against the plain formula, differentiated by torch itself."""
+"""Attention and its products against the plain formula, whose derivatives are torch's own."""
 
 import math
 
 import pytest
 import torch
-from torch.func import jvp, vjp, vmap
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -52,22 +51,19 @@ def chunks(request, monkeypatch):
 
 
 def products(function, active, mask=None, scale=None):
-    """Value, J v, J^T u, and a few of both by vmap, as a `Jacobian` asks for them, with the active of q, k and v as input."""
+    """Value, J v and J^T u of one vector and of several, with the active of q, k and v as input."""
     parts = inputs()
+    sizes = [parts[i].numel() for i in active]
 
-    def f(*points):
-        point = iter(points)
-        return function(*(next(point) if i in active else part for i, part in enumerate(parts)), mask=mask, scale=scale)
+    def f(points):
+        point = {i: part.view(parts[i].shape) for i, part in zip(active, points[0].split(sizes))}
+        return function(*(point.get(i, part) for i, part in enumerate(parts)), mask=mask, scale=scale)[None]
 
-    points = tuple(parts[i] for i in active)
-    vectors = tuple(inputs(seed=5, batch=(4, BATCH))[i] for i in active)
+    operator = Jacobian(f, torch.cat([parts[i].flatten() for i in active]))
+    v, u = draw(4, *operator.in_shape, seed=5), draw(4, *operator.out_shape, seed=9)
     with torch.no_grad():
-        value, pullback = vjp(f, *points)
-        covectors = draw(4, *value.shape, seed=9)
-        return (
-            f(*points), value, pullback(covectors[0]), vmap(pullback)(covectors),
-            jvp(f, points, tuple(part[0] for part in vectors)), vmap(lambda *one: jvp(f, points, one))(*vectors),
-        )
+        value = f(operator.x[None])[0]
+    return value, operator.value, operator.jvp(v[:1]), operator.jvp(v), operator.vjp(u[:1]), operator.vjp(u)
 
 
 @every_mask
@@ -78,25 +74,6 @@ def test_products_are_those_of_the_plain_formula(chunks, mask, active):
 
 def test_scale(chunks):
     torch.testing.assert_close(products(attention.attention, (0, 1, 2), scale=0.3), products(plain, (0, 1, 2), scale=0.3), **EXACT)
-
-
-@pytest.mark.parametrize("mask", [None, MASKS[1], MASKS[-1]], ids=["none", "added", "bool"])
-def test_points_and_vectors_may_be_batched_in_any_order(chunks, mask):
-    points, vectors, (_, k, v) = inputs(seed=5, batch=(4, BATCH)), inputs(seed=8, batch=(4, BATCH)), inputs()
-    covector = draw(BATCH, HEADS, QUERIES, VALUES)
-
-    def nested(function):
-        def f(*parts):
-            return function(*parts, mask=mask)
-
-        return (
-            jvp(vmap(f), points, vectors), vmap(lambda *one: vjp(f, *one)[1](covector))(*points),
-            vmap(lambda *point: vmap(lambda *one: jvp(f, point, one))(*vectors))(*points),
-            vmap(lambda one: f(one, k, v))(points[0]),
-        )
-
-    with torch.no_grad():
-        torch.testing.assert_close(nested(attention.attention), nested(plain), **EXACT)
 
 
 def test_added_minus_infinity_is_a_bool_mask(chunks):
@@ -149,16 +126,16 @@ def test_parts_made_in_inference_mode_serve(mask):
 
 
 def test_a_mask_that_depends_on_the_input_is_refused():
-    def f(mask):
-        return attention.attention(*inputs(), mask)
+    with pytest.raises(NotImplementedError, match="mask"):
+        attention.attention(*inputs(), draw(QUERIES, KEYS).requires_grad_())
 
-    mask = draw(QUERIES, KEYS)
-    with torch.no_grad():
-        with pytest.raises(NotImplementedError, match="mask"):
-            jvp(f, (mask,), (mask,))
-        value, pullback = vjp(f, mask)
-        with pytest.raises(NotImplementedError, match="mask"):
-            pullback(value)
+
+def test_second_derivatives_are_refused():
+    q, k, v = inputs()
+    q.requires_grad_()
+    (gradient,) = torch.autograd.grad(attention.attention(q, k, v).sum(), q, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        torch.autograd.grad(gradient.sum(), q)
 
 
 class Largest(TorchDispatchMode):

@@ -1,9 +1,11 @@
 """Products with a Jacobian against the matrix itself, finite differences and the adjoint identity."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from pullback_core import Jacobian, adjoint_error
+from pullback_core import Jacobian, adjoint_error, jacobian
 from pullback_core.faces.unet import UNet, UNetConfig
 from pullback_core.jacobian import derivative_errors
 
@@ -51,16 +53,12 @@ def test_products_agree_with_central_differences_in_float64(f, shape):
     torch.testing.assert_close((operator.vjp(u) * v).sum(), (u * difference).sum(), rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("batch_size, passes", [(None, 1), (2, 3), (5, 1)])
-def test_a_batch_size_splits_the_block_and_rows_share_one_forward_pass(batch_size, passes):
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_all_products_share_one_forward_pass(batch_size):
     calls = []
     operator = Jacobian(lambda x: (calls.append(1), bend(x))[1], draw(2, 3), batch_size=batch_size)
-    operator.jvp(draw(5, 2, 3))
-    assert len(calls) == passes
-    operator.vjp(draw(5, 4))
-    before = len(calls)
-    operator.vjp(draw(5, 4))
-    assert len(calls) == before
+    operator.jvp(draw(5, 2, 3)), operator.vjp(draw(5, 4)), operator.jvp(draw(1, 2, 3)), operator.out_shape
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-13), (torch.float32, 1e-5)])
@@ -103,28 +101,70 @@ def test_rows_that_are_not_those_of_the_columns_are_caught(sign):
     assert derivative_errors(operator, bend, changes=(1e-4,)).adjoint > 0.02
 
 
+def short_of_memory(fits, tried):
+    """tanh, whose rows run out of memory above `fits` vectors at once."""
+    class Short(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return torch.tanh(x)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            batched = torch._C._functorch.is_batchedtensor(gradient)
+            tried.append(torch._C._functorch.get_unwrapped(gradient).shape[0] if batched else 1)
+            if tried[-1] > fits:
+                raise torch.OutOfMemoryError("too many")
+            return gradient * (1 - torch.tanh(ctx.saved_tensors[0]) ** 2)
+
+    return Short.apply
+
+
 @pytest.mark.parametrize("fits, batch_size", [(3, None), (1, None), (1, 3)])
 def test_a_batch_that_does_not_fit_is_halved(fits, batch_size):
-    class Small(Jacobian):
-        def _run(self, product, vectors):
-            self.tried.append(len(vectors))
-            if len(vectors) > fits:
-                raise torch.OutOfMemoryError("too many")
-            return super()._run(product, vectors)
+    tried, x, u = [], draw(2, 3), draw(7, 2, 3, seed=1)
+    operator = Jacobian(short_of_memory(fits, tried), x, batch_size=batch_size)
+    torch.testing.assert_close(operator.vjp(u), Jacobian(torch.tanh, x).vjp(u))
+    assert operator.batch_size == fits and max(tried) > fits and operator.products == 7 and not operator.offload
 
-    x, v = draw(2, 3), draw(7, 2, 3, seed=1)
-    operator = Small(bend, x, batch_size=batch_size)
-    operator.tried = []
-    torch.testing.assert_close(operator.jvp(v), Jacobian(bend, x).jvp(v))
-    assert operator.batch_size == fits and max(operator.tried) > fits and operator.products == 7
+
+def test_offloaded_activations_give_the_same_products(monkeypatch):
+    kept = []
+
+    def offloaded(tensor):
+        kept.append(tensor.numpy().copy())  # stands for the memory of another device
+        return partial(torch.from_numpy, kept[-1])
+
+    monkeypatch.setattr(jacobian, "_offloaded", offloaded)
+    f, x, v = encoder(torch.float64), draw(3, 8, 8), draw(2, 3, 8, 8, seed=1)
+    operator, other = Jacobian(f, x, offload=True), Jacobian(f, x)
+    torch.testing.assert_close(operator.vjp(operator.jvp(v)), other.vjp(other.jvp(v)))
+    assert len(kept) > 100
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_offloading_takes_less_memory_of_the_device():
+    peaks = []
+    for offload in (False, True):
+        torch.cuda.reset_peak_memory_stats()
+        operator = Jacobian(lambda x: layers(x), torch.ones(64, 2**20, device="cuda"), offload=offload)
+        operator.vjp(torch.ones(1, *operator.out_shape, device="cuda"))
+        peaks.append(torch.cuda.max_memory_allocated())
+    assert peaks[1] < peaks[0] / 2
+
+
+def layers(x):
+    for _ in range(20):
+        x = torch.tanh(x)
+    return x
 
 
 def test_a_single_vector_that_does_not_fit_is_an_error():
-    def full(x):
-        raise torch.OutOfMemoryError("full")
-
+    tried = []
+    operator = Jacobian(short_of_memory(0, tried), draw(2, 3))
     with pytest.raises(torch.OutOfMemoryError):
-        Jacobian(full, draw(2, 3)).jvp(draw(4, 2, 3))
+        operator.vjp(draw(4, 2, 3))
+    assert tried == [4, 2, 1, 1] and operator.offload  # the last with activations in main memory
 
 
 def test_half_precision_keeps_small_tangents():

@@ -46,7 +46,7 @@ def differentiable(network, foreign, copies=False):
     with unpacked(network), ExitStack() as stack:
         stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code knows no transforms
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code bypasses the operations of `Differentiable`
         stack.enter_context(_HostDifferentiable(copies, foreign))
         yield
 
@@ -86,16 +86,16 @@ def _not_checkpointed(function, *args, **kwargs):
 
 @contextmanager
 def without_trace(network):
-    """Within it, what a network keeps of an evaluation inside a transform is found, and what was there before is put back.
+    """Within it, what a network keeps of an evaluation that autograd recorded is found, and what was there before is put back.
 
-    A tensor that is made inside a transform of torch.func is of no use outside it, and would be found in a cache later.
+    Such a tensor holds the whole record, memory and all, and would be found in a cache later.
     """
     before = {id(holder): dict(holder) for holder in _holders(network)}
     try:
         yield
     finally:
         for holder in _holders(network):
-            for name in [name for name, value in holder.items() if _is_wrapped(value)]:
+            for name in [name for name, value in holder.items() if _is_recorded(value)]:
                 holder[name] = before.get(id(holder), {}).get(name)
 
 
@@ -106,15 +106,15 @@ def _holders(network):
         yield from [value for value in vars(module).values() if type(value) is dict]
 
 
-def _is_wrapped(value):
-    return isinstance(value, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value)
+def _is_recorded(value):
+    return isinstance(value, torch.Tensor) and value.grad_fn is not None
 
 
 def check_derivatives(denoiser, z, sigma):
     """Refuse a model whose derivatives are wrong, as some kernels' are, silently. z: (1, c, h, w). Returns `DerivativeErrors`.
 
     The adjoint identity compares J v with J^T u, a difference in float32 compares J v with what the host itself computes, and the
-    value inside the transforms is compared with the one outside. Passed once, it is not done again for the same model, shape,
+    value of which they are the derivatives is compared with the host's own. Passed once, it is not done again for the same model, shape,
     precision, conditioning and noise level; it costs about eight products.
     """
     passed, key = denoiser.passed_checks, (denoiser.feature, tuple(z.shape), z.dtype, sigma)
@@ -122,7 +122,7 @@ def check_derivatives(denoiser, z, sigma):
         errors, denoiser.careful = passed[key]
         return errors
     with torch.no_grad():
-        denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation, it shall find outside a transform
+        denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation shall be no part of a record
     for careful in (denoiser.careful, True):  # some operation may know no vmap, or overwrite what a derivative needs
         denoiser.careful = careful
         try:

@@ -1,0 +1,136 @@
+"""Layers, norms and activations of constant weights, with derivatives of fewer and faster operations than torch's own.
+
+The derivative of a linear layer or a convolution is the layer without its bias; torch keeps the input of every convolution besides, for
+weights that nobody trains here. The derivatives of activations are symmetric, as are those of norms but for their weights, so that
+one kernel, of torch's backward pass, serves both ways; torch's second derivatives take many operations, and as many copies of
+the activations.
+"""
+
+from functools import partial
+
+import torch
+from torch.nn.functional import conv1d, conv2d, conv3d, gelu, group_norm, layer_norm, linear, rms_norm, silu
+
+from .derivative import Derivative, attach
+
+
+def differentiable_layer(layer, input, *args, **kwargs):
+    """layer(input, ...), which autograd can differentiate in the input, both ways, also when the input is overwritten afterwards.
+
+    layer: one of `LAYERS`. With weights that are no plain constants it is torch's own.
+    """
+    constants = [part for part in (*args, *kwargs.values()) if isinstance(part, torch.Tensor)]
+    plain = all(type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad for part in constants)
+    if plain and all(part.dtype == input.dtype for part in constants):
+        return LAYERS[layer](layer, input, *args, **kwargs)
+    return layer(input.clone() if layer in NORMS else input, *args, **kwargs)
+
+
+def _linear(layer, input, weight, bias=None):
+    derivative = Derivative(lambda changes: layer(changes[0], weight), lambda gradient, needed: [gradient @ weight])
+    with torch.no_grad():
+        output = layer(input, weight, bias)
+    return attach(output, [input], derivative)
+
+
+def _convolution(layer, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    if isinstance(padding, str) or input.ndim != weight.ndim:
+        return layer(input, weight, bias, stride, padding, dilation, groups)
+    shape, ones, zeros = input.shape, [1] * (weight.ndim - 2), [0] * (weight.ndim - 2)
+    settings = [[size * one for one in ones] if isinstance(size, int) else list(size) for size in (stride, padding, dilation)]
+
+    def tangent(change):
+        return layer(change, weight, None, stride, padding, dilation, groups)
+
+    def adjoint(gradient):
+        like = gradient.new_empty(1).expand(len(gradient), *shape[1:])  # of the input, torch needs the shape alone
+        outputs = [True, False, False]
+        return torch.ops.aten.convolution_backward(gradient, like, weight, None, *settings, False, zeros, groups, outputs)[0]
+
+    with torch.no_grad():
+        output = layer(input, weight, bias, stride, padding, dilation, groups)
+    return attach(output, [input], Derivative(
+        lambda changes: _folded(tangent, len(shape), changes[0]), lambda gradient, needed: [_folded(adjoint, len(shape), gradient)],
+    ))
+
+
+def _group_norm(layer, input, num_groups, weight=None, bias=None, eps=1e-5, *_):
+    if input.device.type not in ("cpu", "cuda"):
+        return layer(input.clone(), num_groups, weight, bias, eps)
+
+    def symmetric(vectors, x, mean, rstd):
+        sizes = *x.shape[:2], x[0, 0].numel()
+        outputs = [True, False, False]
+        return torch.ops.aten.native_group_norm_backward(vectors.contiguous(), x, mean, rstd, None, *sizes, num_groups, outputs)[0]
+
+    with torch.no_grad():
+        x = input.clone(memory_format=torch.contiguous_format)
+        output, mean, rstd = torch.native_group_norm(x, weight, bias, *x.shape[:2], x[0, 0].numel(), num_groups, eps)
+    scale = weight if weight is None else weight.view(-1, *[1] * (x.ndim - 2))
+    return attach(output, [input], _scaled(symmetric, x.ndim, scale), x, mean, rstd)
+
+
+def _layer_norm(layer, input, normalized_shape, weight=None, bias=None, eps=1e-5, *_):
+    def symmetric(vectors, x, mean, rstd):
+        outputs = [True, False, False]
+        return torch.ops.aten.native_layer_norm_backward(vectors.contiguous(), x, normalized_shape, mean, rstd, None, None, outputs)[0]
+
+    with torch.no_grad():
+        x = input.clone(memory_format=torch.contiguous_format)
+        output, mean, rstd = torch.native_layer_norm(x, normalized_shape, weight, bias, eps)
+    return attach(output, [input], _scaled(symmetric, x.ndim, weight), x, mean, rstd)
+
+
+def _rms_norm(layer, input, normalized_shape, weight=None, eps=None):
+    axes = tuple(range(-len(normalized_shape), 0))
+
+    def symmetric(vectors, x, rstd):
+        normed, vectors = x.to(rstd.dtype) * rstd, vectors.to(rstd.dtype)
+        return (rstd * (vectors - normed * (normed * vectors).mean(axes, keepdim=True))).to(x.dtype)
+
+    with torch.no_grad():
+        x = input.clone()
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        rstd = (precise.square().mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)).rsqrt()
+        output = layer(x, normalized_shape, weight, eps)
+    return attach(output, [input], _scaled(symmetric, x.ndim, weight), x, rstd)
+
+
+def _silu(layer, input, inplace=False):
+    if inplace:
+        return layer(input, inplace)
+    with torch.no_grad():
+        output = layer(input)
+    return attach(output, [input], _scaled(torch.ops.aten.silu_backward, input.ndim), input)
+
+
+def _gelu(layer, input, approximate="none"):
+    with torch.no_grad():
+        output = layer(input, approximate=approximate)
+    return attach(output, [input], _scaled(partial(torch.ops.aten.gelu_backward, approximate=approximate), input.ndim), input)
+
+
+def _scaled(symmetric, ndim, weight=None):
+    """The `Derivative` weight * symmetric(., *kept)."""
+    def scaled(vectors):
+        return vectors if weight is None else vectors * weight
+
+    return Derivative(
+        lambda changes, *kept: scaled(_folded(symmetric, ndim, changes[0], *kept)),
+        lambda gradient, needed, *kept: [_folded(symmetric, ndim, scaled(gradient), *kept)],
+    )
+
+
+def _folded(function, ndim, vectors, *kept):
+    """function(vectors, *kept) of tensors of ndim dimensions, where the vectors may have one more in front."""
+    if vectors.ndim == ndim:
+        return function(vectors, *kept)
+    kept = (part.expand(len(vectors), *part.shape).flatten(0, 1).contiguous() for part in kept)
+    return function(vectors.flatten(0, 1), *kept).unflatten(0, vectors.shape[:2])
+
+
+NORMS = {
+    group_norm: _group_norm, torch.group_norm: _group_norm, layer_norm: _layer_norm, torch.layer_norm: _layer_norm,
+    rms_norm: _rms_norm, torch.rms_norm: _rms_norm,
+}
+LAYERS = {linear: _linear, conv1d: _convolution, conv2d: _convolution, conv3d: _convolution, silu: _silu, gelu: _gelu, **NORMS}
