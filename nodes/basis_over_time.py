@@ -73,7 +73,7 @@ class BasisOverTime(io.ComfyNode):
                 host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
             return bases_over_time(
                 denoiser, x, fractions, rank, steps=steps, refine=refine, tolerance=tolerance, seed=seed, progress=show,
-                batch_size=denoiser.batch_size(x.shape[1:]),
+                **denoiser.memory(x.shape[1:]),
             )
 
         moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)

@@ -71,8 +71,8 @@ class ExplainFeatures(io.ComfyNode):
                     refused[one.feature] = str(error)
             if not usable:
                 raise ValueError(refused[names[0]])
-            size = 1 if any(one.batch_size(z.shape[1:]) == 1 for one in usable) else None
-            return explain_features(usable, z, sigma, rank, tolerance=TOLERANCE, batch_size=size, progress=show)
+            careful = next((one for one in usable if one.careful), usable[0])
+            return explain_features(usable, z, sigma, rank, tolerance=TOLERANCE, progress=show, **careful.memory(z.shape[1:]))
 
         found = host.run(
             model, conditioning, latent, work, sigma=sigma, feature=names[0], float32=precision == FLOAT32, products=True,

@@ -61,7 +61,7 @@ class PullbackBasisNode(io.ComfyNode):
             z = denoiser.schedule.to_network(x, sigma)
             errors = host.check_derivatives(denoiser, z, sigma)
             return errors.precision, local_basis(
-                denoiser, z, sigma, rank, tolerance=tolerance, seed=seed, progress=show, batch_size=denoiser.batch_size(z.shape[1:])
+                denoiser, z, sigma, rank, tolerance=tolerance, seed=seed, progress=show, **denoiser.memory(z.shape[1:])
             )
 
         inexact, basis = host.run(

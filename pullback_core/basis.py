@@ -167,14 +167,14 @@ def require_latent(z):
 
 def local_basis(
     denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None,
-    keep_space=False,
+    keep_space=False, offload=False,
 ):
     """The leading directions of x_t -> h at one noisy latent.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
     start: a `PullbackBasis` near the one that is sought, say of a neighbouring timestep, to begin the search with.
         One of this very point that kept its space is extended: a larger rank or a smaller tolerance costs the difference.
-    batch_size: products that run at once (memory).
+    batch_size: products that run at once (memory); offload: keep activations in main memory, as in `Jacobian`.
     progress: called as progress(products, largest residual so far) after each batch of products and each block;
         an exception it raises ends the work. The rest as in `top_singular_triplets`.
     keep_space: let the basis keep its search space, which takes several times its own memory, for a later `start`.
@@ -191,7 +191,7 @@ def local_basis(
             progress(products, residual)
 
     jacobian = Jacobian(
-        lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size,
+        lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size, offload=offload,
         progress=progress and (lambda products: progress(products, residual)),
     )
     provenance = dict(denoiser.provenance)

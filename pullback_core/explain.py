@@ -44,13 +44,13 @@ class FeatureReport(NamedTuple):
 
 
 def explain_features(
-    denoisers, z, sigma, rank=8, *, tolerance=0.05, max_products=None, seed=0, batch_size=None, progress=None
+    denoisers, z, sigma, rank=8, *, tolerance=0.05, max_products=None, seed=0, batch_size=None, offload=False, progress=None
 ):
     """What speaks for and against each feature of one model, at one noisy latent.
 
     denoisers: one `Denoiser` for each feature, alike in everything else; `provenance["feature"]` names it.
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
-    rank, tolerance, seed, batch_size: as in `local_basis`; a loose tolerance is enough to compare by.
+    rank, tolerance, seed, batch_size, offload: as in `local_basis`; a loose tolerance is enough to compare by.
     max_products: None is 12 for each direction, converged or not.
     progress: called as progress(index of the feature, products, largest residual); an exception it raises ends the work.
     Returns a list of `FeatureReport`. Raises ValueError as `local_basis` does, and for a constant feature.
@@ -62,24 +62,24 @@ def explain_features(
         with torch.no_grad():
             denoise = denoise or _seconds(lambda: denoiser.denoise(x, sigma))  # noqa: B023  called here and now
         show = progress and (lambda products, residual, index=index: progress(index, products, residual))
-        reports.append(_explain(denoiser, z, sigma, rank, tolerance, max_products or PRODUCTS * rank, seed, batch_size, show, denoise))
+        jacobian = Jacobian(lambda points, one=denoiser: one.encode(points, sigma), z, batch_size=batch_size, offload=offload)
+        search = {"tolerance": tolerance, "max_products": max_products or PRODUCTS * rank, "seed": seed, "progress": show}
+        reports.append(_explain(denoiser, jacobian, sigma, top_singular_triplets(jacobian, rank, **search), denoise))
     return reports
 
 
-def _explain(denoiser, z, sigma, rank, tolerance, max_products, seed, batch_size, progress, denoise):
-    encode = lambda points: denoiser.encode(points, sigma)
-    jacobian = Jacobian(encode, z, batch_size=batch_size)
-    found = top_singular_triplets(jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, progress=progress)
+def _explain(denoiser, jacobian, sigma, found, denoise):
     if not found.s[0] > 0:
         raise ValueError(f"The feature {denoiser.provenance['feature']!r} does not depend on the noisy latent; leave it out.")
+    z, here = jacobian.x, jacobian.value
     v, u = found.v[:1].to(z), found.u[:1].to(z)
+    column = jacobian.jvp(v)
+    step = CHANGE * here.norm() / column.norm()
     with torch.no_grad():
-        here, column = encode(z[None]), jacobian.jvp(v)
-        step = CHANGE * here.norm() / column.norm()
-        errors = [encode(z + sign * step * v) - here - sign * step * column for sign in (1, -1)]
+        errors = [denoiser.encode(z + sign * step * v, sigma) - here - sign * step * column for sign in (1, -1)]
     bend = torch.cat(errors).norm() / (math.sqrt(2) * step * column.norm())
     return FeatureReport(
-        denoiser.provenance["feature"], tuple(here.shape[1:]), found.s, found.residuals.max().item(), found.converged,
+        denoiser.provenance["feature"], jacobian.out_shape, found.s, found.residuals.max().item(), found.converged,
         effective_rank(found.s), bend.item(), (step / z.norm()).item(), found.products,
         _seconds(lambda: jacobian.jvp(v)), _seconds(lambda: jacobian.vjp(u)), denoise,
     )

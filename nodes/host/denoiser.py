@@ -150,6 +150,12 @@ class HostDenoiser:
         small = self._guider.inner_model.memory_required([1, *latent_shape]) <= SMALL
         return None if small and not self.careful else 1
 
+    def memory(self, latent_shape):
+        """What a `Jacobian` at a latent (c, h, w) shall make of the memory that the host has free: its `batch_size` and `offload`."""
+        free = comfy.model_management.get_free_memory(self._guider.model_patcher.load_device)
+        needed = PRODUCT_MEMORY * self._guider.inner_model.memory_required([1, *latent_shape])
+        return {"batch_size": self.batch_size(latent_shape), "offload": free < needed}
+
     def _precision(self, float32):
         controls = [entry["control"] for (entry,) in self._entries if entry.get("control") is not None]
         return in_float32(self._guider.inner_model, controls) if float32 else nullcontext()

@@ -155,7 +155,7 @@ def check_derivatives(denoiser, z, sigma):
 
 
 def _errors(denoiser, z, sigma):
-    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z[0], batch_size=denoiser.batch_size(z.shape[1:]))
+    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z[0], **denoiser.memory(z.shape[1:]))
     precise = (
         lambda points: denoiser.encode(points, sigma, float32=True),
         lambda points: denoiser.encode_as_hosted(points, sigma, float32=True),

@@ -264,6 +264,16 @@ def test_more_memory_is_asked_for_products(check, monkeypatch):
     assert asked[2] > asked[1] + 2 * cast.model_size()  # the weights as they are computed with, which J^T u keeps
 
 
+@pytest.mark.parametrize("estimates, offload", [(100, False), (0.5, True)])
+def test_activations_are_offloaded_where_the_host_has_little_memory_free(check, monkeypatch, estimates, offload):
+    def memory(denoiser, z, sigma):
+        free = estimates * denoiser._guider.inner_model.memory_required(z.shape)
+        monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: free)
+        return denoiser.memory(z.shape[1:])
+
+    assert check(tiny_model(), then=memory) == {"batch_size": None, "offload": offload}
+
+
 def test_a_model_whose_weights_are_streamed_is_loaded_whole(check, monkeypatch):
     """As newer hosts offer it: `clone(disable_dynamic=True)` of a dynamic patcher."""
     asked, clone = [], comfy.model_patcher.ModelPatcher.clone

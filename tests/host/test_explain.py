@@ -90,7 +90,7 @@ def test_it_can_be_cancelled(comfy_host, case, monkeypatch):
 
     def cancel():
         calls.append(1)
-        if len(calls) > 12:
+        if len(calls) > 4:
             raise Cancelled
 
     monkeypatch.setattr(comfy.model_management, "throw_exception_if_processing_interrupted", cancel)
