@@ -4,7 +4,8 @@ Four ways to the leading triplets of the same Jacobians, one after the other in 
 
 - krylov: `local_basis`.
 - released: the subspace iteration of the paper's released code (Algorithm 1 of Park et al. 2023) with its settings for Stable
-  Diffusion: 50 vectors, five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4.
+  Diffusion: 50 vectors, five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4;
+  J v in forward mode and J^T u in reverse mode of torch, as there.
 - oracle: the same iteration, had it been stopped at once when the first triplets have the residuals asked for.
 - lowrank: randomised iteration as in `torch.svd_lowrank` (Halko, Martinsson, Tropp 2011) with eight vectors more than the rank,
   stopped by the same oracle.
@@ -14,6 +15,7 @@ code does not compute.
 
     python -m benchmarks.released
     python -m benchmarks.released --network random --points 2
+    python -m benchmarks.released --network sd15 --points 1      # of the size of Stable Diffusion 1.5; takes a while on a CPU
 """
 
 import argparse
@@ -22,6 +24,7 @@ import time
 import torch
 
 from pullback_core import Jacobian, ddim, faces, local_basis
+from pullback_core.differentiable import Differentiable
 from pullback_core.faces.unet import UNetConfig
 
 RELEASED_RANK, RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 50, 5, 12, 50, 1e-4
@@ -30,11 +33,15 @@ RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for l
     in_channels=4, out_channels=4, model_channels=32, channel_mult=(1, 2, 4, 4), num_res_blocks=(1, 1, 1, 1),
     transformer_depth=(1, 1, 1, 1), context_dim=64,
 )
+SD15 = UNetConfig(  # the size of Stable Diffusion 1.5; heads of one width
+    in_channels=4, out_channels=4, model_channels=320, channel_mult=(1, 2, 4, 4), num_res_blocks=(2, 2, 2, 2),
+    transformer_depth=(1, 1, 1, 0), context_dim=768, num_head_channels=80,
+)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=("faces", "random"), default="faces", help="random: the form of SD 1.5, untrained")
+    parser.add_argument("--network", choices=NETWORKS, default="faces", help="others than faces are untrained")
     parser.add_argument("--points", type=int, default=5, help="how many faces, or random latents")
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
@@ -46,11 +53,12 @@ def main():
           f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     print("point   products: krylov        released          oracle         lowrank"
           "   seconds: krylov        released   released's residual   max |s - s'| / s_1")
+    batch_size = 1 if options.network == "sd15" else None  # as in ComfyUI
     local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
     totals = torch.zeros(6, dtype=torch.float64)
     for number, z in enumerate(points):
         start = time.perf_counter()
-        basis = local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance)
+        basis = local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance, batch_size=batch_size)
         seconds = time.perf_counter() - start
         released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options.rank, options.tolerance)
         lowrank = run_lowrank(denoiser, z, sigma, options.rank, options.tolerance)
@@ -89,7 +97,7 @@ def leading(block, images, returns, rank):
 
 def run_released(denoiser, z, sigma, rank, tolerance):
     """Its products and the oracle's (infinite if it never stops), its seconds, and in the end the largest residual and s of the first."""
-    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z, batch_size=RELEASED_BATCH)
+    jacobian = ReleasedJacobian(denoiser, z, sigma)
     steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(RELEASED_RANK, z))
     seconds, oracle = 0.0, float("inf")
     for iteration in range(1, MOST_ITERATIONS + 1):
@@ -102,6 +110,35 @@ def run_released(denoiser, z, sigma, rank, tolerance):
         if iteration >= LEAST_ITERATIONS and torch.allclose(found[0], following, atol=CLOSE):
             break
     return jacobian.products, oracle, seconds, residual, s
+
+
+class ReleasedJacobian:
+    """Products as the released code computes them: forward mode and reverse mode, five at a time, h computed anew for each five."""
+
+    def __init__(self, denoiser, z, sigma):
+        encode = denoiser.plain.encode if hasattr(denoiser, "plain") else denoiser.encode
+        self.f, self.z, self.products = lambda point: encode(point[None], sigma)[0], z, 0
+
+    @torch.no_grad()
+    def jvp(self, v):
+        self.products += len(v)
+        return torch.func.vmap(lambda one: torch.func.jvp(self.f, (self.z,), (one,))[1], chunk_size=RELEASED_BATCH)(v)
+
+    @torch.no_grad()
+    def vjp(self, u):
+        self.products += len(u)
+        return torch.cat([torch.func.vmap(torch.func.vjp(self.f, self.z)[1])(part)[0] for part in u.split(RELEASED_BATCH)])
+
+
+class Fast:
+    """A `Denoiser` whose network is computed by the operations that are fast at derivatives, as in ComfyUI."""
+
+    def __init__(self, plain):
+        self.plain, self.schedule, self.provenance = plain, plain.schedule, plain.provenance
+
+    def encode(self, z, sigma):
+        with Differentiable():
+            return self.plain.encode(z, sigma)
 
 
 def run_lowrank(denoiser, z, sigma, rank, tolerance):
@@ -132,14 +169,19 @@ def faces_points(count, timestep):
     return denoiser, schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma), sigma
 
 
-def random_points(count, timestep):
+def random_points(count, timestep, config=RANDOM):
     """An untrained UNet of Stable Diffusion's form, and pure noise."""
     torch.manual_seed(0)
-    denoiser = faces.FacesDenoiser(faces.FacesModel(RANDOM).eval().requires_grad_(False))
+    denoiser = faces.FacesDenoiser(faces.FacesModel(config).eval().requires_grad_(False))
     return denoiser, torch.randn(count, 4, 16, 16), denoiser.schedule.sigma(timestep)
 
 
-NETWORKS = {"faces": faces_points, "random": random_points}
+def sd15_points(count, timestep):
+    denoiser, points, sigma = random_points(count, timestep, SD15)
+    return Fast(denoiser), points, sigma
+
+
+NETWORKS = {"faces": faces_points, "random": random_points, "sd15": sd15_points}
 
 if __name__ == "__main__":
     main()

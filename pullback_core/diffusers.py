@@ -119,7 +119,7 @@ def _leave(block, inputs, output):
 
 @contextmanager
 def _evaluating(unet):
-    """Without dropout, and without checkpointing, through which `torch.func` cannot differentiate; as found afterwards."""
+    """Without dropout, and without checkpointing, which would compute everything again; as found afterwards."""
     switches = ("training", "gradient_checkpointing")
     found = [(module, name) for module in unet.modules() for name in switches if vars(module).get(name)]
     for module, name in found:

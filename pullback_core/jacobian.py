@@ -64,6 +64,14 @@ class Jacobian:
         """J^T u: (b, *out_shape) -> (b, *in_shape)."""
         return self._in_batches(_Recording.back, u, self.out_shape)
 
+    def record(self):
+        """Do now what the first J v and the first J^T u would do once."""
+        self._recording().transpose()
+
+    def forget(self):
+        """Free the memory of the record; the next product evaluates f anew."""
+        self._recorded = None
+
     def _recording(self):
         if self._recorded is None:
             self._recorded = _Recording(self._f, self.x, self.offload)
@@ -84,7 +92,7 @@ class Jacobian:
                 if len(part) == 1 and self.offload:
                     raise
                 self.batch_size, self.offload = max(1, len(part) // 2), len(part) == 1
-                self._recorded = None
+                self.forget()
                 continue
             done += len(part)
             self.products += len(part)
@@ -98,24 +106,28 @@ class _Recording:
 
     def __init__(self, f, x, offload):
         self._offload = offload
-        with _recorded(), saved_tensors_hooks(_offloaded, _restored) if offload else nullcontext():
+        with _autograd(), saved_tensors_hooks(_offloaded, _restored) if offload else nullcontext():
             self._x = x.clone().requires_grad_()
             self.value = f(self._x.clone()[None])[0]
         self._transposed = None
 
     def back(self, u):
-        with _recorded():
+        with _autograd():
             return _gradients(self.value, self._x, u.clone())
 
     def forth(self, v):
+        self.transpose()
+        u, row = self._transposed
+        with _autograd():
+            return _gradients(row, u, v.clone())
+
+    def transpose(self):
+        """Record a backward pass, once."""
         if self._transposed is None:
             # The vectors are zeros here, so what was computed of them is as well; autograd keeps it, for second derivatives.
-            with _recorded(), saved_tensors_hooks(partial(_without_zeros, offload=self._offload), _restored):
+            with _autograd(), saved_tensors_hooks(partial(_without_zeros, offload=self._offload), _restored):
                 u = torch.zeros_like(self.value).requires_grad_()
                 self._transposed = u, _gradient(self.value, self._x, u, create_graph=True)
-        u, row = self._transposed
-        with _recorded():
-            return _gradients(row, u, v.clone())
 
 
 def _without_zeros(tensor, offload):
@@ -155,7 +167,7 @@ def _gradient(output, input, vector, create_graph=False):
 
 
 @contextmanager
-def _recorded():
+def _autograd():
     """Where autograd records, also within inference mode or without gradients."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
@@ -199,7 +211,8 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     precise: both functions again, in float32 at least: (as given to the `Jacobian`, f); None where they are so already.
         Differences in half precision tell nothing of a curved map: steps that are large enough to show leave its tangent.
     changes: how much of ||f(x)|| the steps of the differences shall change. The best of them counts.
-    Costs four products, and two evaluations for each change and one more; with `precise` one more of each.
+    Costs four products, and two evaluations for each change and one more; with `precise` one more of each. The `Jacobian` is left
+    without its record.
     Returns `DerivativeErrors`.
     """
     u = _random_units(2, jacobian.out_shape, jacobian, seed + 1)
@@ -216,8 +229,9 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
         value = f(jacobian.x[None])[0]
     inside = ((jacobian.value - value).norm() / value.norm()).item()
     column, differentiable, outside = columns[0], *(precise or (None, f))
+    jacobian.forget()  # there may not be room for two records
     if precise:
-        column = Jacobian(differentiable, jacobian.x).jvp(v[:1])[0].double()
+        column = Jacobian(differentiable, jacobian.x, offload=jacobian.offload).jvp(v[:1])[0].double()
     differences = []
     for change in changes:
         step = change * value.norm().item() / column.norm().item()

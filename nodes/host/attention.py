@@ -1,4 +1,4 @@
-"""Attention with derivatives, in the place of the host's fused kernels, which have none in forward mode."""
+"""Attention with derivatives both ways, in the place of the host's fused kernels, which have one at best."""
 
 from ...pullback_core.attention import attention
 

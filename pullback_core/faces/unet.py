@@ -2,7 +2,7 @@
 
 Blocks and parameter names are those of the CompVis UNet (Rombach et al., "High-Resolution Image
 Synthesis with Latent Diffusion Models", CVPR 2022), so the same state dict also loads elsewhere.
-Attention is written out, because fused attention kernels have no forward-mode derivative.
+Attention is written out, because fused attention kernels have no second derivative, by which J v is computed.
 """
 
 import math
