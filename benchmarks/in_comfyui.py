@@ -7,7 +7,8 @@ Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weigh
 is measured in a process of its own, of which the second of two runs is timed, and its memory in another one. Evaluations use
 ComfyUI's own attention:
 
-- model: the whole network once, as in sampling;
+- model: the whole network once;
+- sampling: the whole network for a prompt and a negative prompt at once, as in plain sampling;
 - h: the network up to the feature;
 - h and back: the same with torch's reverse mode, the floor of J^T u;
 - record: what a basis does once: h as autograd records it, and the record of a backward pass;
@@ -16,7 +17,7 @@ ComfyUI's own attention:
 - offloaded: J v and J^T u with activations in main memory. On a CPU, where there is no other, a file stands for it, and no time is told.
 
 Memory is the peak above what is held before, weights not counted: of the process on a CPU, of torch's allocator on a GPU. The last
-column counts the weights, as they must fit as well.
+column counts the weights too, as they must fit as well.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import time
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[1]
-WORKS = ("model", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
+WORKS = ("model", "sampling", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
 UNETS = {  # as comfy.model_detection finds them
     "sd15": ("sd1", {
         "model_channels": 320, "channel_mult": [1, 2, 4, 4], "num_res_blocks": [2] * 4, "context_dim": 768, "num_heads": 8,
@@ -81,16 +82,16 @@ def main():
             print(f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
                   f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "
                   f"ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB")
-            print("             seconds   of h   of h and back   GiB    of model   of the estimate   of model with weights")
+            print("             seconds   of h   of h and back   GiB   of sampling   of the estimate   of sampling, with weights")
         found[work] = one
         times = [f"{one['seconds'] / found[base]['seconds']:.2f}x" if base in found else "" for base in ("h", "h and back")]
         seconds, times = (f"{one['seconds']:.3f}", times) if one["timed"] else ("", ("", ""))
-        base = found.get("model", one)
+        base = found.get("sampling", one)
         sizes = [one["bytes"] / base["bytes"], one["bytes"] / one["estimate"]]
         sizes.append((one["bytes"] + one["weights"]) / (base["bytes"] + one["weights"]))
         shown = [f"{size:.2f}x" for size in sizes]
-        print(f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} {shown[0]:>8s} {shown[1]:>12s} "
-              f"{shown[2]:>18s}", flush=True)
+        print(f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} {shown[0]:>10s} {shown[1]:>15s} "
+              f"{shown[2]:>17s}", flush=True)
 
 
 def measure(options):
@@ -158,7 +159,8 @@ def _work(name, torch, core, denoiser, z, sigma, u):
         jacobian.record()
 
     return {
-        "model": lambda: denoiser.denoise(z[None], sigma), "h": lambda: denoiser.encode_as_hosted(z[None], sigma), "h and back": back,
+        "model": lambda: denoiser.denoise(z[None], sigma), "sampling": lambda: denoiser.denoise(z.expand(2, *z.shape), sigma),
+        "h": lambda: denoiser.encode_as_hosted(z[None], sigma), "h and back": back,
         "record": record, "J v": lambda: jacobian.jvp(v[:1]), "2 J v": lambda: jacobian.jvp(v),
         "J^T u": lambda: jacobian.vjp(u[:1]), "2 J^T u": lambda: jacobian.vjp(u),
         "offloaded": lambda: (jacobian.jvp(v[:1]), jacobian.vjp(u[:1])),

@@ -15,7 +15,9 @@ import torch
 
 from .derivative import Derivative, attach
 
-CHUNK_BYTES = 16 * 2**20  # of logits at once, for all vectors of a batch: what caches hold. About three such tensors are alive.
+# Of logits at once, for all vectors of a batch; about three such tensors are alive. On a CPU what caches hold, elsewhere what keeps
+# a device busy between one kernel and the next.
+CHUNK_BYTES, DEVICE_CHUNK_BYTES = 8 * 2**20, 32 * 2**20
 
 
 def attention(q, k, v, mask=None, scale=None):
@@ -109,7 +111,8 @@ def _precise(part):
 
 def _chunks(q, k, batch):
     """For each few queries, a function that takes their rows out of a tensor (*, n, *), as a view."""
-    size = max(1, CHUNK_BYTES // (math.prod(batch) * k.shape[-2] * q.element_size()))
+    bound = CHUNK_BYTES if q.device.type == "cpu" else DEVICE_CHUNK_BYTES
+    size = max(1, bound // (math.prod(batch) * k.shape[-2] * q.element_size()))
     for start in range(0, q.shape[-2], size):
         count = min(size, q.shape[-2] - start)
         yield lambda part, start=start, count=count: (
