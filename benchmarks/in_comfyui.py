@@ -7,8 +7,8 @@ Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weigh
 is measured in a process of its own, of which the second of two runs is timed, and its memory in another one. Evaluations use
 ComfyUI's own attention:
 
-- model: the whole network once;
 - sampling: the whole network for a prompt and a negative prompt at once, as in plain sampling;
+- model: the whole network once;
 - h: the network up to the feature;
 - h and back: the same with torch's reverse mode, the floor of J^T u;
 - record: what a basis does once: h as autograd records it, and the record of a backward pass;
@@ -32,7 +32,7 @@ import time
 from pathlib import Path
 
 PACK = Path(__file__).resolve().parents[1]
-WORKS = ("model", "sampling", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
+WORKS = ("sampling", "model", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
 UNETS = {  # as comfy.model_detection finds them
     "sd15": ("sd1", {
         "model_channels": 320, "channel_mult": [1, 2, 4, 4], "num_res_blocks": [2] * 4, "context_dim": 768, "num_heads": 8,
@@ -77,7 +77,7 @@ def main():
             print(f"{work:12s} failed: {failed.stderr.strip().splitlines()[-1]}", flush=True)
             continue
         one, other = (json.loads(run.stdout.splitlines()[-1]) for run in runs)
-        one["bytes"] = min(one["bytes"], other["bytes"])
+        one["bytes"] = other["bytes"]
         if not found:
             print(f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
                   f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "

@@ -4,7 +4,7 @@ Four ways to the leading triplets of the same Jacobians, one after the other in 
 
 - krylov: `local_basis`.
 - released: the subspace iteration of the paper's released code (Algorithm 1 of Park et al. 2023) with its settings for Stable
-  Diffusion: 50 vectors, five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4;
+  Diffusion: 50 vectors (or 2), five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4;
   J v in forward mode and J^T u in reverse mode of torch, as there.
 - oracle: the same iteration, had it been stopped at once when the first triplets have the residuals asked for.
 - lowrank: randomised iteration as in `torch.svd_lowrank` (Halko, Martinsson, Tropp 2011) with eight vectors more than the rank,
@@ -14,6 +14,7 @@ What an oracle measures is not counted, and its triplets are the best within the
 code does not compute.
 
     python -m benchmarks.released
+    python -m benchmarks.released --rank 2 --vectors 2
     python -m benchmarks.released --network random --points 2
     python -m benchmarks.released --network sd15 --points 1      # of the size of Stable Diffusion 1.5; takes a while on a CPU
 """
@@ -27,8 +28,8 @@ from pullback_core import Jacobian, ddim, faces, local_basis
 from pullback_core.differentiable import Differentiable
 from pullback_core.faces.unet import UNetConfig
 
-RELEASED_RANK, RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 50, 5, 12, 50, 1e-4
-OVERSAMPLING = 8
+RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 5, 12, 50, 1e-4
+OVERSAMPLING, GIVEN_UP = 8, 5000
 RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for latents of 128 x 128 pictures
     in_channels=4, out_channels=4, model_channels=32, channel_mult=(1, 2, 4, 4), num_res_blocks=(1, 1, 1, 1),
     transformer_depth=(1, 1, 1, 1), context_dim=64,
@@ -45,6 +46,7 @@ def main():
     parser.add_argument("--points", type=int, default=5, help="how many faces, or random latents")
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--vectors", type=int, default=50, help="of the released code: 50, or 2 as for the edits of its README")
     parser.add_argument("--tolerance", type=float, default=1e-2)
     options = parser.parse_args()
 
@@ -60,8 +62,8 @@ def main():
         start = time.perf_counter()
         basis = local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance, batch_size=batch_size)
         seconds = time.perf_counter() - start
-        released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options.rank, options.tolerance)
-        lowrank = run_lowrank(denoiser, z, sigma, options.rank, options.tolerance)
+        released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options)
+        lowrank = run_lowrank(denoiser, z, sigma, options)
         row = torch.tensor([basis.products, released, oracle, lowrank, seconds, released_seconds], dtype=torch.float64)
         difference = ((basis.s - s).abs().max() / s[0]).item()
         mark = "" if basis.converged else "  KRYLOV DID NOT CONVERGE"
@@ -95,17 +97,17 @@ def leading(block, images, returns, rank):
     return residuals.max().item(), s
 
 
-def run_released(denoiser, z, sigma, rank, tolerance):
+def run_released(denoiser, z, sigma, options):
     """Its products and the oracle's (infinite if it never stops), its seconds, and in the end the largest residual and s of the first."""
     jacobian = ReleasedJacobian(denoiser, z, sigma)
-    steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(RELEASED_RANK, z))
+    steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(options.vectors, z))
     seconds, oracle = 0.0, float("inf")
     for iteration in range(1, MOST_ITERATIONS + 1):
         start = time.perf_counter()
         *found, following = next(steps)
         seconds += time.perf_counter() - start
-        residual, s = leading(*found, rank)
-        if residual <= tolerance:
+        residual, s = leading(*found, options.rank)
+        if residual <= options.tolerance:
             oracle = min(oracle, jacobian.products)
         if iteration >= LEAST_ITERATIONS and torch.allclose(found[0], following, atol=CLOSE):
             break
@@ -141,16 +143,16 @@ class Fast:
             return self.plain.encode(z, sigma)
 
 
-def run_lowrank(denoiser, z, sigma, rank, tolerance):
+def run_lowrank(denoiser, z, sigma, options):
     """Its products (infinite if it is given up). It starts with one image of a random block, and works from there on J^T."""
     jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z)
-    width = rank + OVERSAMPLING
+    width = options.rank + OVERSAMPLING
     images = jacobian.jvp(random_block(width, z))
     block = torch.linalg.qr(images.flatten(1).T)[0].T.reshape(images.shape)
     for *found, _ in subspace_iterations(jacobian.vjp, jacobian.jvp, block):
-        if leading(*found, rank)[0] <= tolerance:
+        if leading(*found, options.rank)[0] <= options.tolerance:
             return jacobian.products - width  # the last images only measure
-        if jacobian.products > 2 * RELEASED_RANK * MOST_ITERATIONS:
+        if jacobian.products > GIVEN_UP:
             return float("inf")
 
 

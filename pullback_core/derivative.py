@@ -1,7 +1,7 @@
 """Operations whose derivative is written here: a linear map and its adjoint, in place of torch's own formulas.
 
-Each is known to autograd by both, so that what autograd records of a network can be run backwards (J^T u) and transposed (J v).
-There are no second derivatives.
+Each is known to autograd by both, so that what autograd records of a network can be run backwards (J^T u), and the record of that
+as well (J v). To autograd the derivative is the same everywhere: second derivatives are none of its business.
 """
 
 from torch.autograd import Function
@@ -51,7 +51,7 @@ class _Value(Function):
     def backward(ctx, gradient):
         needed = ctx.needs_input_grad[3 : 3 + ctx.count]
         gradients = iter(_Adjoint.apply(gradient, ctx.derivative, needed, *ctx.saved_tensors))
-        return None, None, None, *(next(gradients) if one else None for one in needed), *[None] * len(ctx.saved_tensors)
+        return *[None] * 3, *(next(gradients) if one else None for one in needed), *[None] * len(ctx.saved_tensors)
 
 
 class _Adjoint(Function):
@@ -69,12 +69,9 @@ class _Adjoint(Function):
 
     @staticmethod
     def backward(ctx, *changes):
-        if any(ctx.needs_input_grad[3:]):
-            raise NotImplementedError("There are no second derivatives here.")
         changes = iter(changes)
-        return _Tangent.apply(ctx.derivative, [next(changes) if one else None for one in ctx.needed], *ctx.saved_tensors), None, None, *[
-            None for _ in ctx.saved_tensors
-        ]
+        changes = [next(changes) if one else None for one in ctx.needed]
+        return _Tangent.apply(ctx.derivative, changes, *ctx.saved_tensors), *[None] * (2 + len(ctx.saved_tensors))
 
     @staticmethod
     def vmap(info, dims, gradient, derivative, needed, *kept):
