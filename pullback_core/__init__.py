@@ -10,6 +10,7 @@ Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch te
 from . import ddim, geometry
 from .basis import PullbackBasis, local_bases, local_basis
 from .denoiser import Denoiser
+from .differentiable import Differentiable
 from .explain import FeatureReport, explain_features, explain_table
 from .guidance import edit_grid, x_space_guidance
 from .jacobian import Jacobian, adjoint_error
@@ -20,8 +21,8 @@ from .svd import SingularTriplets, top_singular_triplets
 from .transport import Transported, parallel_transport, transported_basis
 
 __all__ = [
-    "Denoiser", "FeatureReport", "FlowSchedule", "Jacobian", "Moment", "NoiseSchedule", "PullbackBasis", "SingularTriplets",
-    "Transported", "VPSchedule", "adjoint_error", "bases_over_time", "ddim", "edit_grid", "explain_features", "explain_table",
-    "geometry", "global_basis", "local_bases", "local_basis", "parallel_transport", "top_singular_triplets", "transported_basis",
-    "x_space_guidance",
+    "Denoiser", "Differentiable", "FeatureReport", "FlowSchedule", "Jacobian", "Moment", "NoiseSchedule", "PullbackBasis",
+    "SingularTriplets", "Transported", "VPSchedule", "adjoint_error", "bases_over_time", "ddim", "edit_grid", "explain_features",
+    "explain_table", "geometry", "global_basis", "local_bases", "local_basis", "parallel_transport", "top_singular_triplets",
+    "transported_basis", "x_space_guidance",
 ]
