@@ -73,8 +73,13 @@ class Jacobian:
         self._recorded = None
 
     def _recording(self):
-        if self._recorded is None:
-            self._recorded = _Recording(self._f, self.x, self.offload)
+        while self._recorded is None:
+            try:
+                self._recorded = _Recording(self._f, self.x, self.offload)
+            except torch.OutOfMemoryError:
+                if self.offload:
+                    raise
+                self.offload = True
         return self._recorded
 
     def _in_batches(self, product, vectors, shape):
@@ -89,10 +94,13 @@ class Jacobian:
             try:
                 parts.append(product(self._recording(), part * scale) / scale)
             except torch.OutOfMemoryError:
-                if len(part) == 1 and self.offload:
+                if len(part) > 1:
+                    self.batch_size = len(part) // 2
+                elif self.offload:
                     raise
-                self.batch_size, self.offload = max(1, len(part) // 2), len(part) == 1
-                self.forget()
+                else:
+                    self.offload = True
+                    self.forget()
                 continue
             done += len(part)
             self.products += len(part)

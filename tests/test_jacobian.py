@@ -1,11 +1,14 @@
 """Products with a Jacobian against the matrix itself, finite differences and the adjoint identity."""
 
+import gc
+import weakref
 from functools import partial
 
 import pytest
 import torch
+from torch.nn import functional
 
-from pullback_core import Jacobian, adjoint_error, jacobian
+from pullback_core import Differentiable, Jacobian, adjoint_error, jacobian
 from pullback_core.faces.unet import UNet, UNetConfig
 from pullback_core.jacobian import derivative_errors
 
@@ -140,6 +143,49 @@ def test_offloaded_activations_give_the_same_products(monkeypatch):
     operator, other = Jacobian(f, x, offload=True), Jacobian(f, x)
     torch.testing.assert_close(operator.vjp(operator.jvp(v)), other.vjp(other.jvp(v)))
     assert len(kept) > 100
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_where_f_itself_does_not_fit_activations_are_offloaded(batch_size):
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("too large")
+        return bend(x)
+
+    operator = Jacobian(f, draw(2, 3), batch_size=batch_size)
+    assert operator.out_shape == (4,) and operator.offload and len(calls) == 2
+    assert operator.batch_size == batch_size
+
+
+def test_a_smaller_batch_goes_on_with_the_same_record():
+    calls, tried = [], []
+    short = short_of_memory(1, tried)
+    operator = Jacobian(lambda x: (calls.append(1), short(x))[1], draw(2, 3), offload=True)
+    operator.vjp(draw(4, 2, 3))
+    assert tried == [4, 2, 1, 1, 1, 1] and operator.offload and len(calls) == 1
+
+
+def test_nothing_is_held_once_it_is_gone():
+    weights = []
+
+    def f(x):
+        weights.append(draw(4, 3))
+        with Differentiable():
+            return functional.silu(functional.linear(torch.tanh(x), weights[-1])) ** 2
+
+    gc.disable()  # a cycle would keep the activations, and the memory of a device with them, until it runs
+    try:
+        operator = Jacobian(f, draw(2, 3))
+        operator.vjp(operator.jvp(draw(2, 2, 3)))
+        weight = weakref.ref(weights.pop())
+        assert weight() is not None  # kept by the record alone
+        operator.forget()
+        assert weight() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
