@@ -29,7 +29,9 @@ from .features import ending_at, feature_named, network_of
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
 SMALL = 64 * 2**20  # bytes of activations of one evaluation, up to which many run at once
-PRODUCT_MEMORY = 3  # of J^T u, in the host's estimates of an evaluation: measured 1.2 (SD1.5), 3.0 (SDXL), 0.9 (a stack of Flux's width)
+# What a record keeps, in the host's estimates of an evaluation: measured 0.9 (SD1.5), 1.1 (SDXL at 1024 x 1024), 0.5 (six blocks of
+# Flux's width, where twenty-eight precede h).
+PRODUCT_MEMORY = 3
 
 
 _passed_checks = WeakKeyDictionary()  # MODEL -> what `check_derivatives` need not do again
