@@ -10,18 +10,16 @@ J^T u, the second ones, and the peak of memory above what was held before.
 import argparse
 import json
 import math
-import os
 import resource
-import subprocess
 import sys
 import time
 
 import torch
 
+from benchmarks.processes import timed_and_weighed
 from pullback_core import Jacobian, attention
 
 CHUNKS = {"one chunk": 2**40, **{f"{size} MiB": size * 2**20 for size in (64, 32, 16, 8, 4)}}
-HONEST_PEAKS = {"MALLOC_MMAP_THRESHOLD_": str(2**18)}
 
 
 def main():
@@ -40,12 +38,11 @@ def main():
     first = None
     for name in ("plain", *CHUNKS):
         command = [sys.executable, "-m", "benchmarks.attention", *sys.argv[1:], "--only", name]
-        runs = [subprocess.run(command, capture_output=True, text=True, env=os.environ | more) for more in ({}, HONEST_PEAKS)]
-        failed = next((run for run in runs if run.returncode), None)
-        if failed:
-            print(f"{name:10s} failed: {failed.stderr.strip().splitlines()[-1]}")
+        try:
+            timed, weighed = timed_and_weighed(command)
+        except RuntimeError as error:
+            print(f"{name:10s} failed: {error}")
             continue
-        timed, weighed = (json.loads(run.stdout) for run in runs)
         found = timed[:2] + weighed[2:]
         first = first or found
         shown = [f"{value:7.3f} {value / base:6.2f}x" for value, base in zip(found, first)]

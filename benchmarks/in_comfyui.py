@@ -25,11 +25,12 @@ import asyncio
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from processes import timed_and_weighed  # a script finds what lies beside it
 
 PACK = Path(__file__).resolve().parents[1]
 WORKS = ("sampling", "model", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
@@ -49,7 +50,6 @@ UNETS = {  # as comfy.model_detection finds them
     }),
 }
 CONTEXT = {"sd15": (77, 768), "sdxl": (77, 2048), "flux": (256, 4096)}
-HONEST_PEAKS = {"MALLOC_MMAP_THRESHOLD_": str(2**18)}
 POOLED = {"sd15": 1280, "sdxl": 1280, "flux": 768}
 
 
@@ -70,14 +70,12 @@ def main():
     found = {}
     for work in options.works:
         command = [sys.executable, __file__, *sys.argv[1:], "--only", work]
-        # Freed memory is given back at once there, so that the peak is of what was held; that takes time.
-        runs = [subprocess.run(command, capture_output=True, text=True, env=os.environ | more) for more in ({}, HONEST_PEAKS)]
-        failed = next((run for run in runs if run.returncode), None)
-        if failed:
-            print(f"{work:12s} failed: {failed.stderr.strip().splitlines()[-1]}", flush=True)
+        try:
+            one, weighed = timed_and_weighed(command)
+        except RuntimeError as error:
+            print(f"{work:12s} failed: {error}", flush=True)
             continue
-        one, other = (json.loads(run.stdout.splitlines()[-1]) for run in runs)
-        one["bytes"] = other["bytes"]
+        one["bytes"] = weighed["bytes"]
         if not found:
             print(f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
                   f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "

@@ -11,6 +11,7 @@ import time
 
 import torch
 
+from benchmarks.released import faces_points
 from pullback_core import ddim, edit_grid, faces, local_basis
 
 
@@ -21,11 +22,9 @@ def main():
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--steps", type=int, default=50)
     options = parser.parse_args()
-    denoiser = faces.FacesDenoiser(faces.load_model())
+    denoiser, (z,), sigma = faces_points(1, options.timestep, options.steps)
     schedule = denoiser.schedule
     down = schedule.sigmas(round(options.steps * options.timestep), start=options.timestep)
-    sigma = down[0].item()
-    z = schedule.to_network(ddim.invert(denoiser, faces.encode_image(faces.example_faces([0])), down.flip(0), refine=2), sigma)
     basis = local_basis(denoiser, z, sigma, options.directions)
     strengths = torch.linspace(-1, 1, options.strengths).tolist()
 

@@ -10,7 +10,8 @@ import time
 
 import torch
 
-from pullback_core import ddim, faces, local_basis
+from benchmarks.released import faces_points
+from pullback_core import local_basis
 
 
 def main():
@@ -22,13 +23,7 @@ def main():
     parser.add_argument("--limit", type=int, default=4000, help="products after which subspace iteration is given up")
     options = parser.parse_args()
 
-    denoiser = faces.FacesDenoiser(faces.load_model())
-    schedule = denoiser.schedule
-    sigma = schedule.sigma(options.timestep)
-    levels = schedule.sigmas(round(50 * options.timestep), start=options.timestep)
-    latents = faces.encode_image(faces.example_faces(range(options.faces)))
-    points = schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma)
-
+    denoiser, points, sigma = faces_points(options.faces, options.timestep)
     print(f"rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, torch {torch.__version__}, "
           f"{torch.get_num_threads()} threads")
     print("face   products (krylov, subspace, ratio)   seconds (krylov, subspace, ratio)   max |s - s'| / s_1")

@@ -118,7 +118,7 @@ class ReleasedJacobian:
     """Products as the released code computes them: forward mode and reverse mode, five at a time, h computed anew for each five."""
 
     def __init__(self, denoiser, z, sigma):
-        encode = denoiser.plain.encode if hasattr(denoiser, "plain") else denoiser.encode
+        encode = getattr(denoiser, "plain", denoiser).encode
         self.f, self.z, self.products = lambda point: encode(point[None], sigma)[0], z, 0
 
     @torch.no_grad()
@@ -161,11 +161,11 @@ def random_block(count, z):
     return torch.linalg.qr(rows)[0].T.reshape(count, *z.shape)
 
 
-def faces_points(count, timestep):
+def faces_points(count, timestep, steps=50):
     """The bundled model, example faces inverted to the timestep (count, c, h, w), and its noise level."""
     denoiser = faces.FacesDenoiser(faces.load_model())
     schedule = denoiser.schedule
-    levels = schedule.sigmas(round(50 * timestep), start=timestep)
+    levels = schedule.sigmas(round(steps * timestep), start=timestep)
     latents = faces.encode_image(faces.example_faces(range(count)))
     sigma = schedule.sigma(timestep)
     return denoiser, schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma), sigma

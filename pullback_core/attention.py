@@ -10,6 +10,7 @@ Not Need O(n^2) Memory): with S = scale q k^T + mask, P = softmax(S) by rows and
 """
 
 import math
+from functools import partial
 
 import torch
 
@@ -48,7 +49,8 @@ def attention(q, k, v, mask=None, scale=None):
         parts.append(mask.expand(*(1,) * (len(four) + 2 - mask.ndim), *mask.shape[:-1], k.shape[-2]))
     with torch.no_grad():
         result = _value(scale, *parts)
-    return attach(result, parts[:3], _Attention(scale), *parts).reshape(*batch, *result.shape[-2:])
+    derivative = Derivative(partial(_tangent, scale), partial(_adjoint, scale))
+    return attach(result, parts[:3], derivative, *parts).reshape(*batch, *result.shape[-2:])
 
 
 def _value(scale, q, k, v, mask=None):
@@ -61,44 +63,39 @@ def _value(scale, q, k, v, mask=None):
     return result
 
 
-class _Attention(Derivative):
-    """Of (q, k, v), of which q, k, v and mask are kept. All have four dimensions, or vectors one more."""
+def _tangent(scale, changes, q, k, v, mask=None):
+    dq, dk, dv = changes
+    batch = _batch(q, k, v, mask, *changes)
+    result = q.new_empty(*batch, q.shape[-2], v.shape[-1])
+    q, k, v, dq, dk, dv = (_precise(part) for part in (q, k, v, dq, dk, dv))
+    pairs = [pair for pair in ((dq, k), (q, dk)) if not any(part is None for part in pair)]
+    left, right = (torch.cat(torch.broadcast_tensors(*side), -1) for side in zip(*pairs)) if pairs else (None, None)
+    for rows in _chunks(q, k, batch):
+        weights, out = _weights(rows(q), k, rows(mask), scale), 0
+        if pairs:
+            out = _softmax_derivative(weights, (rows(left) * scale) @ right.mT) @ v
+        if dv is not None:
+            out = weights @ dv + out
+        rows(result).copy_(out)
+    return result
 
-    def __init__(self, scale):
-        self.scale = scale
 
-    def tangent(self, changes, q, k, v, mask=None):
-        dq, dk, dv = changes
-        batch = _batch(q, k, v, mask, *changes)
-        result = q.new_empty(*batch, q.shape[-2], v.shape[-1])
-        q, k, v, dq, dk, dv = (_precise(part) for part in (q, k, v, dq, dk, dv))
-        pairs = [pair for pair in ((dq, k), (q, dk)) if not any(part is None for part in pair)]
-        left, right = (torch.cat(torch.broadcast_tensors(*side), -1) for side in zip(*pairs)) if pairs else (None, None)
-        for rows in _chunks(q, k, batch):
-            weights, out = _weights(rows(q), k, rows(mask), self.scale), 0
-            if pairs:
-                out = _softmax_derivative(weights, (rows(left) * self.scale) @ right.mT) @ v
-            if dv is not None:
-                out = weights @ dv + out
-            rows(result).copy_(out)
-        return result
-
-    def adjoint(self, do, needed, q, k, v, mask=None):
-        batch, dtype = _batch(q, k, v, mask, do), q.dtype
-        q, k, v, do = (_precise(part) for part in (q, k, v, do))
-        dq, dk, dv = (part.new_zeros(*batch, *part.shape[-2:]) if one else None for part, one in zip((q, k, v), needed))
-        for rows in _chunks(q, k, batch):
-            part = rows(q)
-            weights = _weights(part, k, rows(mask), self.scale)
-            if dv is not None:
-                dv += weights.mT @ rows(do)
-            if dq is not None or dk is not None:
-                total = _softmax_derivative(weights, rows(do) @ v.mT)
-                if dq is not None:
-                    rows(dq).copy_(total @ k * self.scale)
-                if dk is not None:
-                    dk += total.mT @ (part * self.scale)
-        return [part.to(dtype) for part in (dq, dk, dv) if part is not None]
+def _adjoint(scale, do, needed, q, k, v, mask=None):
+    batch, dtype = _batch(q, k, v, mask, do), q.dtype
+    q, k, v, do = (_precise(part) for part in (q, k, v, do))
+    dq, dk, dv = (part.new_zeros(*batch, *part.shape[-2:]) if one else None for part, one in zip((q, k, v), needed))
+    for rows in _chunks(q, k, batch):
+        part = rows(q)
+        weights = _weights(part, k, rows(mask), scale)
+        if dv is not None:
+            dv += weights.mT @ rows(do)
+        if dq is not None or dk is not None:
+            total = _softmax_derivative(weights, rows(do) @ v.mT)
+            if dq is not None:
+                rows(dq).copy_(total @ k * scale)
+            if dk is not None:
+                dk += total.mT @ (part * scale)
+    return [part.to(dtype) for part in (dq, dk, dv) if part is not None]
 
 
 def _batch(*parts):

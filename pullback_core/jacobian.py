@@ -91,8 +91,9 @@ class Jacobian:
         parts, done = [], 0
         while done < len(vectors):
             part = vectors[done : done + (self.batch_size or len(vectors))]
+            self._recording()  # where this does not fit, a smaller batch is no help
             try:
-                parts.append(product(self._recording(), part * scale) / scale)
+                parts.append(product(self._recorded, part * scale) / scale)
             except torch.OutOfMemoryError:
                 if len(part) > 1:
                     self.batch_size = len(part) // 2

@@ -22,20 +22,25 @@ def differentiable_layer(layer, input, *args, **kwargs):
     constants = [part for part in (*args, *kwargs.values()) if isinstance(part, torch.Tensor)]
     plain = all(type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad for part in constants)
     if plain and all(part.dtype == input.dtype for part in constants):
-        return LAYERS[layer](layer, input, *args, **kwargs)
+        with torch.no_grad():
+            known = LAYERS[layer](layer, input, *args, **kwargs)
+        if known is not None:
+            output, derivative, *kept = known
+            return attach(output, [input], derivative, *kept)
     return layer(input.clone() if layer in NORMS else input, *args, **kwargs)
+
+
+# Each computes one kind of layer: its output, its `Derivative` and what that needs; or None for a form that is left to torch.
 
 
 def _linear(layer, input, weight, bias=None):
     derivative = Derivative(lambda changes: layer(changes[0], weight), lambda gradient, needed: [gradient @ weight])
-    with torch.no_grad():
-        output = layer(input, weight, bias)
-    return attach(output, [input], derivative)
+    return layer(input, weight, bias), derivative
 
 
 def _convolution(layer, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if isinstance(padding, str) or input.ndim != weight.ndim:
-        return layer(input, weight, bias, stride, padding, dilation, groups)
+        return None
     shape, ones, zeros = input.shape, [1] * (weight.ndim - 2), [0] * (weight.ndim - 2)
     settings = [[size * one for one in ones] if isinstance(size, int) else list(size) for size in (stride, padding, dilation)]
 
@@ -47,27 +52,26 @@ def _convolution(layer, input, weight, bias=None, stride=1, padding=0, dilation=
         outputs = [True, False, False]
         return torch.ops.aten.convolution_backward(gradient, like, weight, None, *settings, False, zeros, groups, outputs)[0]
 
-    with torch.no_grad():
-        output = layer(input, weight, bias, stride, padding, dilation, groups)
-    return attach(output, [input], Derivative(
+    return layer(input, weight, bias, stride, padding, dilation, groups), Derivative(
         lambda changes: _folded(tangent, len(shape), changes[0]), lambda gradient, needed: [_folded(adjoint, len(shape), gradient)],
-    ))
+    )
 
 
 def _group_norm(layer, input, num_groups, weight=None, bias=None, eps=1e-5, *_):
     if input.device.type not in ("cpu", "cuda"):
-        return layer(input.clone(), num_groups, weight, bias, eps)
+        return None
+
+    def sizes(x):
+        return *x.shape[:2], x[0, 0].numel(), num_groups
 
     def symmetric(vectors, x, mean, rstd):
-        sizes = *x.shape[:2], x[0, 0].numel()
         outputs = [True, False, False]
-        return torch.ops.aten.native_group_norm_backward(vectors.contiguous(), x, mean, rstd, None, *sizes, num_groups, outputs)[0]
+        return torch.ops.aten.native_group_norm_backward(vectors.contiguous(), x, mean, rstd, None, *sizes(x), outputs)[0]
 
-    with torch.no_grad():
-        x = input.clone(memory_format=torch.contiguous_format)
-        output, mean, rstd = torch.native_group_norm(x, weight, bias, *x.shape[:2], x[0, 0].numel(), num_groups, eps)
+    x = input.clone(memory_format=torch.contiguous_format)
+    output, *statistics = torch.native_group_norm(x, weight, bias, *sizes(x), eps)
     scale = weight if weight is None else weight.view(-1, *[1] * (x.ndim - 2))
-    return attach(output, [input], _scaled(symmetric, x.ndim, scale), x, mean, rstd)
+    return output, _scaled(symmetric, x.ndim, scale), x, *statistics
 
 
 def _layer_norm(layer, input, normalized_shape, weight=None, bias=None, eps=1e-5, *_):
@@ -75,10 +79,9 @@ def _layer_norm(layer, input, normalized_shape, weight=None, bias=None, eps=1e-5
         outputs = [True, False, False]
         return torch.ops.aten.native_layer_norm_backward(vectors.contiguous(), x, normalized_shape, mean, rstd, None, None, outputs)[0]
 
-    with torch.no_grad():
-        x = input.clone(memory_format=torch.contiguous_format)
-        output, mean, rstd = torch.native_layer_norm(x, normalized_shape, weight, bias, eps)
-    return attach(output, [input], _scaled(symmetric, x.ndim, weight), x, mean, rstd)
+    x = input.clone(memory_format=torch.contiguous_format)
+    output, *statistics = torch.native_layer_norm(x, normalized_shape, weight, bias, eps)
+    return output, _scaled(symmetric, x.ndim, weight), x, *statistics
 
 
 def _rms_norm(layer, input, normalized_shape, weight=None, eps=None):
@@ -88,26 +91,19 @@ def _rms_norm(layer, input, normalized_shape, weight=None, eps=None):
         normed, vectors = x.to(rstd.dtype) * rstd, vectors.to(rstd.dtype)
         return (rstd * (vectors - normed * (normed * vectors).mean(axes, keepdim=True))).to(x.dtype)
 
-    with torch.no_grad():
-        x = input.clone()
-        precise = x.to(torch.promote_types(x.dtype, torch.float32))
-        rstd = (precise.square().mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)).rsqrt()
-        output = layer(x, normalized_shape, weight, eps)
-    return attach(output, [input], _scaled(symmetric, x.ndim, weight), x, rstd)
+    x = input.clone()
+    precise = x.to(torch.promote_types(x.dtype, torch.float32))
+    rstd = (precise.square().mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)).rsqrt()
+    return layer(x, normalized_shape, weight, eps), _scaled(symmetric, x.ndim, weight), x, rstd
 
 
 def _silu(layer, input, inplace=False):
-    if inplace:
-        return layer(input, inplace)
-    with torch.no_grad():
-        output = layer(input)
-    return attach(output, [input], _scaled(torch.ops.aten.silu_backward, input.ndim), input)
+    return None if inplace else (layer(input), _scaled(torch.ops.aten.silu_backward, input.ndim), input)
 
 
 def _gelu(layer, input, approximate="none"):
-    with torch.no_grad():
-        output = layer(input, approximate=approximate)
-    return attach(output, [input], _scaled(partial(torch.ops.aten.gelu_backward, approximate=approximate), input.ndim), input)
+    symmetric = partial(torch.ops.aten.gelu_backward, approximate=approximate)
+    return layer(input, approximate=approximate), _scaled(symmetric, input.ndim), input
 
 
 def _scaled(symmetric, ndim, weight=None):
