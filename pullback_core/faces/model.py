@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
+from torch.nn import Embedding
 
 from ..basis import prompt_hash
 from ..files import write_atomically
@@ -55,7 +56,7 @@ class FacesModel(nn.Module):
         self.schedule = VPSchedule.scaled_linear(*betas)
         self.betas = betas
         self.unet = UNet(config)
-        self.words = nn.Embedding(TOKEN_COUNT, config.context_dim)
+        self.words = Embedding(TOKEN_COUNT, config.context_dim)
 
     def context(self, prompts):
         """Prompts (one string or a list of b) -> cross-attention context (b, len(SLOTS), context_dim)."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
+from torch.nn import Conv2d, GroupNorm, Linear
 from tqdm import tqdm
 
 from ..files import write_atomically
@@ -35,10 +36,10 @@ class AttributeRegressor(nn.Module):
         super().__init__()
         layers, channels = [], 3
         for width in WIDTHS:
-            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.GroupNorm(8, width), nn.SiLU()]
+            layers += [Conv2d(channels, width, 3, stride=2, padding=1), GroupNorm(8, width), nn.SiLU()]
             channels = width
         side = SIZE // 2 ** len(WIDTHS)
-        self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side**2, 128), nn.SiLU(), nn.Linear(128, len(NAMES)))
+        self.net = nn.Sequential(*layers, nn.Flatten(), Linear(channels * side**2, 128), nn.SiLU(), Linear(128, len(NAMES)))
         self.register_buffer("deviation", torch.ones(len(NAMES)))
         self.register_buffer("error", torch.ones(len(NAMES)))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import autocast
 from tqdm import tqdm
 
 from .draw import draw_faces
@@ -118,7 +119,7 @@ def _work(rank, rendezvous, checkpoint, options, progress):
             tokens = drop_words(describe(parameters), generator)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, options)
-            with torch.amp.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            with autocast("cpu", torch.bfloat16, enabled=options.bf16):
                 losses = loss(model, x0, tokens, generator)
             optimizer.zero_grad(set_to_none=True)
             losses.mean().backward()

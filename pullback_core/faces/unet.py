@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn import Conv2d, GroupNorm, LayerNorm, Linear
 
 NORM_GROUPS = 32
 
@@ -35,7 +36,7 @@ class UNet(nn.Module):
         self.config = config
         base = config.model_channels
         embedding = 4 * base
-        self.time_embed = nn.Sequential(nn.Linear(base, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.time_embed = nn.Sequential(Linear(base, embedding), nn.SiLU(), Linear(embedding, embedding))
 
         def stage(channels, out_channels, depth):
             layers = [ResBlock(channels, embedding, out_channels)]
@@ -45,7 +46,7 @@ class UNet(nn.Module):
 
         levels = list(zip(config.channel_mult, config.num_res_blocks, config.transformer_depth, strict=True))
         channels, skips = base, [base]
-        self.input_blocks = nn.ModuleList([nn.Sequential(nn.Conv2d(config.in_channels, base, 3, padding=1))])
+        self.input_blocks = nn.ModuleList([nn.Sequential(Conv2d(config.in_channels, base, 3, padding=1))])
         for level, (mult, blocks, depth) in enumerate(levels):
             for _ in range(blocks):
                 self.input_blocks.append(nn.Sequential(*stage(channels, mult * base, depth)))
@@ -65,7 +66,7 @@ class UNet(nn.Module):
                     layers.append(Upsample(channels))
                 self.output_blocks.append(nn.Sequential(*layers))
         self.out = nn.Sequential(
-            nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, config.out_channels, 3, padding=1)
+            GroupNorm(NORM_GROUPS, channels), nn.SiLU(), Conv2d(channels, config.out_channels, 3, padding=1)
         )
 
     @property
@@ -124,14 +125,14 @@ class ResBlock(nn.Module):
     def __init__(self, channels, emb_channels, out_channels):
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            GroupNorm(NORM_GROUPS, channels), nn.SiLU(), Conv2d(channels, out_channels, 3, padding=1)
         )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(emb_channels, out_channels))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(NORM_GROUPS, out_channels), nn.SiLU(), nn.Identity(),  # Identity: dropout's place in the names
-            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            GroupNorm(NORM_GROUPS, out_channels), nn.SiLU(), nn.Identity(),  # Identity: dropout's place in the names
+            Conv2d(out_channels, out_channels, 3, padding=1),
         )
-        self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+        self.skip_connection = nn.Identity() if channels == out_channels else Conv2d(channels, out_channels, 1)
 
     def forward(self, x, emb):
         h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
@@ -141,7 +142,7 @@ class ResBlock(nn.Module):
 class Downsample(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.op = Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x):
         return self.op(x)
@@ -150,7 +151,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
@@ -159,10 +160,10 @@ class Upsample(nn.Module):
 class SpatialTransformer(nn.Module):
     def __init__(self, channels, depth, config):
         super().__init__()
-        self.norm = nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
-        self.proj_in = nn.Conv2d(channels, channels, 1)
+        self.norm = GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+        self.proj_in = Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList(TransformerBlock(channels, config) for _ in range(depth))
-        self.proj_out = nn.Conv2d(channels, channels, 1)
+        self.proj_out = Conv2d(channels, channels, 1)
 
     def forward(self, x, context):
         b, c, height, width = x.shape
@@ -178,7 +179,7 @@ class TransformerBlock(nn.Module):
         self.attn1 = Attention(channels, channels, config.num_head_channels)
         self.attn2 = Attention(channels, config.context_dim, config.num_head_channels)
         self.ff = FeedForward(channels)
-        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(channels) for _ in range(3))
+        self.norm1, self.norm2, self.norm3 = (LayerNorm(channels) for _ in range(3))
 
     def forward(self, x, context):
         normed = self.norm1(x)
@@ -191,10 +192,10 @@ class Attention(nn.Module):
     def __init__(self, channels, context_dim, head_channels):
         super().__init__()
         self.heads = channels // head_channels
-        self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_k = nn.Linear(context_dim, channels, bias=False)
-        self.to_v = nn.Linear(context_dim, channels, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(channels, channels))
+        self.to_q = Linear(channels, channels, bias=False)
+        self.to_k = Linear(context_dim, channels, bias=False)
+        self.to_v = Linear(context_dim, channels, bias=False)
+        self.to_out = nn.Sequential(Linear(channels, channels))
 
     def forward(self, x, context):
         q, k, v = (
@@ -209,7 +210,7 @@ class FeedForward(nn.Module):
     def __init__(self, channels, mult=4):
         super().__init__()
         inner = channels * mult
-        self.net = nn.Sequential(GEGLU(channels, inner), nn.Identity(), nn.Linear(inner, channels))
+        self.net = nn.Sequential(GEGLU(channels, inner), nn.Identity(), Linear(inner, channels))
 
     def forward(self, x):
         return self.net(x)
@@ -218,7 +219,7 @@ class FeedForward(nn.Module):
 class GEGLU(nn.Module):
     def __init__(self, channels, inner):
         super().__init__()
-        self.proj = nn.Linear(channels, 2 * inner)
+        self.proj = Linear(channels, 2 * inner)
 
     def forward(self, x):
         value, gate = self.proj(x).chunk(2, dim=-1)
