@@ -16,6 +16,7 @@ FACE = 3
 SOURCE, TARGET, CARRIED_TIMESTEP = 7, 4, 0.8  # a pair with a clear alignment
 FACE_IN_TIME = 6
 AVERAGED, SHOWN, GLOBAL_TIMESTEP = range(6), (3, 0, 6, 8), 0.8  # two of the averaged faces, and two that the mean has never seen
+BANNER_FACES = 3, 5, 6
 PROMPT = "smiling, glasses, long hair, hat"
 
 
@@ -89,6 +90,7 @@ def main():
         "compare": compare(),
         "global": common_direction(),
         "icon": icon(),
+        "banner": banner(),
         "examples": grid(list(faces.example_faces(list(range(8))))),
     }
     for name, picture in pictures.items():
@@ -148,6 +150,18 @@ def icon(size=400):
     before[:, faces.NAMES.index("yaw")] = 0.5
     left, right = faces.draw_faces(torch.cat([before, after]), size)
     return figures.to_pil(torch.cat([left[..., : size // 2], right[..., size // 2 :]], dim=-1))
+
+
+def banner(cell=180):
+    """Three faces in the middle, and three edits of each on either side: 7 by 3 cells, the 21:9 of the node registry."""
+    strip = Image.new("RGB", (7 * cell, 3 * cell))
+    for row, number in enumerate(BANNER_FACES):
+        one = Edits(number)
+        edits = one.rows(one.basis.v[:3], [-1.0, 1.0])
+        pictures = [*(pair[0] for pair in edits), one.image, *(pair[1] for pair in edits)]
+        for column, picture in enumerate(pictures):
+            strip.paste(figures.to_pil(picture, cell), (column * cell, row * cell))
+    return strip
 
 
 if __name__ == "__main__":
