@@ -24,7 +24,7 @@ from ...pullback_core.basis import hash_weights
 from ...pullback_core.differentiable import Captured
 from .attention import differentiable_attention
 from .derivatives import differentiable, in_float32, unpacked, without_trace
-from .features import ending_at, feature_named, network_of
+from .features import ending_at, family_of, feature_named, network_of
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -188,7 +188,8 @@ class HostDenoiser:
 
 
 def schedule_of(model):
-    """The `NoiseSchedule` of a MODEL. Raises ValueError for a kind that is not eps-, v- or flow prediction."""
+    """The `NoiseSchedule` of a MODEL. Raises ValueError, naming it, for a model of an unknown family or kind of prediction."""
+    family_of(model)
     return schedule_in(model.get_model_object("model_sampling"))
 
 
