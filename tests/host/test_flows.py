@@ -1,5 +1,8 @@
 """Flow transformers: where their features are read, and inversion and guidance in flow coordinates, against the host itself."""
 
+import inspect
+import sys
+
 import comfy.samplers
 import pytest
 import torch
@@ -8,10 +11,31 @@ from variants import PATCHES, case_of
 
 FAMILIES = tuple(FLOWS)
 TEXT = 7
-NAMES = {
-    "double and single": tuple(f"double_{i}" for i in range(3)) + tuple(f"single_{i}" for i in range(4)),
-    "double": tuple(f"double_{i}" for i in range(6)),
+DOUBLE_AND_SINGLE = {"double": ("double_blocks", 3), "single": ("single_blocks", 4)}
+ROWS = {  # kinds of blocks, each with the host's name for them and how many there are
+    "sd3": {"double": ("joint_blocks", 6)},
+    "sd35medium": {"double": ("joint_blocks", 6)},
+    "qwen": {"double": ("transformer_blocks", 6)},
+    "lumina2": {"layer": ("layers", 6)},
+    "zimage": {"layer": ("layers", 4)},
+    "zimagepixel": {"layer": ("layers", 4)},
+    "hidream": {"double": ("double_stream_blocks", 3), "single": ("single_stream_blocks", 4)},
+    "ernie": {"layer": ("layers", 6)},
+    "anima": {"block": ("blocks", 6)},
+    "aura": {"double": ("double_layers", 3), "single": ("single_layers", 4)},
+    "omnigen2": {"layer": ("layers", 6)},
+    "boogu": {"double": ("double_stream_layers", 3), "single": ("single_stream_layers", 4)},
+    "kandinsky": {"block": ("visual_transformer_blocks", 6)},
+    "krea2": {"block": ("blocks", 6)},
+    "ideogram": {"layer": ("layers", 6)},
+    "lens": {"double": ("transformer_blocks", 6)},
+    "mageflow": {"double": ("transformer_blocks", 6)},
+    "joyimage": {"double": ("double_blocks", 6)},
+    "pixeldit": {"double": ("patch_blocks", 6)},
 }
+SECOND = ("sd3", "sd35medium", "qwen", "aura", "lens", "mageflow")  # their blocks of two streams give the text's before the image's
+IMAGE_FIRST = ("hidream", "ernie")  # in a joint stream
+ONE_PIXEL = ("flux2", "hunyuanimage", "ernie", "ideogram", "lens", "mageflow")  # of the latent to a token; the others have 2 x 2
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -20,10 +44,16 @@ def models():
     return {family: tiny_model(family) for family in FAMILIES}
 
 
-def names_of(model, family):
-    if family in ("lumina2", "zimage"):
-        return tuple(f"layer_{i}" for i in range(len(model.model.diffusion_model.layers)))
-    return NAMES["double" if family in ("sd3", "sd35medium", "qwen") else "double and single"]
+def rows_of(family):
+    return ROWS.get(family, DOUBLE_AND_SINGLE)
+
+
+def names_of(family):
+    return tuple(f"{kind}_{index}" for kind, (_, count) in rows_of(family).items() for index in range(count))
+
+
+def patch_of(family):
+    return 1 if family in ONE_PIXEL else 2
 
 
 # Features.
@@ -31,7 +61,7 @@ def names_of(model, family):
 
 @every_family
 def test_the_features_are_all_blocks(comfy_host, models, family):
-    assert tuple(comfy_host.adapter.features_of(models[family])) == names_of(models[family], family)
+    assert tuple(comfy_host.adapter.features_of(models[family])) == names_of(family)
 
 
 def copied(output):
@@ -39,28 +69,30 @@ def copied(output):
     return output.clone() if isinstance(output, torch.Tensor) else [None if part is None else part.clone() for part in output]
 
 
-def image_tokens(family, model, kind, output, pixels):
+def image_tokens(family, output, pixels):
     """The image's tokens in a block's raw output, by what is known of the architecture: (b, tokens, c)."""
-    if family in ("sd3", "sd35medium", "qwen"):
-        return output[1]
-    if kind == "double":
-        return output[0]
-    if family == "zimage":  # text and image are each filled up to 32 tokens
+    if not isinstance(output, torch.Tensor):
+        return output[1 if family in SECOND else 0]
+    output = output.flatten(1, -2)  # Anima's blocks have rows and columns apart
+    if family in ("zimage", "zimagepixel"):  # text and image are each filled up to 32 tokens
         return output[:, 32 : 32 + pixels]
-    return output[:, -pixels:]
+    first = family in IMAGE_FIRST or (family == "hunyuanimage" and flipped())
+    return output[:, :pixels] if first else output[:, -pixels:]
+
+
+def flipped():
+    """Whether this host has Hunyuan's text behind its image."""
+    return "flipped_img_txt=True" in inspect.getsource(sys.modules["comfy.ldm.hunyuan_video.model"])
 
 
 @every_family
 @pytest.mark.parametrize("depth", [0, 1, -1])
 def test_a_feature_is_the_image_tokens_of_its_block_laid_out_as_the_picture(within, models, family, depth):
     model = models[family]
-    name = names_of(model, family)[depth]
+    name = names_of(family)[depth]
     kind, index = name.split("_")
-    network, seen = model.model.diffusion_model, []
-    modules = {"single": "single_blocks", "layer": "layers", "double": "double_blocks"}
-    if kind == "double" and not hasattr(network, "double_blocks"):
-        modules["double"] = "joint_blocks" if hasattr(network, "joint_blocks") else "transformer_blocks"
-    block = getattr(network, modules[kind])[int(index)]
+    seen = []
+    block = getattr(model.model.diffusion_model, rows_of(family)[kind][0])[int(index)]
 
     def both(denoiser, x):
         sigma = denoiser.schedule.sigma(0.7)
@@ -72,16 +104,74 @@ def test_a_feature_is_the_image_tokens_of_its_block_laid_out_as_the_picture(with
         return denoiser.encode(x, sigma)
 
     h = within(model, conditioning_for(family), latent_for(model), both, feature=name)
-    side = 8 // network.patch_size
-    tokens = image_tokens(family, model, kind, seen[0], side * side)
+    side = 8 // patch_of(family)
+    tokens = image_tokens(family, seen[0], side * side)
     torch.testing.assert_close(h, tokens.float().transpose(1, 2).unflatten(2, (side, side)), rtol=1e-4, atol=1e-4)
+
+
+def strongest_change(within, model, conditioning, latent, feature, place, patch):
+    """Where h changes most, (row, column), when a patch of the latent does. place: that patch's row and column."""
+    row, column = place
+
+    def work(denoiser, x):
+        sigma = denoiser.schedule.sigma(0.7)
+        changed = x.clone()
+        changed[..., row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] += 0.5
+        return (denoiser.encode(changed, sigma) - denoiser.encode(x, sigma)).norm(dim=1)[0]
+
+    change = within(model, conditioning, latent, work, feature=feature)
+    return divmod(change.argmax().item(), change.shape[1])
+
+
+@every_family
+def test_rows_and_columns_of_h_are_those_of_the_picture(within, models, family):
+    """A patch of an oblong latent changes h most at its own place: whatever is known of the architecture."""
+    model, patch = models[family], patch_of(family)
+    for kind in rows_of(family):
+        for place in ((0, 0), (1, 4), (2, 6)):
+            latent = latent_for(model, size=(3 * patch, 7 * patch))
+            assert strongest_change(within, model, conditioning_for(family), latent, f"{kind}_0", place, patch) == place, kind
+
+
+@pytest.mark.skipif("radiance" not in FLOWS, reason="this host has no pixel-space family")
+@pytest.mark.parametrize("family", [family for family in ("radiance", "pixeldit", "zimagepixel") if family in FLOWS])
+def test_models_of_pixels_have_large_patches(within, family):
+    model, kind = tiny_model(family, patch_size=16), next(iter(rows_of(family)))
+    latent = latent_for(model, size=(32, 80))
+    assert strongest_change(within, model, conditioning_for(family), latent, f"{kind}_1", (1, 3), 16) == (1, 3)
+
+
+@pytest.mark.skipif("hunyuanimage" not in FLOWS, reason="this host has no Hunyuan Image")
+@pytest.mark.parametrize("kind", ["double", "single"])
+def test_letters_that_hunyuan_image_reads_apart_are_not_taken_for_the_picture(within, kind):
+    model = tiny_model("hunyuanimage", byt5=True)
+    letters = conditioning_for("hunyuanimage", conditioning_byt5small=draw(1, 5, 1472, seed=8))
+    place = strongest_change(within, model, letters, latent_for(model, size=(3, 7)), f"{kind}_1", (2, 4), 1)
+    assert place == (2, 4)
+
+
+@pytest.mark.skipif("hunyuanimage" not in FLOWS, reason="this host has no Hunyuan Image")
+def test_a_model_that_must_know_where_its_sampler_goes_next_is_refused(comfy_host):
+    with pytest.raises(ValueError, match=r"This Hunyuan Image 2\.1 model is distilled .* take the undistilled one\."):
+        comfy_host.adapter.features_of(tiny_model("hunyuanimage", meanflow=True))
+
+
+@pytest.mark.skipif("hidream" not in FLOWS, reason="this host has no HiDream")
+@pytest.mark.parametrize("kind", ["double", "single"])
+def test_the_picture_to_edit_beside_hidreams_is_left_out(within, models, kind):
+    model = models["hidream"]
+    latent = latent_for(model, size=(6, 10))
+    beside = conditioning_for("hidream", concat_latent_image=latent_for(model, size=(6, 10), seed=6)["samples"])
+    assert strongest_change(within, model, beside, latent, f"{kind}_0", (2, 3), 2) == (2, 3)
+    h = within(model, beside, latent, lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)))
+    assert h.shape[-2:] == (3, 5)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family in ("flux", "flux2", "qwen")])
 @pytest.mark.parametrize("depth", [0, -1])
 def test_the_tokens_of_a_reference_picture_are_left_out(call, monkeypatch, within, models, family, depth):
     case = PATCHES["reference picture"](case_of(family, "float32", monkeypatch), call, monkeypatch)
-    name = names_of(case.model, family)[depth]
+    name = names_of(family)[depth]
     encode = lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7))
     plain = within(case.model, conditioning_for(family), case.latent, encode, feature=name)
     h = within(case.model, case.conditioning, case.latent, encode, feature=name)
@@ -92,7 +182,7 @@ def test_the_tokens_of_a_reference_picture_are_left_out(call, monkeypatch, withi
 def test_the_default_feature_has_the_name_of_its_block(within, models, family):
     model = models[family]
     feature = within(model, conditioning_for(family), latent_for(model), lambda denoiser, _: denoiser.provenance["feature"])
-    assert feature in names_of(model, family)
+    assert feature in names_of(family)
 
 
 @every_family
@@ -103,7 +193,7 @@ def test_pictures_of_any_size_have_features(within, models, family, size):
     frames = latent_for(model)["samples"].shape[2:-2]
     latent = {"samples": draw(1, latent_for(model)["samples"].shape[1], *frames, *size, seed=3)}
     h = within(model, conditioning_for(family), latent, lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)))
-    patch = model.model.diffusion_model.patch_size
+    patch = patch_of(family)
     assert h.shape[-2:] == (-(-size[0] // patch), -(-size[1] // patch))
 
 

@@ -1,6 +1,9 @@
 """Tiny MODELs of the families that people use, built from the host's own configurations, with seeded random weights."""
 
 import inspect
+from contextlib import contextmanager
+from functools import partial
+from unittest.mock import patch
 
 import comfy.ldm.flux.model
 import comfy.model_base
@@ -82,6 +85,115 @@ if hasattr(comfy.supported_models, "Flux2"):
         "ref_index_scale": 10.0, "txt_ids_dims": [3], "vec_in_dim": None,
     }
 
+
+def fields(params, config):
+    """What this host's dataclass of a network's parameters has of a config, which newer hosts have more of."""
+    known = inspect.signature(params).parameters
+    return {name: value for name, value in config.items() if name in known or name == "image_model"}
+
+
+def offered(kind, name, config):
+    """Add a family to `FLOWS` where this host has it, without the sizes that it never reads from files.
+
+    config: a dict, or a function that gives one.
+    """
+    family = getattr(comfy.supported_models, name, None)
+    if family is not None:
+        small = type(name, (family,), {"unet_extra_config": {}})
+        FLOWS[kind] = small, config() if callable(config) else config
+
+
+def hunyuan_image():
+    from comfy.ldm.hunyuan_video.model import HunyuanVideoParams
+
+    return fields(HunyuanVideoParams, DOUBLE_AND_SINGLE | {
+        "image_model": "hunyuan_video", "in_channels": 64, "out_channels": 64, "vec_in_dim": None, "axes_dim": [8, 8], "theta": 256,
+        "patch_size": [1, 1], "guidance_embed": False, "byt5": False, "meanflow": False, "use_cond_type_embedding": False,
+        "vision_in_dim": None, "meanflow_sum": False,
+    })
+
+
+def chroma_radiance():
+    from comfy.ldm.chroma_radiance.model import ChromaRadianceParams
+
+    return fields(ChromaRadianceParams, CHROMA | {
+        "image_model": "chroma_radiance", "in_channels": 3, "out_channels": 3, "nerf_hidden_size": 16, "nerf_mlp_ratio": 2,
+        "nerf_depth": 2, "nerf_max_freqs": 4, "nerf_tile_size": 512, "nerf_final_head_type": "conv", "nerf_embedder_dtype": None,
+        "use_x0": False, "use_sequential_txt_ids": False,
+    })
+
+
+HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
+OMNIGEN = {
+    "patch_size": 2, "in_channels": FLOW_CHANNELS, "hidden_size": 48, "num_layers": 6, "num_refiner_layers": 2, "num_attention_heads": 2,
+    "num_kv_heads": 1, "multiple_of": 32, "axes_dim_rope": [8, 8, 8], "axes_lens": [300, 512, 512], "timestep_scale": 1000.0,
+}
+ANIMA = {
+    "image_model": "anima", "max_img_h": 240, "max_img_w": 240, "max_frames": 128, "in_channels": 16, "out_channels": 16,
+    "patch_spatial": 2, "patch_temporal": 1, "model_channels": 64, "concat_padding_mask": True, "crossattn_emb_channels": CONTEXT,
+    "pos_emb_cls": "rope3d", "pos_emb_learnable": True, "pos_emb_interpolation": "crop", "min_fps": 1, "max_fps": 30,
+    "use_adaln_lora": True, "adaln_lora_dim": 16, "num_blocks": 6, "num_heads": 2, "rope_h_extrapolation_ratio": 4.0,
+    "rope_w_extrapolation_ratio": 4.0, "rope_t_extrapolation_ratio": 1.0, "rope_enable_fps_modulation": False,
+}
+HIDREAM = HEADS | {
+    "image_model": "hidream", "axes_dims_rope": [8, 4, 4], "caption_channels": [CONTEXT, CONTEXT], "max_resolution": [128, 128],
+    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "llama_layers": [0, 1, 2, 3, 4, 4, 4], "num_routed_experts": 4,
+    "num_activated_experts": 2, "num_layers": 3, "num_single_layers": 4, "patch_size": 2, "text_emb_dim": POOLED,
+}
+ERNIE = {
+    "image_model": "ernie", "hidden_size": 32, "num_attention_heads": 2, "num_layers": 6, "ffn_hidden_size": 64, "text_in_dim": CONTEXT,
+    "rope_axes_dim": (4, 6, 6),
+}
+AURA = {
+    "in_channels": 4, "out_channels": 4, "dim": 32, "n_layers": 7, "n_double_layers": 3, "n_heads": 2, "global_conddim": 32,
+    "cond_seq_dim": CONTEXT, "max_seq": 256,
+}
+KANDINSKY = {
+    "image_model": "kandinsky5", "in_text_dim": CONTEXT, "in_text_dim2": POOLED, "time_dim": 32, "model_dim": 32, "ff_dim": 64,
+    "visual_embed_dim": 64, "num_text_blocks": 1, "num_visual_blocks": 6, "axes_dims": (4, 6, 6), "rope_scale_factor": (1.0, 1.0, 1.0),
+}
+KREA = {
+    "image_model": "krea2", "features": 64, "tdim": 32, "txtdim": CONTEXT // 2, "heads": 2, "kvheads": 1, "multiplier": 2, "layers": 6,
+    "txtlayers": 2, "txtheads": 2, "txtkvheads": 2,
+}
+IDEOGRAM = HEADS | {
+    "image_model": "ideogram4", "num_layers": 6, "intermediate_size": 64, "adaln_dim": 32, "llm_features_dim": CONTEXT,
+    "mrope_section": (4, 2, 2),
+}
+LENS = HEADS | {
+    "image_model": "lens", "num_layers": 6, "enc_hidden_dim": CONTEXT // 2, "axes_dims_rope": (4, 6, 6), "selected_layer_index": (0, 1),
+}
+MAGE = HEADS | {"image_model": "mage_flow", "num_layers": 6, "joint_attention_dim": CONTEXT, "axes_dims_rope": (4, 6, 6)}
+JOY = {
+    "image_model": "joyimage", "hidden_size": 32, "num_attention_heads": 2, "text_dim": CONTEXT, "num_layers": 6,
+    "rope_dim_list": [4, 6, 6],
+}
+PIXELDIT = {
+    "image_model": "pixeldit_t2i", "num_groups": 2, "hidden_size": 32, "pixel_hidden_size": 8, "pixel_attn_hidden_size": 32,
+    "pixel_num_groups": 2, "patch_depth": 6, "pixel_depth": 1, "patch_size": 2, "txt_embed_dim": CONTEXT, "txt_max_length": 16,
+}
+offered("longcat", "LongCatImage", lambda: FLUX | {"guidance_embed": False, "vec_in_dim": None, "txt_ids_dims": [1, 2]})
+offered("radiance", "ChromaRadiance", chroma_radiance)
+offered("hidream", "HiDream", HIDREAM)
+offered("hunyuanimage", "HunyuanImage21", hunyuan_image)
+offered("ernie", "ErnieImage", ERNIE)
+offered("anima", "Anima", ANIMA)
+offered("aura", "AuraFlow", AURA)
+offered("omnigen2", "Omnigen2", OMNIGEN | {"image_model": "omnigen2", "text_feat_dim": CONTEXT})
+offered("boogu", "Boogu", OMNIGEN | {
+    "image_model": "boogu", "instruction_feat_dim": CONTEXT, "num_double_stream_layers": 3, "num_layers": 4,
+})
+offered("kandinsky", "Kandinsky5Image", KANDINSKY)
+offered("krea2", "Krea2", KREA)
+offered("ideogram", "Ideogram4", IDEOGRAM)
+offered("lens", "Lens", LENS)
+offered("mageflow", "MageFlow", MAGE)
+offered("joyimage", "JoyImage", JOY)
+offered("pixeldit", "PixelDiTT2I", PIXELDIT)
+offered("zimagepixel", "ZImagePixelSpace", lambda: FLOWS["zimage"][1] | {
+    "image_model": "zimage_pixel", "in_channels": 3, "decoder_hidden_size": 32, "decoder_num_res_blocks": 1, "decoder_max_freqs": 4,
+})
+
 CONFIGS = dict(zip(KINDS, ((config, {**SHAPE, **config.own}) for config in (TinySD1, TinySD2V, TinySDXL)))) | FLOWS
 
 
@@ -99,9 +211,10 @@ def tiny_model(kind="sd1", *, dtype=torch.float32, cast=None, seed=0, configure=
     if dtype == torch.float64:
         config.unet_config.pop("attn_precision", None)  # which asks for float32, as a gain over half precision
     device = comfy.model_management.unet_offload_device()
-    base = config.get_model({}, "", device).eval()
+    with small_adapter():
+        base = config.get_model({}, "", device).eval()
     generator = torch.Generator().manual_seed(seed)
-    buffers = [(name, buffer) for name, buffer in base.diffusion_model.named_buffers() if name == "pos_embed"]
+    buffers = [(name, buffer) for name, buffer in base.diffusion_model.named_buffers() if name == "pos_embed"]  # SD3's
     for name, weight in [*base.diffusion_model.named_parameters(), *buffers]:
         noise = torch.randn(weight.shape, generator=generator)
         if weight.ndim > 1:
@@ -109,6 +222,19 @@ def tiny_model(kind="sd1", *, dtype=torch.float32, cast=None, seed=0, configure=
         else:
             weight.copy_(0.1 * noise + (1.0 if "weight" in name or "scale" in name else 0.0))
     return comfy.model_patcher.ModelPatcher(base, load_device=comfy.model_management.get_torch_device(), offload_device=device)
+
+
+@contextmanager
+def small_adapter():
+    """Within it, Anima's reader of prompts, of which the host builds one size, is small."""
+    try:
+        from comfy.ldm.anima import model as anima
+    except ImportError:
+        yield
+        return
+    small = partial(anima.LLMAdapter, CONTEXT, CONTEXT, 32, 1, 2)
+    with patch.object(anima, "LLMAdapter", small):
+        yield
 
 
 def patched(model, *, seed=11, strength=1.0):
@@ -145,10 +271,14 @@ def tiny_latent(batch=1, height=8, width=8, seed=2):
 
 
 def latent_for(model, size=8, seed=2):
-    """A LATENT of one picture for a MODEL of any family, of unit variance within the model."""
+    """A LATENT of one picture for a MODEL of any family, of unit variance within the model. size: a side, or height and width."""
+    height, width = (size, size) if isinstance(size, int) else size
     latent_format = model.get_model_object("latent_format")
     frames = (1,) if latent_format.latent_dimensions == 3 else ()
-    return {"samples": latent_format.process_out(draw(1, latent_format.latent_channels, *frames, size, size, seed=seed))}
+    return {"samples": latent_format.process_out(draw(1, latent_format.latent_channels, *frames, height, width, seed=seed))}
+
+
+MASKED = ("lumina2", "zimage", "zimagepixel", "omnigen2", "boogu", "ideogram")
 
 
 def conditioning_for(kind, seed=1, **options):
@@ -156,9 +286,14 @@ def conditioning_for(kind, seed=1, **options):
 
     Networks see a thousand times that guidance: 4000 is a number in bfloat16, 3500, of the host's default, is rounded to 3504.
     """
-    added = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind in ("lumina2", "zimage") else {}
+    added = {"attention_mask": torch.ones(1, 7, dtype=torch.int64)} if kind in MASKED else {}
     if kind in ("flux", "flux2"):
         added["guidance"] = 4.0
+    if kind == "hidream":
+        added["conditioning_llama3"] = draw(1, 5, 5, CONTEXT, seed=seed + 2000)
+    if kind == "anima":
+        added["t5xxl_ids"] = torch.randint(0, 32128, (9,), generator=torch.Generator().manual_seed(seed))
+        added["t5xxl_weights"] = torch.ones(9)
     return tiny_conditioning(seed, **added, **options)
 
 
