@@ -35,15 +35,23 @@ class Differentiable(TorchFunctionMode):
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():
             return function(*args, **kwargs)
-        overwritten = args[:1] if _overwrites(function) else ()
-        args = *overwritten, *(_ordinary(part) for part in args[len(overwritten) :])
-        kwargs = {name: _ordinary(part) for name, part in kwargs.items()}
+        args, kwargs = as_autograd_inputs(function, args, kwargs)
         if function is scaled_dot_product_attention:
             return _attention(*args, **kwargs)
         if function in LAYERS and args and args[0].requires_grad:
             return differentiable_layer(function, *args, **kwargs)
         result = function(*args, **kwargs)
         return result.clone() if self.copies and function is torch.Tensor.__getitem__ else result
+
+
+def as_autograd_inputs(function, args, kwargs):
+    """(args, kwargs) of a function as autograd may keep them: no inference tensors, no leaves of other graphs.
+
+    The target of an in-place function is left as it is: torch itself refuses to write differentiated values into a constant.
+    """
+    overwritten = args[:1] if _overwrites(function) else ()
+    args = *overwritten, *(_ordinary(part) for part in args[len(overwritten) :])
+    return args, {name: _ordinary(part) for name, part in kwargs.items()}
 
 
 def _overwrites(function):

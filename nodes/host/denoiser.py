@@ -22,9 +22,10 @@ import torch
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
 from ...pullback_core.differentiable import Captured
-from .attention import differentiable_attention
-from .derivatives import differentiable, in_float32, unpacked, without_trace
+from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
+from .derivatives import differentiable, in_float32, left_early, unpacked, without_trace
 from .features import ending_at, family_of, feature_named, network_of
+from .loading import clone_for_derivatives
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -60,7 +61,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     prompt = _hash_conditioning(conditioning)
     others = tuple(id(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
     passed = _passed_checks.setdefault(model, {}).setdefault((float32, prompt, others), {})
-    model = model.clone(**({"disable_dynamic": True} if getattr(model, "is_dynamic", bool)() else {}))
+    model = clone_for_derivatives(model)
     if float32:
         model.set_model_compute_dtype(torch.float32)
     if products:
@@ -72,7 +73,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     def work(x, options):
         # What the host keeps between nodes has noise but is scaled as if clean: its samplers put x_0's share back.
         denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed)
-        with without_trace(network_of(model)):
+        with without_trace(network_of(guider.model_patcher)):
             return fn(denoiser, schedule.alpha(sigma) * _picture(x))
 
     call = _Call(work)
@@ -119,6 +120,7 @@ class HostDenoiser:
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._frames = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
+        self._networks = [self._network, *_modules_of(guider.loaded_models)]  # these are of ControlNets and of patches
         precision = guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()
         self.provenance = {
             "model": _fingerprint(guider.model_patcher), "prompt": prompt, "feature": feature,
@@ -139,13 +141,16 @@ class HostDenoiser:
     def encode(self, z, sigma, float32=False):
         if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
             raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
-        with differentiable(self._network, self.foreign, copies=self.careful), self._precision(float32):
+        with differentiable(self._networks, self.foreign, copies=self.careful), self._precision(float32):
             return self._encode(z, sigma, differentiable_attention)
 
     def encode_as_hosted(self, z, sigma, float32=False):
-        """`encode` by the very kernels that the host samples with, to check the others against; but see `unpacked`."""
-        with unpacked(self._network), self._precision(float32):
-            return self._encode(z, sigma, None)
+        """`encode` by the very kernels that the host samples with, to check the others against.
+
+        But weights are unpacked, and attention is not computed in int8: such steps hide what differences are to show.
+        """
+        with unpacked(self._networks), self._precision(float32), ExactAttention():
+            return self._encode(z, sigma, exact_hosted_attention())
 
     def batch_size(self, latent_shape):
         """How many evaluations of latents (c, h, w) run at once: the same on every machine, for results that repeat."""
@@ -179,12 +184,17 @@ class HostDenoiser:
         with ending_at(self._network, self.feature, transformer):
             for entry in self._entries:  # one by one: how many the host runs together depends on free memory
                 try:
-                    comfy.samplers.calc_cond_batch(self._guider.inner_model, [entry], x, self._levels(x, sigma), options)
+                    with left_early():
+                        comfy.samplers.calc_cond_batch(self._guider.inner_model, [entry], x, self._levels(x, sigma), options)
                 except Captured as captured:
                     features.append(captured.h)
         if not features:
             raise ValueError("No conditioning is active at this noise level; widen its timestep range, or choose another level.")
         return features[0] if len(features) == 1 else torch.cat([h.flatten(1) for h in features], dim=1)
+
+
+def _modules_of(patchers):
+    return [patcher.model for patcher in patchers if isinstance(getattr(patcher, "model", None), torch.nn.Module)]
 
 
 def schedule_of(model):

@@ -2,25 +2,39 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from unittest.mock import patch
 
+import comfy.model_management
 import comfy.ops
 import torch
+from comfy.cli_args import args as command_line
 
 from ...pullback_core import Jacobian
-from ...pullback_core.differentiable import Differentiable
+from ...pullback_core.differentiable import Differentiable, as_autograd_inputs
 from ...pullback_core.jacobian import derivative_errors
+from .attention import PLAIN_ATTENTION
 
 ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = 0.02, 0.1, 0.05  # the bundled model: 1e-7, at most 0.009, 1e-6
 PRECISION_TOLERANCE = 0.3  # where operators are met of which it is not known whether they have a derivative
+TORCH_LIBRARIES = ("aten", "prims")
+STREAMED = "_v"  # the host's mark of a layer whose weights are streamed
+# (owner, name, value) of what the host offers to switch, where it has it, held while derivatives are taken:
+SWITCHES = (
+    (comfy.model_management, "in_training", True),  # the host takes its own plain operations
+    (comfy.model_management, "NUM_STREAMS", 0),  # offloaded weights get memory of their own, not a buffer that layers share
+    (command_line, "disable_cuda_graphs", True),  # a replayed graph runs none of a block's operations
+)
 CHECKPOINT_OPTIONS = ("use_reentrant", "context_fn", "determinism_check", "debug", "preserve_rng_state", "early_stop")
 
 
 class _HostDifferentiable(Differentiable):
-    """As the core's, and the host's own kernels as the plain operations that are kept beside them (since ComfyUI 0.8).
+    """The core's `Differentiable`, which also computes the host's own kernels by plain operations (ComfyUI 0.8 and newer).
 
-    foreign: a set that gets the names of operators of other libraries, which may drop a derivative in silence.
+    foreign: a set that gets the names of operators of other libraries that differentiated values went through: they may drop a
+        derivative in silence.
     """
 
     def __init__(self, copies, foreign):
@@ -28,43 +42,114 @@ class _HostDifferentiable(Differentiable):
         self.foreign = foreign
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
         if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
-            library, name = str(function).split(".")[:2]
-            plain = getattr(sys.modules.get(f"{library}.backends.eager"), name, None)
+            plain = plain_operation(function)
             if plain is not None:
-                return plain(*args, **(kwargs or {}))
-            if library not in ("aten", "prims"):
+                if torch.is_grad_enabled():
+                    args, kwargs = as_autograd_inputs(function, args, kwargs)
+                with self:  # the plain operation computes as a network does, so its own operations need the same care
+                    return plain(*args, **kwargs)
+            library, name = _operator_name(function)
+            if library not in TORCH_LIBRARIES and _is_differentiated((args, kwargs)):
                 self.foreign.add(f"{library}.{name}")
         return super().__torch_function__(function, types, args, kwargs)
 
 
-@contextmanager
-def differentiable(network, foreign, copies=False):
-    """Within it, a network of the host is computed by operations that have derivatives. Everything is as before afterwards.
+def plain_operation(function):
+    """A function of the same arguments that autograd can differentiate, for an operator of another library; None where none is known.
 
+    The host's library keeps one beside each of its kernels, by the same name; attention in int8 becomes the core's.
+    """
+    library, name = _operator_name(function)
+    if library in TORCH_LIBRARIES:
+        return None
+    kept = sys.modules.get(f"{library}.backends.eager")
+    if name.endswith("_") and hasattr(kept, name[:-1]):
+        # The operation kept for a kernel that overwrites its input may refuse autograd; its twin does not.
+        return partial(_overwrite_by, getattr(kept, name[:-1]), _schema(function))
+    return getattr(kept, name, PLAIN_ATTENTION.get((library, name)))
+
+
+def _operator_name(function):
+    """("library", "operator") of `torch.ops.library.operator`, or of one of its overloads."""
+    return tuple(str(function).split(".")[:2])
+
+
+def _schema(function):
+    packet = isinstance(function, torch._ops.OpOverloadPacket)
+    return (getattr(function, function.overloads()[0]) if packet else function)._schema
+
+
+def _overwrite_by(operation, schema, *args, **kwargs):
+    """Compute a new value for every argument that the schema says is overwritten, and overwrite it."""
+    results = operation(*args, **kwargs)
+    results = iter(results if isinstance(results, tuple) else [results])
+    for index, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            target = args[index] if index < len(args) else kwargs[argument.name]
+            target.copy_(next(results))
+
+
+def _is_differentiated(part):
+    """Whether a tensor among these arguments, however nested, depends on the point of differentiation."""
+    if isinstance(part, torch.Tensor):
+        return part.requires_grad
+    if isinstance(part, dict):
+        part = part.values()
+    return isinstance(part, Iterable) and not isinstance(part, str) and any(map(_is_differentiated, part))
+
+
+@contextmanager
+def differentiable(networks, foreign, copies=False):
+    """Within it, networks of the host are computed by operations that have derivatives. Everything is as before afterwards.
+
+    networks: every module that a forward pass computes with: the diffusion model, ControlNets, models of patches.
     foreign: a set that gets the names of operators of which that is not known. copies: as of the core's `Differentiable`.
     """
-    with unpacked(network), ExitStack() as stack:
+    with unpacked(networks), ExitStack() as stack:
         stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code bypasses the operations of `Differentiable`
+        for owner, name, value in SWITCHES:
+            if hasattr(owner, name):
+                stack.enter_context(patch.object(owner, name, value))
         stack.enter_context(_HostDifferentiable(copies, foreign))
         yield
 
 
 @contextmanager
-def unpacked(network):
-    """Within it, a network multiplies by its weights as they are stored, but not in fp8 or fp4: such steps have no derivative."""
+def unpacked(networks):
+    """Within it, networks multiply by their weights as they are stored, but not in fp8, fp4 or int8: such steps have no derivative.
+
+    Layers whose weights the host streams through shared memory (DynamicVRAM) compute with copies of their own: autograd keeps
+    weights until the last product, and by then that memory holds others.
+    """
     with ExitStack() as stack:
         stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None, create=True))
-        for layer in network.modules():
-            if getattr(layer, "layout_type", None) is not None:  # with a function of its weights, the host unpacks them first
+        for layer in {layer for network in networks for layer in network.modules()}:
+            # With a function of its weights to apply, the host unpacks them first.
+            if hasattr(layer, STREAMED) and hasattr(layer, "weight_function"):
+                for name in ("weight_function", "bias_function"):
+                    stack.enter_context(patch.object(layer, name, [*getattr(layer, name, []), torch.clone]))
+            elif getattr(layer, "layout_type", None) is not None:
                 stack.enter_context(patch.object(layer, "weight_function", [*layer.weight_function, _unchanged]))
         yield
 
 
 def _unchanged(weight):
     return weight
+
+
+@contextmanager
+def left_early():
+    """Around a forward pass that `Captured` may end: what the host prepared for layers that were not reached is given back."""
+    try:
+        yield
+    finally:
+        prefetch = sys.modules.get("comfy.model_prefetch")
+        if hasattr(prefetch, "cleanup_prefetch_queues"):
+            prefetch.cleanup_prefetch_queues()
 
 
 @contextmanager
