@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from .files import write_atomically
+from .autocast import without_autocast
+from .files import write_atomically, write_first_free
 from .jacobian import Jacobian
 from .svd import top_singular_triplets
+from .tensor_files import FLOATS, TensorSize, read_header, read_json, read_tensors, to_bytes
 
 FORMAT = "pullback_basis"
 VERSION = 1
 TENSORS = ("v", "s", "u", "residuals")
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ORTHONORMAL_TOLERANCE = 1e-3
+CHUNK = 2**22  # numbers that are checked at once, so that a check takes little memory
+HEADER_TYPES = {"products": int, "converged": bool, "sigma": float, "timestep": float, "seed": int, "provenance": dict}
 
 
 @dataclass(frozen=True)
@@ -57,82 +58,137 @@ class PullbackBasis:
         return self.v[index]
 
     def save(self, path):
-        """Write a safetensors file, whole or not at all."""
-        tensors = {name: getattr(self, name).detach().cpu().contiguous() for name in TENSORS}
-        header = {
-            "products": self.products, "converged": self.converged, "sigma": self.sigma,
-            "timestep": self.timestep, "seed": self.seed, "provenance": self.provenance,
-        }
-        metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(header)}
-        write_atomically(path, save(tensors, metadata))
+        """Write a safetensors file, whole or not at all.
+
+        Raises ValueError, before anything is written, for a basis that `load` would refuse, and as `write_atomically` does.
+        """
+        write_atomically(path, self._to_bytes())
+
+    def save_as_first_free(self, paths):
+        """Write a safetensors file to the first of `paths`, in one folder, that does not exist yet. Returns that path.
+
+        Raises as `save` does, and FileExistsError when every path exists.
+        """
+        return write_first_free(paths, self._to_bytes())
+
+    def _to_bytes(self):
+        tensors = {name: getattr(self, name).detach().cpu() for name in TENSORS}
+        header = {name: getattr(self, name) for name in HEADER_TYPES}
+        try:
+            text = _header_text(header)
+            _validate_sizes({name: _size_of(tensor) for name, tensor in tensors.items()})
+            _validate_numbers(tensors)
+            return to_bytes(tensors, {"format": FORMAT, "version": str(VERSION), "header": text})
+        except ValueError as error:
+            raise ValueError(f"This basis cannot be saved: {error}.") from error
 
     @classmethod
     def load(cls, path, device="cpu"):
-        """Read and validate a file of `save`.
+        """Read and validate a file of `save`. Sizes are checked first, so that a file never takes much more memory than its own size.
 
-        Raises FileNotFoundError, or ValueError with the reason for a file that is not a sound basis.
+        Raises FileNotFoundError, ValueError with the reason for a file that is not a sound basis, and OSError for
+        one that cannot be read.
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no basis file {str(path)!r}.")
         try:
-            with safe_open(path, "pt", device=str(device)) as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise ValueError("it holds something else")
-                if metadata.get("version") != str(VERSION):
-                    raise ValueError(f"its version is {metadata.get('version')}, this program reads {VERSION}")
-                missing = set(TENSORS) - set(file.keys())
-                if missing:
-                    raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
-            header = _read_header(metadata.get("header", ""))
-            _validate(tensors)
-        except (SafetensorError, ValueError) as error:
+            metadata, sizes = read_header(path, "basis file")
+            if metadata.get("format") != FORMAT:
+                raise ValueError("it holds something else")
+            if metadata.get("version") != str(VERSION):
+                raise ValueError(f"its version is {metadata.get('version')}, this program reads {VERSION}")
+            missing = set(TENSORS) - set(sizes)
+            if missing:
+                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+            header = _parse_header(metadata.get("header", ""))
+            _validate_sizes({name: sizes[name] for name in TENSORS})
+            tensors = read_tensors(path, TENSORS)
+            _validate_numbers(tensors)
+        except ValueError as error:
             raise ValueError(f"{path.name!r} is not a usable pullback basis: {error}.") from error
         header |= {"sigma": float(header["sigma"]), "timestep": float(header["timestep"])}
-        return cls(**tensors, **header)
+        return cls(**{name: tensor.to(device) for name, tensor in tensors.items()}, **header)
 
 
-def _read_header(text):
-    fields = {"products": int, "converged": bool, "sigma": float, "timestep": float, "seed": int, "provenance": dict}
+def _size_of(tensor):
+    return TensorSize(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+
+
+def _header_text(header):
+    """The fields of a basis that are no tensors, as JSON that `_parse_header` takes and gives back unchanged."""
     try:
-        header = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("its header is not JSON") from None
-    if not isinstance(header, dict) or set(header) != set(fields):
-        raise ValueError(f"its header must have exactly the entries {', '.join(fields)}")
-    for name, kind in fields.items():
+        text = json.dumps(header)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"its header holds something that a file cannot ({error})") from None
+    if _parse_header(text) != header:
+        raise ValueError("its provenance holds something other than text")
+    return text
+
+
+def _parse_header(text):
+    """The fields of a basis that are no tensors, from JSON. Comparisons are written so that NaN fails."""
+    header = read_json(text, "its header")
+    if not isinstance(header, dict) or set(header) != set(HEADER_TYPES):
+        raise ValueError(f"its header must have exactly the entries {', '.join(HEADER_TYPES)}")
+    for name, kind in HEADER_TYPES.items():
         if type(header[name]) is not kind and not (kind is float and type(header[name]) is int):
             raise ValueError(f"its {name} is not of type {kind.__name__}")
     if not all(type(value) is str for value in header["provenance"].values()):
         raise ValueError("its provenance holds something other than text")
     if not (0 < header["sigma"] <= sys.float_info.max and 0 <= header["timestep"] <= 1):
         raise ValueError("its noise level is impossible")
-    if header["products"] < 0:
-        raise ValueError("its count of products is negative")
+    if not 0 <= header["products"] < 2**63:
+        raise ValueError("its count of products is impossible" if header["products"] > 0 else "its count of products is negative")
+    if not -(2**63) <= header["seed"] < 2**64:
+        raise ValueError("its seed has more than 64 bits")
     return header
 
 
-def _validate(tensors):
-    v, s, u, residuals = (tensors[name] for name in TENSORS)
-    if s.ndim != 1 or not len(s) or v.ndim != 4 or u.ndim < 2 or residuals.shape != s.shape:
-        raise ValueError(f"its shapes are v {tuple(v.shape)}, s {tuple(s.shape)}, u {tuple(u.shape)}")
-    if not len(v) == len(u) == len(s):
-        raise ValueError(f"it has {len(v)} directions in x, {len(u)} in h and {len(s)} singular values")
+def _validate_sizes(sizes):
+    """Check types and shapes, before anything of their size is allocated. sizes: name -> `TensorSize`."""
+    v, s, u, residuals = (sizes[name].shape for name in TENSORS)
+    if len(s) != 1 or not s[0] or len(v) != 4 or len(u) < 2 or residuals != s:
+        raise ValueError(f"its shapes are v {v}, s {s}, u {u}, residuals {residuals}")
+    rank = s[0]
+    if not v[0] == u[0] == rank:
+        raise ValueError(f"it has {v[0]} directions in x, {u[0]} in h and {rank} singular values")
+    for name in ("v", "u"):
+        if sizes[name].numel < rank * rank:
+            raise ValueError(f"it has {rank} directions {name} of {sizes[name].numel // rank} numbers, which cannot be orthonormal")
+    for name in TENSORS:
+        if sizes[name].dtype not in FLOATS:
+            raise ValueError(f"its {name} is of type {sizes[name].dtype}")
+
+
+def _validate_numbers(tensors):
+    """Check the numbers of tensors on the CPU whose sizes are right. Comparisons are written so that NaN fails."""
     for name, tensor in tensors.items():
-        if tensor.dtype not in DTYPES:
-            raise ValueError(f"its {name} is of type {str(tensor.dtype).removeprefix('torch.')}")
-        if not torch.isfinite(tensor).all():
+        if not all(torch.isfinite(part).all() for part in tensor.flatten().split(CHUNK)):
             raise ValueError(f"its {name} holds numbers that are not finite")
-    if (s < 0).any() or (s.diff() > 0).any():
+    s, residuals = tensors["s"], tensors["residuals"]
+    if not ((s >= 0).all() and (s.diff() <= 0).all()):
         raise ValueError("its singular values do not descend")
-    if (residuals < 0).any():
+    if not (residuals >= 0).all():
         raise ValueError("its residuals are negative")
     for name in ("v", "u"):
-        rows = tensors[name].flatten(1).double()
-        if (rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)).abs().max() > ORTHONORMAL_TOLERANCE:
+        if not _are_orthonormal(tensors[name].flatten(1)):
             raise ValueError(f"its directions {name} are not orthonormal")
+
+
+def _are_orthonormal(rows):
+    """Whether finite rows (n, d) are orthonormal, computed in blocks and in float64, which all CPUs have."""
+    blocks = rows.split(max(1, CHUNK // rows.shape[1]))
+    for block in blocks:  # norms come first: products of entries above 1e154 would overflow, and inf - inf is NaN
+        if not ((block.double().square().sum(dim=1) - 1).abs() <= ORTHONORMAL_TOLERANCE).all():
+            return False
+    for index, block in enumerate(blocks):
+        block = block.double()
+        for other_index, other in enumerate(blocks[: index + 1]):
+            products = block @ other.double().T
+            if index == other_index:
+                products -= torch.eye(len(block), dtype=products.dtype)
+            if not (products.abs() <= ORTHONORMAL_TOLERANCE).all():
+                return False
+    return True
 
 
 def require_one_origin(one, other):
@@ -165,6 +221,7 @@ def require_latent(z):
     return z
 
 
+@without_autocast()
 def local_basis(
     denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None,
     keep_space=False, offload=False,
@@ -179,8 +236,10 @@ def local_basis(
         an exception it raises ends the work. The rest as in `top_singular_triplets`.
     keep_space: let the basis keep its search space, which takes several times its own memory, for a later `start`.
     Returns a `PullbackBasis`. For a batch of samples see `local_bases`.
-    Raises ValueError for more than one sample, or an input at which the map is undefined.
+    Raises ValueError for more than one sample, a noise level that the model does not have, or an input at which the map is
+    undefined.
     """
+    sigma = denoiser.schedule.require_level(sigma)
     z = require_latent(z)
     residual = math.inf
 

@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 from torch.nn import Embedding
 
 from ..basis import prompt_hash
 from ..files import write_atomically
 from ..schedule import VPSchedule
+from ..tensor_files import read_header, read_json, read_weights, require_finite, require_weights, to_bytes
 from .draw import SIZE
 from .unet import UNet, UNetConfig
 from .vocabulary import TOKEN_COUNT, tokenize
@@ -64,38 +63,101 @@ class FacesModel(nn.Module):
         return self.words(torch.stack([tokenize(prompt) for prompt in prompts]).to(self.words.weight.device))
 
     def save(self, path):
-        """Write fp16 safetensors; the UNet's names are those of a CompVis checkpoint."""
+        """Write fp16 safetensors; the UNet's names are those of a CompVis checkpoint.
+
+        Raises ValueError, before anything is written, for weights that are not finite in fp16, and as `write_atomically` does.
+        """
         tensors = {UNET_PREFIX + name: value for name, value in self.unet.state_dict().items()}
         tensors["words.weight"] = self.words.weight
         metadata = {"format": FORMAT, "config": json.dumps(asdict(self.unet.config)), "betas": json.dumps(self.betas)}
-        write_atomically(path, save({name: value.detach().half().contiguous() for name, value in tensors.items()}, metadata))
+        tensors = {name: value.detach().half() for name, value in tensors.items()}
+        try:
+            require_finite(tensors)
+            data = to_bytes(tensors, metadata)
+        except ValueError as error:
+            raise ValueError(f"This faces model cannot be saved: {error}.") from error
+        write_atomically(path, data)
 
 
 def load_model(path=WEIGHTS):
-    """Load a `FacesModel` file, in float32, ready to use.
+    """Load a `FacesModel` file, in float32, ready to use. Its `fingerprint` is a hash of the file.
 
-    Its `fingerprint` is a hash of the file. Raises FileNotFoundError, or ValueError for a file of something else.
+    Sizes are checked first, so that a file never takes much more memory than its own size.
+    Raises FileNotFoundError, ValueError with the reason for a file of something else, and OSError for one that cannot be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no model file {str(path)!r}.")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError("it is of another format")
-            config = UNetConfig(**{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in json.loads(metadata["config"]).items()
-            })
-            model = FacesModel(config, tuple(json.loads(metadata["betas"])))
-            tensors = {name.removeprefix(UNET_PREFIX): file.get_tensor(name).float() for name in file.keys()}
-        model.words.load_state_dict({"weight": tensors.pop("words.weight")})
-        model.unet.load_state_dict(tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path.name!r} is not a usable faces model: {error}") from error
-    model.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        metadata, sizes = read_header(path, "model file")
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it is of another format")
+        config, betas = _read_config(metadata, len(sizes)), _read_betas(metadata)
+        require_weights(sizes, _weight_shapes(config))
+        weights = read_weights(path, sizes)
+        model = FacesModel(config, betas)
+        model.words.load_state_dict({"weight": weights.pop("words.weight")})
+        model.unet.load_state_dict({name.removeprefix(UNET_PREFIX): weight for name, weight in weights.items()})
+        model.fingerprint = _file_hash(path)
+    except ValueError as error:
+        raise ValueError(f"{path.name!r} is not a usable faces model: {error}.") from error
     return model.eval().requires_grad_(False)
+
+
+def _read_config(metadata, tensor_count):
+    """The `UNetConfig` in a file's metadata. Raises ValueError for sizes that no network of `tensor_count` tensors has."""
+    entries = read_json(metadata.get("config", ""), "its config")
+    if not isinstance(entries, dict):
+        raise ValueError(f"its config is {type(entries).__name__} and not a list of sizes by name")
+    names = {entry.name for entry in fields(UNetConfig)}
+    optional = {"num_head_channels"}
+    if not names - optional <= entries.keys() <= names:
+        raise ValueError(f"its config must have the entries {', '.join(sorted(names))}")
+    lists = {entry.name for entry in fields(UNetConfig) if entry.type is tuple}
+    for name, value in entries.items():
+        smallest = 0 if name in ("num_res_blocks", "transformer_depth") else 1
+        if isinstance(value, list) != (name in lists) or not _are_sizes(value if name in lists else [value], smallest):
+            raise ValueError(f"its config has an impossible {name}")
+    levels = [entries[name] for name in lists]
+    if len({len(values) for values in levels}) != 1:
+        raise ValueError("its config has lists of different lengths")
+    if sum(entries["num_res_blocks"]) + sum(entries["transformer_depth"]) + len(levels[0]) > tensor_count:
+        raise ValueError("its config has more layers than the file has weights")
+    return UNetConfig(**{name: tuple(value) if name in lists else value for name, value in entries.items()})
+
+
+def _are_sizes(values, smallest):
+    return bool(values) and all(type(value) is int and smallest <= value <= 2**20 for value in values)
+
+
+def _read_betas(metadata):
+    betas = read_json(metadata.get("betas", ""), "its betas")
+    numbers = isinstance(betas, list) and len(betas) == 2 and all(type(beta) in (int, float) for beta in betas)
+    if not (numbers and 0 < betas[0] <= betas[1] < 1):
+        raise ValueError("its betas are not two numbers between 0 and 1 in rising order")
+    return tuple(betas)
+
+
+def _weight_shapes(config):
+    """{name: shape} of all weights of a model, found without the memory for them. Raises ValueError if there is no such network."""
+    for multiple, depth in zip(config.channel_mult, config.transformer_depth, strict=True):
+        channels = multiple * config.model_channels
+        heads = channels // config.num_head_channels
+        if depth and not (heads and channels % heads == 0):
+            raise ValueError(f"its config divides {channels} channels into heads of {config.num_head_channels}")
+    try:
+        with torch.device("meta"):
+            unet = UNet(config)
+    except RuntimeError as error:  # a layer of more numbers than torch can count
+        raise ValueError("its config has impossible sizes") from error
+    shapes = {UNET_PREFIX + name: tuple(weight.shape) for name, weight in unet.state_dict().items()}
+    return shapes | {"words.weight": (TOKEN_COUNT, config.context_dim)}
+
+
+def _file_hash(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()[:16]
 
 
 class FacesDenoiser:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import nn
 from torch.nn import Conv2d, GroupNorm, Linear
 from tqdm import tqdm
 
 from ..files import write_atomically
+from ..tensor_files import read_header, read_json, read_weights, require_finite, require_weights, to_bytes
 from .draw import SIZE, draw_faces
 from .parameters import COLUMN, NAMES, columns, sample_parameters
 
+FORMAT = "pullback_faces_regressor"
 WEIGHTS = Path(__file__).with_name("regressor.safetensors")
 WIDTHS = (32, 64, 96, 128)
 NOISE = 0.12  # the most that is added in training, so that a slightly grainy sample reads like a drawing
@@ -83,16 +83,27 @@ def train_regressor(steps=4000, batch=64, learning_rate=2e-3, seed=0, path=WEIGH
         seen = visible(parameters)
         error = (torch.cat([model(draw_faces(part)) for part in parameters.split(250)]) - parameters) * seen
         model.error.copy_((error.square().sum(dim=0) / seen.sum(dim=0)).sqrt())
-    tensors = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    write_atomically(path, save(tensors, {"format": "pullback_faces_regressor", "names": json.dumps(NAMES)}))
+    tensors = {name: value.half() for name, value in model.state_dict().items()}
+    require_finite(tensors)
+    write_atomically(path, to_bytes(tensors, {"format": FORMAT, "names": json.dumps(NAMES)}))
     return model
 
 
 def load_regressor(path=WEIGHTS):
-    """The shipped regressor, ready to use."""
+    """Load an `AttributeRegressor` file, the shipped one unless told otherwise, ready to use.
+
+    Raises FileNotFoundError, ValueError with the reason for a file of something else, and OSError for one that cannot be read.
+    """
+    path = Path(path)
     model = AttributeRegressor()
-    with safe_open(path, "pt") as file:
-        if json.loads((file.metadata() or {}).get("names", "null")) != list(NAMES):
-            raise ValueError(f"{path} was trained for other parameters than this version draws; train it again.")
-        model.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})
+    try:
+        metadata, sizes = read_header(path, "regressor file")
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it is of another format")
+        if read_json(metadata.get("names", ""), "its list of names") != list(NAMES):
+            raise ValueError("it was trained for other parameters than this version draws; train it again")
+        require_weights(sizes, {name: weight.shape for name, weight in model.state_dict().items()})
+        model.load_state_dict(read_weights(path, sizes))
+    except ValueError as error:
+        raise ValueError(f"{path.name!r} is not a usable regressor: {error}.") from error
     return model.eval().requires_grad_(False)
