@@ -4,6 +4,7 @@ Images are (3, h, w) RGB tensors in [-1, 1]; figures are Pillow images.
 """
 
 import io
+import math
 
 import numpy as np
 import torch
@@ -14,14 +15,30 @@ from .files import write_atomically
 BACKGROUND, INK, FAINT = (250, 250, 248), (40, 40, 46), (130, 130, 138)
 GAP, PAD = 6, 14
 FONT_SIZE = 15
+LINE = FONT_SIZE + 6  # the height of a line of text beside a row
+
+
+class MissingMatplotlib(ImportError):
+    """A plot was asked for and matplotlib cannot be imported; the message says what to install."""
+
+
+def require_matplotlib():
+    """Raise `MissingMatplotlib` if plots cannot be drawn. Sheets of pictures do not need it."""
+    try:
+        import matplotlib.figure  # noqa: F401  slow to import, so only where a plot is drawn
+    except ImportError as error:
+        raise MissingMatplotlib(
+            f"Plots need matplotlib, and it cannot be imported ({error}); install it with: python -m pip install matplotlib."
+        ) from error
 
 
 def to_pil(image, size=None):
-    """(3, h, w) in [-1, 1] -> Pillow image; `size` resamples it to that width in pixels."""
+    """(3, h, w) in [-1, 1] -> Pillow image; `size` resamples it to that width in pixels, and keeps its aspect."""
     levels = ((image.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
     picture = Image.fromarray(levels.permute(1, 2, 0).numpy())
     if size and size != picture.width:
-        picture = picture.resize((size, round(size * picture.height / picture.width)), Image.Resampling.BICUBIC)
+        height = max(1, round(size * picture.height / picture.width))
+        picture = picture.resize((size, height), Image.Resampling.BICUBIC)
     return picture
 
 
@@ -36,37 +53,68 @@ def direction_map(direction):
     return (direction / peak.clamp(min=1e-12)).clamp(-1, 1)
 
 
+def number_labels(numbers, digits=3, sign=False):
+    """Short texts of numbers, as many as there are, that differ wherever the numbers do.
+
+    numbers: a list; digits: the significant digits of the texts, more where two numbers would get one text.
+    sign: write a plus in front of positive numbers, and plain 0 for what is zero but for rounding.
+    """
+    numbers = [float(number) for number in numbers]
+    largest = max((abs(number) for number in numbers if math.isfinite(number)), default=0.0)
+    if sign:
+        numbers = [0.0 if abs(number) < 1e-6 * largest else number for number in numbers]
+    form = "+" if sign else ""
+    texts = []
+    for precision in range(digits, 18):  # 17 digits tell all floats apart
+        texts = [f"{number:{form}.{precision}g}" for number in numbers]
+        if len(set(texts)) == len(set(numbers)):
+            break
+    return ["0" if sign and number == 0 else text for number, text in zip(numbers, texts)]
+
+
 def contact_sheet(rows, columns, *, row_notes=None, title="", cell=128):
-    """A labelled table of pictures.
+    """A labelled table of pictures, each shown whole and in its own aspect. Drawn by Pillow alone.
 
     rows: a list of (label, images), each with one image for every column; None leaves a cell empty.
     columns: column headings. row_notes: one more line under each row's label.
+    cell: the width of every picture in pixels; a row is as high as its highest picture or its text.
     Returns a Pillow image.
     """
     font, small = ImageFont.load_default(FONT_SIZE), ImageFont.load_default(FONT_SIZE - 2)
-    notes = row_notes or [""] * len(rows)
+    notes = [note.split("\n") if note else [] for note in row_notes or [""] * len(rows)]
     ruler = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     widths = [ruler.textlength(label, font) for label, _ in rows]
-    widths += [ruler.textlength(line, small) for note in notes for line in note.split("\n")]
+    widths += [ruler.textlength(line, small) for lines in notes for line in lines]
     left = PAD + round(max(widths, default=0)) + PAD
     top = PAD + (FONT_SIZE + 12 if title else 0) + FONT_SIZE + 10
-    width = max(left + len(columns) * (cell + GAP) - GAP, round(ruler.textlength(title, font)) + PAD) + PAD
-    sheet = Image.new("RGB", (width, top + len(rows) * (cell + GAP) - GAP + PAD), BACKGROUND)
+    pitch = GAP + max([cell, *(math.ceil(ruler.textlength(heading, font)) for heading in columns)])
+    pictures = [[image if image is None else to_pil(image, cell) for image in images] for _, images in rows]
+    heights = [_row_height(row, lines, cell) for row, lines in zip(pictures, notes, strict=True)]
+
+    width = max(left + len(columns) * pitch - GAP, round(ruler.textlength(title, font)) + PAD) + PAD
+    sheet = Image.new("RGB", (width, top + sum(height + GAP for height in heights) - GAP + PAD), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     draw.text((PAD, PAD), title, INK, font)
-    for index, heading in enumerate(columns):
-        draw.text((left + index * (cell + GAP) + cell / 2, top - 8), heading, INK, font, anchor="ms")
-    for row, ((label, images), note) in enumerate(zip(rows, notes, strict=True)):
-        y = top + row * (cell + GAP)
-        lines = note.split("\n") if note else []
-        start = y + cell / 2 - (FONT_SIZE + 6) * (1 + len(lines)) / 2
+    middles = [left + index * pitch + (pitch - GAP) / 2 for index in range(len(columns))]
+    for middle, heading in zip(middles, columns):
+        draw.text((middle, top - 8), heading, INK, font, anchor="ms")
+    y = top
+    for (label, _), lines, row, height in zip(rows, notes, pictures, heights):
+        start = y + height / 2 - LINE * (1 + len(lines)) / 2
         draw.text((PAD, start), label, INK, font)
         for index, line in enumerate(lines, start=1):
-            draw.text((PAD, start + index * (FONT_SIZE + 6)), line, FAINT, small)
-        for column, image in enumerate(images):
-            if image is not None:
-                sheet.paste(to_pil(image, cell), (left + column * (cell + GAP), y))
+            draw.text((PAD, start + index * LINE), line, FAINT, small)
+        for middle, picture in zip(middles, row):
+            if picture is not None:
+                sheet.paste(picture, (round(middle - picture.width / 2), y + (height - picture.height) // 2))
+        y += height + GAP
     return sheet
+
+
+def _row_height(pictures, lines, cell):
+    """The height of a row of a contact sheet in pixels: of its highest picture, or of its label and notes."""
+    highest = max((picture.height for picture in pictures if picture is not None), default=cell)
+    return max(highest, LINE * (1 + len(lines)))
 
 
 def singular_value_plot(basis, title="Singular values"):
@@ -86,6 +134,7 @@ def heat_map(matrix, rows, columns, title="", label=""):
     matrix: (n, m); rows, columns: their n and m names; label: what the numbers are. Zeros, of things compared with themselves,
     are grey, and the colours begin at the smallest number above, so that they tell the others apart.
     """
+    require_matplotlib()
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -150,7 +199,8 @@ def spectrum_plot(curves, title="Frequency content"):
 
 def empty_plot(x, y, title):
     """A matplotlib figure of this module's looks, and its axes."""
-    from matplotlib.figure import Figure  # slow to import, so only where a plot is drawn
+    require_matplotlib()
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.6), dpi=120, layout="constrained")
     axes = figure.subplots()

@@ -79,7 +79,7 @@ class UNet(nn.Module):
     def forward(self, x, timesteps, context, feature=None):
         """Predict, or stop early at a named block.
 
-        x: (b, in_channels, h, w); timesteps: (b,) in [0, 1000); context: (b, tokens, context_dim).
+        x: (b, in_channels, h, w), of any size; timesteps: (b,) in [0, 1000); context: (b, tokens, context_dim).
         Returns (b, out_channels, h, w), or the named block's output; nothing after it is computed.
         """
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
@@ -93,7 +93,9 @@ class UNet(nn.Module):
         if feature == "middle":
             return x
         for index, block in enumerate(self.output_blocks):
-            x = _run(block, torch.cat([x, skips.pop()], dim=1), emb, context)
+            skip = skips.pop()
+            size = skips[-1].shape[-2:] if skips else None
+            x = _run(block, torch.cat([x, skip], dim=1), emb, context, size)
             if feature == f"output_{index}":
                 return x
         if feature is not None:
@@ -101,12 +103,15 @@ class UNet(nn.Module):
         return self.out(x)
 
 
-def _run(block, x, emb, context):
+def _run(block, x, emb, context, size=None):
+    """Run the layers of a block. size: (h, w) of the skip that the next block takes; an `Upsample` makes exactly that."""
     for layer in block:
         if isinstance(layer, ResBlock):
             x = layer(x, emb)
         elif isinstance(layer, SpatialTransformer):
             x = layer(x, context)
+        elif isinstance(layer, Upsample):
+            x = layer(x, size)
         else:
             x = layer(x)
     return x
@@ -153,8 +158,9 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x):
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    def forward(self, x, size):
+        """(b, c, h, w) -> (b, c, *size). The size is twice (h, w), or one less where it was odd before it was halved."""
+        return self.conv(F.interpolate(x, size=tuple(size), mode="nearest"))
 
 
 class SpatialTransformer(nn.Module):
