@@ -20,9 +20,9 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
     seed: of the noise that a positive eta adds; drawn on the CPU, so the same on every device.
     progress: called as progress(x_0 predicted at this step) after each step.
     Returns x at sigmas[-1], (b, c, h, w).
-    Raises ValueError for noise levels that do not decrease, or eta outside [0, 1].
+    Raises ValueError for noise levels that do not decrease, or that the model does not have, or eta outside [0, 1].
     """
-    sigmas = _levels(sigmas)
+    sigmas = _levels(sigmas, denoiser.schedule)
     if not 0 <= eta <= 1:
         raise ValueError(f"eta is between 0 (deterministic) and 1 (ancestral), got {eta}.")
     if any(later >= earlier for earlier, later in pairwise(sigmas)):
@@ -54,9 +54,9 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
         enough to reconstruct a picture without visible error. Guidance above 1 may not converge.
     progress: called as progress(x) after each step.
     Returns x at sigmas[-1], (b, c, h, w) in sampler coordinates; costs (1 + refine) evaluations a step.
-    Raises ValueError for noise levels that do not increase, or a negative refine.
+    Raises ValueError for noise levels that do not increase, or that the model does not have, or a negative refine.
     """
-    sigmas = _levels(sigmas)
+    sigmas = _levels(sigmas, denoiser.schedule)
     if any(later <= earlier for earlier, later in pairwise(sigmas)):
         raise ValueError(f"Inversion needs increasing noise levels, got {_brief(sigmas)}.")
     if refine < 0:
@@ -83,10 +83,14 @@ def relative_error(x, reference):
     return ((x - reference).norm() / reference.norm()).item()
 
 
-def _levels(sigmas):
+def _levels(sigmas, schedule):
     levels = [float(sigma) for sigma in sigmas]
     if len(levels) < 2 or not all(0 <= level < math.inf for level in levels):
-        raise ValueError(f"At least two noise levels, finite and not negative, are needed, got {_brief(levels)}.")
+        raise ValueError(
+            f"At least two noise levels, finite and not negative, are needed, got {_brief(levels)}; "
+            f"the largest of this model is {schedule.sigma_max:.6g}."
+        )
+    schedule.require_level(max(levels))
     return levels
 
 

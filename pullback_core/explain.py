@@ -58,6 +58,7 @@ def explain_features(
     z = require_latent(z)
     reports, denoise = [], None
     for index, denoiser in enumerate(denoisers):
+        denoiser.schedule.require_level(sigma)
         x = denoiser.schedule.from_network(z[None], sigma)
         with torch.no_grad():
             denoise = denoise or _seconds(lambda: denoiser.denoise(x, sigma))  # noqa: B023  called here and now

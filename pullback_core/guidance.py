@@ -23,8 +23,9 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
     mask: (h, w) or broadcastable to z, 1 where the edit may act; multiplies every update.
     progress: called as progress(z) after each repetition.
     Returns the trajectory, a list of steps + 1 tensors of z's shape; the last one is the edit.
-    Raises ValueError for a direction that does not fit z, or is zero.
+    Raises ValueError for a direction that does not fit z, or is zero, and for a noise level that the model does not have.
     """
+    sigma = denoiser.schedule.require_level(sigma)
     if direction.shape[-3:] != z.shape[1:] or direction.ndim not in (3, 4) or (direction.ndim == 4 and len(direction) not in (1, len(z))):
         raise ValueError(
             f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape)}; "

@@ -13,14 +13,25 @@ x + (x - denoised) / sigma * (sigma_next - sigma), which for VE coordinates is D
 import math
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
+
+ZERO_SNR_ALPHA = 2.0**-24  # replaces a last alphas_cumprod of 0, whose sigma would be infinite; Euler schedulers use the same value
+LARGEST_ZERO_SNR_ALPHA = 1e-6
+NOT_DECREASING = "alphas_cumprod must be a decreasing list of at least two numbers between 0 and 1."
+ROUNDED_STEP = 2.0**-22  # of log sigma, between timesteps that float32 cannot tell apart
+ROUNDING = 1e-5  # how far log sigma may fall from one timestep to the next through rounding alone
 
 
 class NoiseSchedule(ABC):
-    """Noise levels of a model. Time is a fraction of T: 0 is the clean end, 1 pure noise."""
+    """Noise levels of a model. Time is a fraction of T: 0 is the clean end, 1 pure noise.
+
+    tolerance: how far a level may lie above `sigma_max`, relative to it, as `require_level` counts.
+    """
 
     sigma_min: float
     sigma_max: float
+    tolerance = 1e-4
 
     @abstractmethod
     def sigma(self, fraction):
@@ -41,6 +52,20 @@ class NoiseSchedule(ABC):
     @abstractmethod
     def alpha(self, sigma):
         """How much of x_0 is in x, in sampler coordinates: x = alpha * x_0 + sigma * noise."""
+
+    def require_level(self, sigma):
+        """Refuse a noise level that the model does not have. Returns sigma as a float.
+
+        Levels below `sigma_min` pass: the network is then told its first timestep.
+        Raises ValueError for levels above `sigma_max` (beyond rounding), 0, negative numbers, infinity and NaN.
+        """
+        sigma = float(sigma)
+        if not 0 < sigma <= self.sigma_max * (1 + self.tolerance):
+            raise ValueError(
+                f"This model has noise levels (sigmas) above 0 and up to {self.sigma_max:.6g}, got {sigma:g}; "
+                "use levels that were made for this model."
+            )
+        return sigma
 
     def add_noise(self, x0, noise, sigma):
         """A noisy x in sampler coordinates from a clean x0 and unit noise of its shape."""
@@ -72,14 +97,16 @@ def _check_fraction(fraction):
 class VPSchedule(NoiseSchedule):
     """Discrete noise levels of a DDPM-style model; between two timesteps log sigma is linear.
 
-    alphas_cumprod: (T,) decreasing, the paper's a_t.
+    alphas_cumprod: (T,) decreasing, the paper's a_t. Rounding may have made neighbours equal: their levels are spread within
+        the rounding error. The end may be 0 (zero terminal SNR), or a small number that stands for it: sigma is then finite,
+        above that of the timestep before.
+    Raises ValueError for anything else.
     """
 
+    tolerance = 0.01  # published lists of levels and numbers typed by hand are rounded
+
     def __init__(self, alphas_cumprod):
-        alphas = torch.as_tensor(alphas_cumprod, dtype=torch.float64)
-        if alphas.ndim != 1 or len(alphas) < 2 or not (alphas.diff() < 0).all() or not 0 < alphas[-1] < alphas[0] < 1:
-            raise ValueError("alphas_cumprod must be a decreasing list of at least two numbers between 0 and 1.")
-        self.log_sigmas = 0.5 * torch.log((1 - alphas) / alphas)
+        self.log_sigmas = _log_sigmas(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
         self.sigma_min, self.sigma_max = (math.exp(self.log_sigmas[index]) for index in (0, -1))
 
     @classmethod
@@ -117,6 +144,51 @@ class VPSchedule(NoiseSchedule):
 
     def alpha(self, sigma):
         return 1.0
+
+
+def _log_sigmas(alphas):
+    """log sigma of every timestep, strictly increasing, from alphas_cumprod (T,) float64."""
+    if alphas.ndim != 1 or len(alphas) < 2:
+        raise ValueError(NOT_DECREASING)
+    noisy = len(alphas) - _count_zero_snr(alphas)
+    if noisy < 1 or not ((alphas[:noisy] > 0) & (alphas[:noisy] < 1)).all():
+        raise ValueError(NOT_DECREASING)
+    log_sigmas = _log_sigma(alphas)
+    log_sigmas[noisy:] = _zero_snr_log_sigmas(log_sigmas[noisy - 1].item(), len(alphas) - noisy)
+    if not (log_sigmas.diff() > -ROUNDING).all() or not log_sigmas[0] < log_sigmas[-1]:
+        raise ValueError(NOT_DECREASING)
+    return _spread_ties(log_sigmas)
+
+
+def _log_sigma(alphas):
+    return 0.5 * torch.log((1 - alphas) / alphas)
+
+
+def _count_zero_snr(alphas):
+    """How many values at the end are 0. A last value that stands for 0 counts, where it is larger than the one before."""
+    zero = alphas == 0
+    if 0 < alphas[-1] < LARGEST_ZERO_SNR_ALPHA and alphas[-1] > alphas[-2]:
+        zero[-1] = True
+    return int(zero.flip(0).cumprod(0).sum())
+
+
+def _zero_snr_log_sigmas(before, count):
+    """`count` values of log sigma in place of infinity, after a timestep whose log sigma is `before`."""
+    end = _log_sigma(torch.tensor(ZERO_SNR_ALPHA, dtype=torch.float64)).item()
+    if end <= before:
+        end = before + math.log(2)
+    return torch.linspace(before, end, count + 1, dtype=torch.float64)[1:]
+
+
+def _spread_ties(log_sigmas):
+    """The same values where they increase; the others are interpolated between those, by index."""
+    highest = log_sigmas.cummax(0).values
+    kept = torch.cat([torch.tensor([True]), log_sigmas[1:] > highest[:-1]])
+    places, count = torch.arange(len(log_sigmas)), len(log_sigmas)
+    ends = log_sigmas[kept][-1] + ROUNDED_STEP * (count - places[kept][-1])
+    known = torch.cat([places[kept], torch.tensor([count])])
+    values = torch.cat([log_sigmas[kept], ends[None]])
+    return torch.from_numpy(np.interp(places.numpy(), known.numpy(), values.numpy()))
 
 
 class FlowSchedule(NoiseSchedule):

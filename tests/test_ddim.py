@@ -142,6 +142,10 @@ def test_boosting_acts_below_its_fraction_alone():
     (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "not negative"),
     (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, float("nan")]), "finite"),
     (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0], eta=1.5), "eta.*1.5"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [4518.0, 1.0, 0.0]), r"up to 14\.6146, got 4518"),
+    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [math.inf, 1.0]), r"finite.*largest of this model is 14\.6146"),
+    (lambda: ddim.generate(Gaussian(FLOW), draw(1, 3, 4, 4), [3.3, 0.5, 0.0]), "up to 1, got 3.3"),
+    (lambda: ddim.invert(Gaussian(FLOW), draw(1, 3, 4, 4), [0.0, 0.5, 3.3]), "up to 1, got 3.3"),
     (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0]), "increasing"),
     (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0], refine=-1), "refine.*-1"),
 ])

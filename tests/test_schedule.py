@@ -104,6 +104,94 @@ def test_a_fraction_outside_the_schedule_is_refused(schedule, fraction):
         schedule.sigma(fraction)
 
 
+@each_schedule
+def test_levels_of_the_model_are_accepted(schedule):
+    rounded = torch.tensor(schedule.sigma_max, dtype=torch.float32)  # as a scheduler of the host hands it over
+    for level in (schedule.sigma_max, rounded, schedule.sigma(0.5), schedule.sigma_min, schedule.sigma_min / 10):
+        assert schedule.require_level(level) == float(level)
+
+
+def test_rounded_lists_of_levels_are_accepted():
+    for published in (14.615, 14.7):
+        assert STABLE_DIFFUSION.require_level(published) == published
+
+
+@each_schedule
+@pytest.mark.parametrize("level", [4518.0, math.inf, math.nan, -1.0, 0.0], ids=str)
+def test_levels_that_the_model_lacks_are_refused_naming_its_largest(schedule, level):
+    with pytest.raises(ValueError, match=rf"up to {schedule.sigma_max:.6g}, got {level:g}; ") as refused:
+        schedule.require_level(torch.tensor(level))
+    assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
+
+
+def test_levels_above_pure_noise_are_refused_in_flows():
+    with pytest.raises(ValueError, match="up to 1, got 3.3"):
+        FlowSchedule().require_level(3.3)
+
+
+def linear_betas(start, end):
+    return torch.linspace(start, end, 1000, dtype=torch.float64)
+
+
+def scaled_linear_betas(start, end):
+    return torch.linspace(start**0.5, end**0.5, 1000, dtype=torch.float64) ** 2
+
+
+def cosine_betas():
+    signal = torch.cos((torch.arange(1001, dtype=torch.float64) / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
+
+
+def zero_snr(alphas):
+    """alphas_cumprod shifted and scaled so that the last one is 0 (Lin et al. 2024, algorithm 1), in the given precision."""
+    root = alphas.sqrt()
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
+BETAS = {
+    "linear": linear_betas(1e-4, 0.02), "LDM": linear_betas(0.0015, 0.0195), "LDM scaled": scaled_linear_betas(0.0015, 0.0195),
+    "SD": scaled_linear_betas(0.00085, 0.012), "cosine": cosine_betas(), "steep": linear_betas(1e-4, 0.05),
+}
+
+
+@pytest.mark.parametrize("last", [0.0, 2.0**-24, 4.8973451890853435e-08], ids=["zero", "as in Euler schedulers", "as in ComfyUI"])
+@pytest.mark.parametrize("name", BETAS)
+def test_zero_snr_schedules_have_the_right_rising_levels(name, last):
+    exact = zero_snr(torch.cumprod(1 - BETAS[name], dim=0))
+    alphas = zero_snr(torch.cumprod(1 - BETAS[name], dim=0).float())
+    alphas[-1] = last
+    schedule = VPSchedule(alphas)
+    levels = torch.tensor([schedule.sigma(index / 999) for index in range(1000)], dtype=torch.float64)
+    expected = ((1 - exact) / exact).sqrt()
+    torch.testing.assert_close(levels[:-1], expected[:-1], rtol=5e-3, atol=0)
+    assert (levels.diff() > 0).all() and (levels.float().diff() > 0).all() and schedule.sigma_max == levels[-1] < 1e12
+    for rounded in (levels, levels.float()):
+        assert torch.equal(schedule.timestep(rounded).round().long(), torch.arange(1000))
+
+
+def test_a_zero_end_keeps_the_level_that_it_had():
+    alphas = zero_snr(torch.cumprod(1 - BETAS["SD"], dim=0))
+    assert VPSchedule(alphas).sigma_max == pytest.approx(2**12, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["linear", "SD", "cosine"])
+def test_neighbours_made_equal_by_rounding_are_spread(name):
+    exact = torch.cumprod(1 - BETAS[name], dim=0)[100:]  # the first ones would round to 1, which has no level
+    rounded = exact.bfloat16()
+    schedule = VPSchedule(rounded)
+    assert (rounded.diff() == 0).any() and (schedule.log_sigmas.diff() > 0).all()
+    levels = torch.exp(schedule.log_sigmas)
+    assert torch.equal(schedule.timestep(levels).round().long(), torch.arange(len(levels)))
+    alphas = 1 / (1 + levels**2)
+    torch.testing.assert_close(alphas[rounded > 1e-6], exact[rounded > 1e-6], rtol=2 * torch.finfo(torch.bfloat16).eps, atol=0)
+
+
+def test_equal_and_zero_ends_of_any_length_rise():
+    for end in ([2e-5] * 5, [0.0] * 5, [2e-5, 2e-5, 0.0], [0.0, 0.0, 2.0**-24]):
+        schedule = VPSchedule(torch.tensor([0.9, 0.5, 0.1, *end]))
+        assert (schedule.log_sigmas.diff() > 0).all() and schedule.sigma_max < 1e4
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: STABLE_DIFFUSION.sigmas(0), "one step.*got 0"),
     (lambda: STABLE_DIFFUSION.sigmas(5, start=1.5), "fraction of T.*1.5"),
@@ -111,6 +199,12 @@ def test_a_fraction_outside_the_schedule_is_refused(schedule, fraction):
     (lambda: STABLE_DIFFUSION.sigmas(5, end=-0.5), "fraction of T"),
     (lambda: VPSchedule([0.5, 0.9]), "decreasing"),
     (lambda: VPSchedule([1.5, 0.5]), "between 0 and 1"),
+    (lambda: VPSchedule([0.9, math.nan, 0.1]), "between 0 and 1"),
+    (lambda: VPSchedule([0.9, 0.0, 0.1]), "between 0 and 1"),
+    (lambda: VPSchedule([0.9, 0.5, 0.6, 0.1]), "decreasing"),
+    (lambda: VPSchedule([0.9, 0.5, 0.1, 0.2]), "decreasing"),
+    (lambda: VPSchedule([0.5, 0.5]), "decreasing"),
+    (lambda: VPSchedule([0.0, 0.0]), "decreasing"),
     (lambda: FlowSchedule(shift=0), "shift.*positive"),
 ])
 def test_impossible_schedules_are_refused(call, message):
