@@ -6,7 +6,7 @@ a run can also be prolonged or cut short by another `steps`.
 """
 
 import copy
-import os
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ import torch
 from torch import autocast
 from tqdm import tqdm
 
+from ..files import open_file, write_atomically
+from ..tensor_files import require_finite
 from .draw import draw_faces
 from .model import LATENT_SCALE, FacesModel, encode_image, load_model
 from .parameters import sample_parameters
@@ -86,14 +88,52 @@ def train_model(checkpoint, options=None, progress=True):
     if options.start is not None:
         load_model(options.start)  # refuses an unusable file here, and not in every process
     checkpoint = Path(checkpoint)
+    if checkpoint.exists():
+        load_checkpoint(checkpoint)  # the same
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(
             _work, (f"file://{folder}/rendezvous", checkpoint, options, progress), nprocs=options.workers
         )
     model = FacesModel()
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+    model.load_state_dict(load_checkpoint(checkpoint)["ema"])
     return model.requires_grad_(False)
+
+
+def load_checkpoint(path):
+    """Read a checkpoint of `train_model`: {"step": int, "model", "ema" and "optimizer": state dicts}.
+
+    Raises FileNotFoundError, ValueError with the reason for a file that training cannot go on from, and OSError for
+    one that cannot be read. Nothing in a file can run.
+    """
+    path = Path(path)
+    try:
+        state = _read_checkpoint(path)
+        if not isinstance(state, dict) or type(state.get("step")) is not int or state["step"] < 0:
+            raise ValueError("it is of another format")
+        for name in ("model", "ema"):
+            _try_state(FacesModel(), state.get(name), name)
+            require_finite(state[name])
+        _try_state(torch.optim.AdamW(FacesModel().parameters()), state.get("optimizer"), "optimizer")
+    except ValueError as error:
+        raise ValueError(f"{path.name!r} is not a usable checkpoint: {error}; remove it to train from the start.") from error
+    return state
+
+
+def _read_checkpoint(path):
+    with open_file(path, "checkpoint") as file:
+        try:
+            return torch.load(file, weights_only=True)
+        except Exception as error:  # torch raises a dozen kinds for damaged files
+            raise ValueError("it is damaged, or holds something other than numbers") from error
+
+
+def _try_state(owner, state, name):
+    """Raise ValueError unless a module or an optimizer takes a state dict."""
+    try:
+        owner.load_state_dict(state)
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"its part {name!r} does not fit the model") from error
 
 
 def _work(rank, rendezvous, checkpoint, options, progress):
@@ -105,7 +145,7 @@ def _work(rank, rendezvous, checkpoint, options, progress):
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     step = 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = load_checkpoint(checkpoint)
         model.load_state_dict(state["model"])
         ema.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
@@ -136,9 +176,9 @@ def _work(rank, rendezvous, checkpoint, options, progress):
             bar.update()
             if rank == 0 and (step % options.save_every == 0 or step == options.steps):
                 parts = {"model": model, "ema": ema, "optimizer": optimizer}
-                partial = checkpoint.with_suffix(".partial")
-                torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, partial)
-                os.replace(partial, checkpoint)
+                data = io.BytesIO()
+                torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, data)
+                write_atomically(checkpoint, data.getbuffer())
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
