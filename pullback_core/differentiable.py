@@ -55,9 +55,12 @@ def as_autograd_inputs(function, args, kwargs):
 
 
 def _overwrites(function):
-    """Whether its first argument is overwritten: what is not known to autograd must not take in what is."""
+    """Whether its first argument is overwritten: what is not known to autograd must not take in what is.
+
+    `__set__` is an assignment to an attribute, such as `weight.data = other`: it must reach the weight itself.
+    """
     name = getattr(function, "__name__", "")
-    return name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+    return name in ("__setitem__", "__set__") or (name.endswith("_") and not name.endswith("__"))
 
 
 def _ordinary(part):

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from .autocast import without_autocast
+
 OFFLOADED_BYTES = 2**20  # smaller activations take less memory than time
 
 
@@ -177,8 +179,8 @@ def _gradient(output, input, vector, create_graph=False):
 
 @contextmanager
 def _autograd():
-    """Where autograd records, also within inference mode or without gradients."""
-    with torch.inference_mode(False), torch.enable_grad():
+    """Where autograd records, also within inference mode or without gradients, and in the precision of the tensors."""
+    with torch.inference_mode(False), torch.enable_grad(), without_autocast():
         yield
 
 
