@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import torch
 
+from .denoiser import along
+
 
 @torch.no_grad()
 def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=None):
@@ -27,6 +29,7 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
         raise ValueError(f"eta is between 0 (deterministic) and 1 (ancestral), got {eta}.")
     if any(later >= earlier for earlier, later in pairwise(sigmas)):
         raise ValueError(f"Generation needs decreasing noise levels, got {_brief(sigmas)}.")
+    denoiser = along(denoiser, torch.tensor(sigmas), in_order=True)
     schedule, generator = denoiser.schedule, torch.Generator().manual_seed(seed)
     for sigma, sigma_next in pairwise(sigmas):
         denoised = denoiser.denoise(x, sigma)
@@ -44,7 +47,7 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
 
 
 @torch.no_grad()
-def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
+def invert(denoiser, x0, sigmas, *, refine=0, progress=None, way_back=None):
     """DDIM inversion: the noisy x from which `generate` returns to x0.
 
     x0: (b, c, h, w) clean; sigmas: (steps + 1,) increasing, usually from 0 (`reversed` levels of `generate`).
@@ -53,6 +56,7 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
         end, and every correction takes it at the newest estimate of the noisier one. Two to four are
         enough to reconstruct a picture without visible error. Guidance above 1 may not converge.
     progress: called as progress(x) after each step.
+    way_back: the decreasing levels along which samplers return, where they are more than `sigmas`; see `denoiser.along`.
     Returns x at sigmas[-1], (b, c, h, w) in sampler coordinates; costs (1 + refine) evaluations a step.
     Raises ValueError for noise levels that do not increase, or that the model does not have, or a negative refine.
     """
@@ -61,6 +65,7 @@ def invert(denoiser, x0, sigmas, *, refine=0, progress=None):
         raise ValueError(f"Inversion needs increasing noise levels, got {_brief(sigmas)}.")
     if refine < 0:
         raise ValueError(f"refine counts corrections and cannot be negative, got {refine}.")
+    denoiser = along(denoiser, torch.tensor(sigmas[::-1]) if way_back is None else way_back)
     x, slope = x0, None
     for sigma, sigma_next in pairwise(sigmas):
         if refine and slope is not None:

@@ -26,6 +26,17 @@ class Denoiser(Protocol):
         """
 
 
+def along(denoiser, sigmas, in_order=False):
+    """The denoiser for evaluations on a way of decreasing noise levels, (steps + 1,).
+
+    in_order: whether each level is evaluated once, falling, with no other evaluation in between.
+    A host may hold objects that remember the levels they met, such as scheduled patches. Its denoiser has a method `along`
+    and takes care of them; any other denoiser is returned as it is.
+    """
+    prepare = getattr(denoiser, "along", None)
+    return denoiser if prepare is None else prepare(sigmas, in_order=in_order)
+
+
 def predicted_noise(denoiser, z, sigma):
     """eps(z, t) of a denoiser. z: (b, c, h, w) in network coordinates. Returns z's shape."""
     x = denoiser.schedule.from_network(z, sigma)

@@ -31,15 +31,30 @@ def bases_over_time(denoiser, x0, timesteps, rank, *, steps=50, refine=4, progre
     if len(x0) != 1:
         raise ValueError(f"Bases over time belong to one picture, got {len(x0)}.")
     schedule, moments = denoiser.schedule, []
-    x, basis, before, levels = x0, None, 0.0, torch.zeros(1)
-    for index, timestep in enumerate(sorted(set(timesteps))):
-        part = max(1, round(steps * (timestep - before)))
-        onward = schedule.sigmas(part, start=timestep, end=before).flip(0)
-        x = ddim.invert(denoiser, x, onward, refine=refine)
-        levels, before, sigma = torch.cat([levels, onward[1:]]), timestep, schedule.sigma(timestep)
+    timesteps = sorted(set(timesteps))
+    ways = _ways_back(schedule, timesteps, steps)
+    # A host's objects may meet a level in another state where a sampler starts elsewhere: then no part of an inversion is shared.
+    anew = len(ways) > 1 and hasattr(denoiser, "depends_on_start") and denoiser.depends_on_start(ways[::-1], x0)
+    x, basis, done = x0, None, 1
+    for index, (timestep, way) in enumerate(zip(timesteps, ways)):
+        onward = way.flip(0)
+        x = ddim.invert(denoiser, x0, onward, refine=refine) if anew else ddim.invert(
+            denoiser, x, onward[done - 1 :], refine=refine, way_back=way
+        )
+        done, sigma = len(onward), schedule.sigma(timestep)
         basis = local_basis(
             denoiser, schedule.to_network(x, sigma), sigma, rank, start=basis,
             progress=progress and (lambda products, residual, index=index: progress(index, products, residual)), **options,
         )
-        moments.append(Moment(basis, x, levels.flip(0)))
+        moments.append(Moment(basis, x, way))
     return moments
+
+
+def _ways_back(schedule, timesteps, steps):
+    """The noise levels from each of some rising timesteps to 0; each way ends with the one before it."""
+    ways, before, levels = [], 0.0, torch.zeros(1)
+    for timestep in timesteps:
+        part = max(1, round(steps * (timestep - before)))
+        levels, before = torch.cat([schedule.sigmas(part, start=timestep, end=before)[:-1], levels]), timestep
+        ways.append(levels)
+    return ways

@@ -8,8 +8,9 @@ ControlNet, hooks and wrappers act as in any sampling, and the host cleans up as
 import copy
 import hashlib
 import math
-from contextlib import nullcontext
-from weakref import WeakKeyDictionary
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from weakref import WeakKeyDictionary, ref
 
 import comfy.model_management
 import comfy.model_patcher
@@ -26,6 +27,7 @@ from .attention import ExactAttention, differentiable_attention, exact_hosted_at
 from .derivatives import differentiable, in_float32, left_early, unpacked, without_trace
 from .features import ending_at, family_of, feature_named, network_of
 from .loading import clone_for_derivatives
+from .state import FoundState, Memory, Way, is_active
 
 OVERRIDE = "optimized_attention_override"
 FINGERPRINT = "pullback_fingerprint"  # attached to a model whose file the core knows
@@ -45,9 +47,11 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     the model's device, (b, c, h, w), also for models that hold a picture as a film of one frame.
     feature: see `features_of`. float32: compute in float32, whatever the model's precision.
     products: whether fn computes Jacobian products, for which the host then frees more memory.
-    Raises ValueError, in a sentence for the user, for models, latents and features that cannot serve.
+    Raises ValueError, in a sentence for the user, for models, latents, noise levels and features that cannot serve.
     """
     schedule = schedule_of(model)
+    if sigma != 0:
+        schedule.require_level(sigma)
     feature = feature_named(model, feature)
     if model.model_options.get("context_handler") is not None or latent["samples"].is_nested:
         raise ValueError("A basis belongs to one whole picture: bypass nodes for context windows, and connect a latent of pictures alone.")
@@ -59,7 +63,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
             "encode the picture with the VAE that belongs to this model."
         )
     prompt = _hash_conditioning(conditioning)
-    others = tuple(id(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
+    others = tuple(_reference(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
     passed = _passed_checks.setdefault(model, {}).setdefault((float32, prompt, others), {})
     model = clone_for_derivatives(model)
     if float32:
@@ -70,16 +74,26 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)
 
+    found = FoundState(model, conditioning)
+
     def work(x, options):
         # What the host keeps between nodes has noise but is scaled as if clean: its samplers put x_0's share back.
         denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed)
-        with without_trace(network_of(guider.model_patcher)):
+        with without_trace(network_of(guider.model_patcher)), denoiser.ending():
             return fn(denoiser, schedule.alpha(sigma) * _picture(x))
 
     call = _Call(work)
-    levels = torch.tensor([schedule.sigma_max, 0.0])
-    guider.sample(torch.zeros_like(samples), samples, call, levels, disable_pbar=True, seed=0)
+    levels = torch.tensor([sigma or schedule.sigma_max, 0.0])
+    try:
+        guider.sample(torch.zeros_like(samples), samples, call, levels, disable_pbar=True, seed=0)
+    finally:
+        found.restore()
     return call.result
+
+
+def _reference(part):
+    """Tells one object from every other; an id is given again when its object is gone."""
+    return None if part is None else ref(part)
 
 
 def _ask_for_products(executor, model, noise_shape, *args, **kwargs):
@@ -109,13 +123,17 @@ def _picture(x):
 
 
 class HostDenoiser:
-    """The core's `Denoiser` over a guider that is sampling. Made by `run`, of no use outside it."""
+    """The core's `Denoiser` over a guider that is sampling. Made by `run`, of no use outside it.
+
+    Every evaluation depends on its arguments alone, also where hooks, wrappers or ControlNets remember earlier ones; see `state`.
+    """
 
     careful = False  # set where the network cannot be differentiated otherwise: products one by one, and parts of tensors as copies
 
     def __init__(self, guider, options, schedule, prompt, feature, passed_checks):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
         self._guider, self._options = guider, options
+        self._memory, self._way, self._in_order = Memory(guider, options), None, False
         self.foreign = set()  # operators of other libraries that `encode` met
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._frames = guider.inner_model.latent_format.latent_dimensions == 3
@@ -134,23 +152,55 @@ class HostDenoiser:
         other.provenance = {**self.provenance, "feature": other.feature}
         return other
 
+    def along(self, sigmas, in_order=False):
+        """The same denoiser on a way of noise levels, within the same call of `run`.
+
+        sigmas: (steps + 1,) decreasing, the way back that a sampler of the host takes. Without a way, it would start at each level.
+        in_order: every level is evaluated once, falling, and nothing else is evaluated meanwhile: then the host's objects
+            keep what they remember from one evaluation to the next, as in the host's own samplers.
+        """
+        other = copy.copy(self)
+        other._way, other._in_order = Way(sigmas), in_order
+        if in_order:
+            other._options = other._options_on(other._way)
+            other._memory.start()
+        return other
+
+    def depends_on_start(self, ways, x):
+        """Whether samplers on these ways, SIGMAS with the same end and the longest first, meet some level in different states.
+
+        x: (b, c, h, w), the clean picture, in sampler coordinates.
+        """
+        ways = [Way(sigmas) for sigmas in ways]
+        self._record(ways[0], x)
+        return self._memory.depends_on_start(ways)
+
     def denoise(self, x, sigma):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=self._options, seed=0))
+        if self._in_order:
+            return self._evaluate(x, sigma, self._options)
+        if self._way is not None:
+            self._record(self._way, x)
+        return self._evaluate(x, sigma, self._arrive(sigma))
 
     def encode(self, z, sigma, float32=False):
         if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
             raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
-        with differentiable(self._networks, self.foreign, copies=self.careful), self._precision(float32):
-            return self._encode(z, sigma, differentiable_attention)
+        return self._encode(z, sigma, partial(self._differentiable, float32), differentiable_attention)
 
     def encode_as_hosted(self, z, sigma, float32=False):
         """`encode` by the very kernels that the host samples with, to check the others against.
 
         But weights are unpacked, and attention is not computed in int8: such steps hide what differences are to show.
         """
-        with unpacked(self._networks), self._precision(float32), ExactAttention():
-            return self._encode(z, sigma, exact_hosted_attention())
+        return self._encode(z, sigma, partial(self._as_hosted, float32), exact_hosted_attention())
+
+    @contextmanager
+    def ending(self):
+        """Within it, evaluations may change what the host's objects remember. It is as at the start afterwards."""
+        try:
+            yield
+        finally:
+            self._memory.start()
 
     def batch_size(self, latent_shape):
         """How many evaluations of latents (c, h, w) run at once: the same on every machine, for results that repeat."""
@@ -163,6 +213,16 @@ class HostDenoiser:
         needed = PRODUCT_MEMORY * self._guider.inner_model.memory_required([1, *latent_shape])
         return {"batch_size": self.batch_size(latent_shape), "offload": free < needed}
 
+    @contextmanager
+    def _differentiable(self, float32):
+        with differentiable(self._networks, self.foreign, copies=self.careful), self._precision(float32):
+            yield
+
+    @contextmanager
+    def _as_hosted(self, float32):
+        with unpacked(self._networks), self._precision(float32), ExactAttention():
+            yield
+
     def _precision(self, float32):
         controls = [entry["control"] for (entry,) in self._entries if entry.get("control") is not None]
         return in_float32(self._guider.inner_model, controls) if float32 else nullcontext()
@@ -173,24 +233,68 @@ class HostDenoiser:
     def _levels(self, x, sigma):
         return torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
 
-    def _encode(self, z, sigma, attention):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        x = self._hosted(self.schedule.from_network(z, sigma))
+    def _options_on(self, way):
         options = comfy.model_patcher.create_model_options_clone(self._options)
-        transformer = options["transformer_options"] = {**options.get("transformer_options", {})}
-        if attention:
-            transformer.setdefault(OVERRIDE, attention)
+        options.setdefault("transformer_options", {})["sample_sigmas"] = way.sigmas.to(self._guider.model_patcher.load_device)
+        return options
+
+    def _arrive(self, sigma):
+        """Put the host's objects into their state at a noise level. Returns the model options of one evaluation there."""
+        way = self._way or Way([sigma, 0.0])
+        self._memory.arrive(way, sigma)
+        return self._options_on(way)
+
+    def _evaluate(self, x, sigma, options):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        try:
+            return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=options, seed=0))
+        finally:
+            self._memory.done()
+
+    def _record(self, way, x):
+        """Have the memory know the states along a way, from noisy versions of a picture x that is nearly clean."""
+        options = self._options_on(way)
+
+        def evaluate(sigma, seed):
+            noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
+            self._evaluate(self.schedule.add_noise(x, noise, sigma), sigma, options)
+
+        self._memory.record(way, evaluate)
+
+    def _encode(self, z, sigma, computing, attention):
+        """The features of all prompts. computing(): a context manager for one evaluation."""
         features = []
-        with ending_at(self._network, self.feature, transformer):
-            for entry in self._entries:  # one by one: how many the host runs together depends on free memory
-                try:
-                    with left_early():
-                        comfy.samplers.calc_cond_batch(self._guider.inner_model, [entry], x, self._levels(x, sigma), options)
-                except Captured as captured:
-                    features.append(captured.h)
+        for (entry,) in self._entries:  # one by one: how many the host runs together depends on free memory
+            options = self._arrive(sigma)
+            self._memory.apply_hooks(entry.get("hooks"))
+            if attention:
+                options["transformer_options"].setdefault(OVERRIDE, attention)
+            try:
+                with computing():
+                    features += self._features_of(entry, z, sigma, options)
+            finally:
+                self._memory.done()
         if not features:
             raise ValueError("No conditioning is active at this noise level; widen its timestep range, or choose another level.")
         return features[0] if len(features) == 1 else torch.cat([h.flatten(1) for h in features], dim=1)
+
+    def _features_of(self, entry, z, sigma, options):
+        """The feature of one prompt, as a list, which is empty where the prompt is not active."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        x = self._hosted(self.schedule.from_network(z, sigma))
+        levels = self._levels(x, sigma)
+        with ending_at(self._network, self.feature, options["transformer_options"]):
+            try:
+                with left_early():
+                    comfy.samplers.calc_cond_batch(self._guider.inner_model, [[entry]], x, levels, options)
+            except Captured as captured:
+                return [captured.h]
+        if is_active(entry, levels[0]):
+            raise ValueError(
+                f"The block {self.feature} did not run, so there is nothing to read: a node that patches the model leaves this block "
+                "out, replaces it or ends before it. Bypass that node, or choose another feature."
+            )
+        return []
 
 
 def _modules_of(patchers):
