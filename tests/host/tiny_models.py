@@ -278,6 +278,7 @@ def latent_for(model, size=8, seed=2):
     return {"samples": latent_format.process_out(draw(1, latent_format.latent_channels, *frames, height, width, seed=seed))}
 
 
+REFERENCE_KINDS = ("flux", "flux2", "longcat", "qwen", "omnigen2", "boogu", "krea2", "mageflow", "joyimage", "zimage", "zimagepixel")
 MASKED = ("lumina2", "zimage", "zimagepixel", "omnigen2", "boogu", "ideogram")
 
 
