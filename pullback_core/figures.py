@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import write_atomically
-from .pictures import to_rgb
+from .picture_files import to_rgb
 
 BACKGROUND, INK, FAINT = (250, 250, 248), (40, 40, 46), (130, 130, 138)
 GAP, PAD = 6, 14
@@ -44,7 +44,7 @@ def to_pil(image, size=None):
 
 
 def from_pil(picture):
-    """Pillow image of any mode -> (3, h, w) RGB in [-1, 1]. Raises ValueError as `pictures.to_rgb` does."""
+    """Pillow image of any mode -> (3, h, w) RGB in [-1, 1]. Raises ValueError as `picture_files.to_rgb` does."""
     return torch.from_numpy(np.array(to_rgb(picture))).permute(2, 0, 1).float() / 127.5 - 1
 
 
