@@ -1,0 +1,134 @@
+"""Every model that this host can load is of a family with a row, or is refused in a sentence that names it: none passes in silence."""
+
+import sys
+from types import SimpleNamespace
+
+import comfy.model_base
+import comfy.supported_models
+import pytest
+import torch
+from tiny_models import FLOWS, conditioning_for, latent_for, tiny_model
+
+UNETS = {
+    "Stable_Zero123", "SD15_instructpix2pix", "SD15", "SD20", "SD21UnclipL", "SD21UnclipH", "SDXL_instructpix2pix", "SDXLRefiner", "SDXL",
+    "SSD1B", "KOALA_700M", "KOALA_1B", "Segmind_Vega", "SD_X4Upscaler",
+}
+FLOW_MODELS = {
+    "SD3", "Flux", "FluxInpaint", "FluxSchnell", "Flux2", "LongCatImage", "Chroma", "ChromaRadiance", "QwenImage", "Lumina2", "ZImage",
+    "ZImagePixelSpace", "HiDream", "HunyuanImage21", "ErnieImage", "Anima", "AuraFlow", "Omnigen2", "Boogu", "Kandinsky5Image", "Krea2",
+    "Ideogram4", "Lens", "MageFlow", "JoyImage", "PixelDiTT2I",
+}
+every_model = pytest.mark.parametrize("family", comfy.supported_models.models, ids=lambda family: family.__name__)
+
+
+@pytest.fixture
+def features(comfy_host):
+    """The module with the table of families."""
+    return sys.modules[f"{comfy_host.adapter.__name__}.features"]
+
+
+
+class Begun(Exception):
+    """A model has its class, its kind of network and its noise levels; no weights are made."""
+
+
+class Weights(dict):
+    """A file of which some weights say what kind of model it is."""
+
+    def __missing__(self, name):
+        return torch.zeros(1, 1)
+
+
+def loaded_without_weights(family, monkeypatch):
+    """A MODEL as the host makes it of this family's files, but its network is empty: it has its class and no layers."""
+
+    def begin(base, config, model_type=comfy.model_base.ModelType.EPS, device=None, unet_model=comfy.model_base.UNetModel):
+        torch.nn.Module.__init__(base)
+        base.model_config, base.latent_format, base.model_type = config, config.latent_format, model_type
+        base.model_sampling = comfy.model_base.model_sampling(config, model_type)
+        base.diffusion_model = unet_model.__new__(unet_model)
+        torch.nn.Module.__init__(base.diffusion_model)
+        raise Begun(base)
+
+    monkeypatch.setattr(comfy.model_base.BaseModel, "__init__", begin)
+    config = family({**family.unet_config, "in_channels": 4, "model_type": "t2v", "hidden_size": 32})
+    with pytest.raises(Begun) as begun:
+        config.get_model(Weights(), "")
+    (base,) = begun.value.args
+    return SimpleNamespace(model=base, get_model_object=lambda name: getattr(base, name))
+
+
+def with_rows(features, model):
+    """The same, with empty rows of blocks where a family has some."""
+    family = features.family_of(model)
+    for name in ("input_blocks", "output_blocks") if family is None else (stream.modules for stream in family.streams.values()):
+        setattr(model.model.diffusion_model, name, torch.nn.ModuleList())
+    return model
+
+
+@every_model
+def test_a_model_has_a_row_or_is_refused_by_its_name(comfy_host, features, monkeypatch, family):
+    model = loaded_without_weights(family, monkeypatch)
+    if family.__name__ in UNETS | FLOW_MODELS:
+        assert comfy_host.adapter.features_of(with_rows(features, model)) == (["middle"] if family.__name__ in UNETS else [])
+        assert comfy_host.adapter.schedule_of(model)
+        return
+    for ask in (comfy_host.adapter.features_of, comfy_host.adapter.schedule_of):
+        with pytest.raises(ValueError, match=rf"got {type(model.model.diffusion_model).__name__}, the network of {family.__name__}\b.*\.$"):
+            ask(model)
+
+
+def test_every_row_is_of_a_model_of_this_host_or_of_another(features):
+    """No row is left whose network or kinds of model nobody knows; which hosts have them is in the support pages."""
+    known = {family.__name__ for family in comfy.supported_models.models}
+    for path, family in features.FAMILIES.items():
+        for name in family.models:
+            assert name in FLOW_MODELS, f"{path}: {name}"
+    assert {type(tiny_model(kind).model.model_config).__name__ for kind in FLOWS} <= known
+
+
+def test_every_family_with_a_row_is_tested(features):
+    networks = (type(tiny_model(kind).model.diffusion_model) for kind in FLOWS)
+    tested = {f"{network.__module__}.{network.__qualname__}" for network in networks}
+    here = {path for path, family in features.FAMILIES.items() if any(hasattr(comfy.model_base, name) for name in family.models)}
+    assert tested == here
+
+
+def test_a_network_of_the_host_in_a_new_kind_of_model_is_refused(comfy_host):
+    """As a newer host may bring it: the same network, with what it is told told otherwise."""
+    model = tiny_model("flux")
+
+    class FluxOfTomorrow(comfy.model_base.Flux):
+        pass
+
+    FluxOfTomorrow.__module__ = "comfy.model_base"
+    model.model.__class__ = FluxOfTomorrow
+    with pytest.raises(ValueError, match="got Flux, the network of Flux"):
+        comfy_host.adapter.features_of(model)
+
+
+def test_a_packs_own_kind_of_a_known_model_works(comfy_host):
+    for kind, base in (("flux", comfy.model_base.Flux), ("sd1", comfy.model_base.BaseModel), ("flux", comfy.model_base.BaseModel)):
+        model = tiny_model(kind)
+        names = comfy_host.adapter.features_of(model)
+        model.model.__class__ = type("Own", (base,), {"__module__": "custom_nodes.some_pack"})
+        assert comfy_host.adapter.features_of(model) == names
+
+
+@pytest.mark.parametrize("kind", ["sd1", "flux"])
+def test_nodes_refuse_what_has_no_row(comfy_host, call, monkeypatch, kind):
+    model = tiny_model(kind)
+    model.model.model_config = type("WAN21_T2V", (), {})()
+    model = model.clone()
+    model.add_object_patch("diffusion_model", torch.nn.Identity())
+    refused = pytest.raises(ValueError, match=r"got Identity, the network of WAN21_T2V, which makes films\.$")
+    with refused:
+        call(
+            "PullbackDDIMInvert", model=model, conditioning=conditioning_for(kind), latent=latent_for(model), steps=2, timestep=0.5,
+            refine=0, measure=False,
+        )
+    with refused:
+        call(
+            "PullbackBasis", model=model, conditioning=conditioning_for(kind), latent=latent_for(model), sigmas=torch.tensor([0.5, 0.0]),
+            rank=1, tolerance=0.1, seed=0, feature="middle", precision="as the model",
+        )
