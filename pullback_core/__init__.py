@@ -7,6 +7,11 @@ Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch te
           -> x_space_guidance (or parallel_transport first) -> x_t' --ddim.generate--> x_0' -> image
 """
 
+from . import console
+
+if console.runs_the_command():
+    console.prepare_command()  # before torch is imported, which takes its time
+
 from . import ddim, geometry
 from .basis import PullbackBasis, local_bases, local_basis
 from .denoiser import Denoiser

@@ -1,5 +1,17 @@
+"""The command line as a process of its own: `python -m pullback_core`."""
+
 import sys
 
+from . import console
 from .cli import main
 
-sys.exit(main())
+
+def start():
+    console.end_watch()
+    try:
+        return main()
+    finally:
+        console.give_up_broken_streams()
+
+
+sys.exit(start())

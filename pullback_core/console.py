@@ -117,7 +117,14 @@ def _leave(number, frame):
     os._exit(INTERRUPTED)
 
 
-def is_the_command():
-    """True while `python -m pullback_core` imports its modules, and false where the package is imported as a library."""
-    arguments = sys.orig_argv
-    return "-m" in arguments[:-1] and arguments[arguments.index("-m") + 1] == "pullback_core" and sys.argv[:1] == ["-m"]
+def runs_the_command():
+    """True while `python -m pullback_core` looks for the module to run; false where the package is imported as a library."""
+    started = sys.orig_argv[1:]
+    names_package = "-m" in started[:-1] and started[started.index("-m") + 1] == "pullback_core"
+    return names_package and sys.argv[:1] == ["-m"]  # what sys.argv[0] is until the module is found
+
+
+def prepare_command():
+    """Make interrupts and closed streams harmless while the modules of the command are imported."""
+    open_closed_streams()
+    watch_imports()

@@ -19,7 +19,7 @@ def shorten(text):
 
 def whole(low, high=None):
     """The type of an option that is a whole number from `low` to `high`, both included; without `high`, of any size."""
-    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+    limits = f"of at least {low}" + ("" if high is None else f" and at most {high}")
 
     def parse(text):
         try:
@@ -33,7 +33,7 @@ def whole(low, high=None):
     return parse
 
 
-def number(meaning, allowed):
+def real(meaning, allowed):
     """The type of an option that is a number. meaning: what it must be, in words; allowed: the test of it, false for NaN."""
 
     def parse(text):
@@ -66,7 +66,7 @@ def require_writable_folder(folder, option):
         _write_a_file_in(folder)
         blocked = [entry.name for entry in folder.iterdir() if entry.suffix in RESULT_ENDINGS and entry.is_dir()]
     if blocked:
-        raise ValueError(f"{option}: {shorten(folder)} has a folder named {shorten(blocked[0])}, where a result belongs; choose another one.")
+        raise ValueError(f"{option}: {shorten(folder)} holds a folder {shorten(blocked[0])}, where a result belongs; choose another one.")
 
 
 def require_writable_file(file, option):

@@ -181,3 +181,19 @@ def test_train_goes_on_from_a_finished_model_with_other_data(tmp_path):
     begun, ended = faces.load_model(), faces.load_model(tmp_path / "model.safetensors")
     change = torch.cat([(a - b).flatten() for a, b in zip(begun.parameters(), ended.parameters())])
     assert 0 < change.abs().max() < 0.01
+
+
+def test_training_stops_in_a_sentence_when_numbers_are_not_finite(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "state.pt"
+    options = faces.TrainingOptions(steps=3, batch=4, workers=1, learning_rate=1e38, save_every=1)
+    with pytest.raises(ValueError, match=r"stopped at step .* finite.*nothing was saved.*1e\+38"):
+        faces.train_model(checkpoint, options, progress=False)
+    assert not list(tmp_path.iterdir())
+    options = faces.TrainingOptions(steps=1, batch=4, workers=1, save_every=1)
+    faces.train_model(checkpoint, options, progress=False)
+    sound = checkpoint.read_bytes()
+    options = faces.TrainingOptions(steps=4, batch=8, workers=2, learning_rate=1e38, save_every=1)
+    with pytest.raises(ValueError, match=r"state.pt' of step 1 is sound"):
+        faces.train_model(checkpoint, options, progress=False)
+    assert checkpoint.read_bytes() == sound

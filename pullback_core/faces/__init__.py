@@ -8,15 +8,15 @@
 import torch
 
 from .draw import SIZE, draw_faces
-from .model import EXPRESSIONS, LATENT_SHAPE, WEIGHTS, FacesDenoiser, FacesModel, decode_latent, encode_image, load_model
+from .model import EXPRESSIONS, LATENT_SHAPE, PATCH, WEIGHTS, FacesDenoiser, FacesModel, decode_latent, encode_image, load_model
 from .parameters import DATA, NAMES, sample_parameters
 from .regressor import AttributeRegressor, load_regressor, train_regressor
 from .train import TrainingOptions, train_model
 
 __all__ = [
-    "DATA", "EXPRESSIONS", "LAST_EXAMPLE", "LATENT_SHAPE", "NAMES", "SIZE", "WEIGHTS", "AttributeRegressor", "FacesDenoiser", "FacesModel",
-    "TrainingOptions", "decode_latent", "draw_faces", "encode_image", "example_faces", "example_parameters", "load_model",
-    "load_regressor", "sample_parameters", "train_model", "train_regressor",
+    "DATA", "EXPRESSIONS", "LAST_EXAMPLE", "LATENT_SHAPE", "NAMES", "PATCH", "SIZE", "WEIGHTS", "AttributeRegressor", "FacesDenoiser",
+    "FacesModel", "TrainingOptions", "decode_latent", "draw_faces", "encode_image", "example_faces", "example_parameters",
+    "load_model", "load_regressor", "sample_parameters", "train_model", "train_regressor",
 ]
 
 HELD_OUT_SEED = 2**40  # far above every seed that training uses

@@ -5,9 +5,13 @@ The learning rate is constant, then falls linearly to zero over the last `DECAY`
 a run can also be prolonged or cut short by another `steps`.
 """
 
+import contextlib
 import copy
 import io
+import math
+import signal
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +28,7 @@ from .vocabulary import SLOTS, describe
 
 DECAY = 0.4
 WARMUP = 200
+STOPPED = "stopped.txt"  # in a run's temporary folder: why it ended early
 EMPTY_PROMPT = 0.15  # how often nothing at all is said (classifier-free dropout)
 DATA_VARIANCE = (0.52 * LATENT_SCALE) ** 2  # of the drawings' latents
 
@@ -40,6 +45,17 @@ class TrainingOptions:
     data: str = "faces"  # a key of `parameters.DATA`
     start: Path | None = None  # a finished model to begin with, in the place of random weights
     bf16: bool = False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "workers", "save_every"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.batch % (4 * self.workers):
+            raise ValueError(f"The batch ({self.batch}) must be a multiple of 4 x workers ({4 * self.workers}).")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"The learning rate must be a positive number, got {self.learning_rate}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}.")
 
 
 def drop_words(tokens, generator=None):
@@ -83,18 +99,16 @@ def train_model(checkpoint, options=None, progress=True):
     but the other options.
     """
     options = options or TrainingOptions()
-    if options.batch % (4 * options.workers):
-        raise ValueError(f"The batch ({options.batch}) must be a multiple of 4 x workers ({4 * options.workers}).")
     if options.start is not None:
         load_model(options.start)  # refuses an unusable file here, and not in every process
     checkpoint = Path(checkpoint)
     if checkpoint.exists():
         load_checkpoint(checkpoint)  # the same
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(
-            _work, (f"file://{folder}/rendezvous", checkpoint, options, progress), nprocs=options.workers
-        )
+        _run_workers((folder, checkpoint, options, progress), options.workers)
+        stopped = Path(folder) / STOPPED
+        if stopped.exists():
+            raise ValueError(stopped.read_text())
     model = FacesModel()
     model.load_state_dict(load_checkpoint(checkpoint)["ema"])
     return model.requires_grad_(False)
@@ -136,24 +150,57 @@ def _try_state(owner, state, name):
         raise ValueError(f"its part {name!r} does not fit the model") from error
 
 
-def _work(rank, rendezvous, checkpoint, options, progress):
+def _run_workers(arguments, workers):
+    """Run `_work` in processes. An interrupt ends them all, and is raised here alone."""
+    with _ignoring_interrupts():  # the processes inherit this, so it holds from their first moment
+        context = torch.multiprocessing.spawn(_work, arguments, nprocs=workers, join=False)
+    try:
+        while not context.join():
+            pass
+    except torch.multiprocessing.ProcessExitedException as error:
+        raise ChildProcessError(
+            f"A training process was ended by the system ({error}); if memory ran out, choose a smaller batch or fewer workers."
+        ) from error
+    finally:
+        for process in context.processes:
+            process.terminate()
+            process.join()
+
+
+@contextlib.contextmanager
+def _ignoring_interrupts():
+    """Ignore SIGINT within the block. Python allows that in the main thread alone, which is also the one that gets it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _work(rank, folder, checkpoint, options, progress):
+    """One process of a training run. folder: where the processes find each other, and leave the reason of an early end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rendezvous, rank=rank, world_size=options.workers)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=options.workers)
     torch.manual_seed(options.seed)
     model = FacesModel() if options.start is None else load_model(options.start).train().requires_grad_(True)
     ema = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    step = 0
+    step = saved = 0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint)
         model.load_state_dict(state["model"])
         ema.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+        step = saved = state["step"]
     recent = None
     with tqdm(total=options.steps, initial=step, disable=not progress or rank > 0, mininterval=10, smoothing=0.01) as bar:
         while step < options.steps:
-            generator = torch.Generator().manual_seed((options.seed * 1_000_003 + step) * options.workers + rank + 1)
+            seed = (options.seed * 1_000_003 + step) * options.workers + rank + 1
+            generator = torch.Generator().manual_seed(seed % 2**64)
             parameters = sample_parameters(options.batch // options.workers, generator, options.data)
             x0 = encode_image(draw_faces(parameters))
             tokens = drop_words(describe(parameters), generator)
@@ -164,7 +211,9 @@ def _work(rank, rendezvous, checkpoint, options, progress):
             optimizer.zero_grad(set_to_none=True)
             losses.mean().backward()
             _average_gradients(model, options.workers)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # of the average, so the same in every process
+            if not torch.isfinite(norm):
+                break
             optimizer.step()
             step += 1
             decay = min(options.ema, (1 + step) / (10 + step))
@@ -174,13 +223,35 @@ def _work(rank, rendezvous, checkpoint, options, progress):
             recent = quarters if recent is None else recent.lerp(quarters, 0.02)
             bar.set_postfix_str("loss by noise " + " ".join(f"{value:.4f}" for value in recent), refresh=False)
             bar.update()
-            if rank == 0 and (step % options.save_every == 0 or step == options.steps):
-                parts = {"model": model, "ema": ema, "optimizer": optimizer}
-                data = io.BytesIO()
-                torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, data)
-                write_atomically(checkpoint, data.getbuffer())
+            if step % options.save_every == 0 or step == options.steps:
+                if not _is_finite(model, ema):
+                    break
+                if rank == 0:
+                    _save_checkpoint(checkpoint, step, {"model": model, "ema": ema, "optimizer": optimizer})
+                saved = step
+    if rank == 0 and saved < options.steps:
+        (Path(folder) / STOPPED).write_text(_reason_to_stop(step, saved, checkpoint, options))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+
+
+def _is_finite(*models):
+    """Whether all weights are finite numbers, also in half precision, in which a model is saved."""
+    return all(torch.isfinite(weight.half()).all() for model in models for weight in model.parameters())
+
+
+def _save_checkpoint(path, step, parts):
+    data = io.BytesIO()
+    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, data)
+    write_atomically(path, data.getbuffer())
+
+
+def _reason_to_stop(step, saved, checkpoint, options):
+    kept = f"the checkpoint {str(checkpoint)!r} of step {saved} is sound" if saved else "nothing was saved"
+    return (
+        f"Training stopped at step {step}, because the loss or the weights are no longer finite numbers; {kept}. "
+        f"Choose a smaller learning rate than {options.learning_rate:g}."
+    )
 
 
 def _average_gradients(model, workers):

@@ -43,8 +43,11 @@ class Finding(NamedTuple):
 
 
 def _verdict(number, sign, neutral):
+    """What an interval says. A bound that is not a number lies on neither side."""
     _, *ends = (sign * (value - neutral) for value in number)
-    return "holds" if min(ends) > 0 else "is contradicted" if max(ends) < 0 else "is undecided"
+    if all(end > 0 for end in ends):
+        return "holds"
+    return "is contradicted" if all(end < 0 for end in ends) else "is undecided"
 
 
 def _brief(number):

@@ -6,7 +6,10 @@ independent, and need nothing but that folder in common.
 
 import hashlib
 import json
+import math
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +52,11 @@ class Settings:
         object.__setattr__(self, "few", min(self.few, self.samples))
         if not {self.early, self.late} <= set(self.timesteps):
             raise ValueError(f"The timesteps {self.timesteps} must contain {self.early} and {self.late}.")
+        for timestep in self.timesteps:
+            if not (0 < timestep <= 1 and math.isclose(self.steps * timestep, round(self.steps * timestep), rel_tol=1e-9)):
+                raise ValueError(f"The timesteps are multiples of 1/{self.steps} of T, above 0 and at most 1, got {timestep}.")
+        if any(later <= earlier for earlier, later in pairwise(self.timesteps)):
+            raise ValueError(f"The timesteps must rise, got {self.timesteps}.")
 
     @property
     def some(self):
@@ -93,13 +101,26 @@ class Store:
         return self._path("edits", (self._fingerprints["faces"], *astuple(self.settings), target, timestep), "json")
 
     def basis(self, point):
-        return PullbackBasis.load(self.basis_path(point))
+        path = self.basis_path(point)
+        with _explaining_damage(path):
+            return PullbackBasis.load(path)
 
     def edits(self, target, timestep):
-        return json.loads(self.edits_path(target, timestep).read_text())
+        path = self.edits_path(target, timestep)
+        with _explaining_damage(path):
+            return json.loads(path.read_text())
 
     def _path(self, kind, key, ending):
         return self.folder / f"{kind}-{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}.{ending}"
+
+
+@contextmanager
+def _explaining_damage(path):
+    """Say what to do about a file of the cache that cannot be read."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"The cached file {str(path)!r} is damaged ({error}); remove it and start the study again.") from error
 
 
 def basis_tasks(store):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from .. import figures
 from ..files import write_atomically
+from ..report import report_bytes
+from ..threads import one_thread
 from .findings import all_findings
 from .measure import Settings, Store, basis_tasks, edit_tasks
 
@@ -24,11 +26,14 @@ def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="pytho
     jobs: processes of one thread each, run by joblib; 1 needs none of it, -1 takes all processors. backend: another one that
     joblib knows, such as "ray" or "dask", for many machines; they must share the cache folder.
     command: what the page says it was made with. Returns the list of `Finding`s.
+    Raises, before anything is measured, ValueError for jobs or a backend that cannot serve, and `figures.MissingMatplotlib`.
     """
+    figures.require_matplotlib()
     store = Store(cache, settings or Settings())
-    _run(basis_tasks(store), "bases, by sample", jobs, backend)
-    _run(edit_tasks(store), "carried edits, by sample", jobs, backend)
-    findings = all_findings(store)
+    with one_thread(), _workers(jobs, backend):
+        _run(basis_tasks(store), "bases, by sample", jobs, backend)
+        _run(edit_tasks(store), "carried edits, by sample", jobs, backend)
+        findings = all_findings(store)
     out = Path(out)
     for finding in findings:
         table = io.StringIO()
@@ -46,7 +51,7 @@ def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="pytho
             for finding in findings
         },
     }
-    write_atomically(out / "report.json", json.dumps(report, indent=2).encode())
+    write_atomically(out / "report.json", report_bytes(report))
     write_atomically(out / "findings.md", _page(findings, store.settings, command).encode())
     return findings
 
@@ -62,7 +67,12 @@ def _run(tasks, name, jobs, backend):
         pass
 
 
-def _parallel(tasks, jobs, backend):
+def _workers(jobs, backend):
+    """A context in which joblib uses a backend. Raises ValueError where that cannot be."""
+    if jobs == 0:
+        raise ValueError("The jobs are 1 or more processes, or -1 for all processors, got 0.")
+    if jobs == 1 and backend is None:
+        return nullcontext()
     try:
         import joblib
 
@@ -70,16 +80,28 @@ def _parallel(tasks, jobs, backend):
             from ray.util.joblib import register_ray
 
             register_ray()
+        context = joblib.parallel_config(backend or "loky")
     except ImportError as error:
         raise ValueError(f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job.") from error
+    except (ValueError, KeyError, TypeError) as error:  # of joblib, for a backend that it does not know, or that is not running
+        reason = " ".join(str(error).split())
+        raise ValueError(f"The backend {backend!r} cannot be used ({reason}); choose another one, or none.") from error
+    if jobs == 1:
+        print(f"One job runs in this process, so the backend {backend!r} is not used; choose more --jobs to use it.")
+    return context
+
+
+def _parallel(tasks, jobs, backend):
+    import joblib
+
     # Backends for many machines cannot hand out results one by one, so there joblib reports the progress itself.
     how = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
-    with joblib.parallel_config(backend or "loky"):
-        return joblib.Parallel(n_jobs=jobs, **how)(joblib.delayed(_with_one_thread)(*task) for task in tasks)
+    threads = torch.get_num_threads()  # one, or what the user has set
+    return joblib.Parallel(n_jobs=jobs, **how)(joblib.delayed(_with_threads)(threads, *task) for task in tasks)
 
 
-def _with_one_thread(function, arguments):
-    torch.set_num_threads(1)
+def _with_threads(threads, function, arguments):
+    torch.set_num_threads(threads)
     return function(*arguments)
 
 
