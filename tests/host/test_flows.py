@@ -6,7 +6,7 @@ import sys
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import FLOWS, REFERENCE_KINDS, conditioning_for, draw, latent_for, relative, tiny_model
+from tiny_models import FLOWS, REFERENCE_KINDS, conditioning_for, draw, latent_for, patch_of, relative, tiny_model
 
 FAMILIES = tuple(FLOWS)
 REFERENCED = [family for family in FAMILIES if family in REFERENCE_KINDS]
@@ -35,7 +35,6 @@ ROWS = {  # kinds of blocks, each with the host's name for them and how many the
 }
 SECOND = ("sd3", "sd35medium", "qwen", "aura", "lens", "mageflow")  # their blocks of two streams give the text's before the image's
 IMAGE_FIRST = ("hidream", "ernie")  # in a joint stream
-ONE_PIXEL = ("flux2", "hunyuanimage", "ernie", "ideogram", "lens", "mageflow")  # of the latent to a token; the others have 2 x 2
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -50,10 +49,6 @@ def rows_of(family):
 
 def names_of(family):
     return tuple(f"{kind}_{index}" for kind, (_, count) in rows_of(family).items() for index in range(count))
-
-
-def patch_of(family):
-    return 1 if family in ONE_PIXEL else 2
 
 
 # Features.

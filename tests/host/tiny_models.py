@@ -279,7 +279,13 @@ def latent_for(model, size=8, seed=2):
 
 
 REFERENCE_KINDS = ("flux", "flux2", "longcat", "qwen", "omnigen2", "boogu", "krea2", "mageflow", "joyimage", "zimage", "zimagepixel")
+ONE_PIXEL = ("flux2", "hunyuanimage", "ernie", "ideogram", "lens", "mageflow")  # of the latent to a token; the others have 2 x 2
 MASKED = ("lumina2", "zimage", "zimagepixel", "omnigen2", "boogu", "ideogram")
+
+
+def patch_of(kind):
+    """How many pixels of the latent are the side of a transformer's token."""
+    return 1 if kind in ONE_PIXEL else 2
 
 
 def conditioning_for(kind, seed=1, **options):

@@ -3,7 +3,9 @@
 Each entry of `WEIGHTS` makes a MODEL of a family; each of `PATCHES` changes a `Case`, or gives None where there is no such thing.
 """
 
+import inspect
 import json
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,9 +19,14 @@ import comfy.ops
 import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from tiny_models import FLOWS, KINDS, SHAPE, conditioning_for, draw, latent_for, tiny_model
+from tiny_models import FLOWS, KINDS, REFERENCE_KINDS, SHAPE, conditioning_for, draw, latent_for, patch_of, tiny_model
 
 FAMILIES = (*KINDS, *FLOWS)
+REPLACEABLE = (  # transformers whose blocks the host lets patches replace
+    "flux", "schnell", "flux2", "longcat", "chroma", "radiance", "sd3", "sd35medium", "qwen", "hunyuanimage", "aura", "lens", "mageflow",
+    "joyimage",
+)
+CONTROLLED = tuple(kind for kind in REPLACEABLE if kind not in ("aura", "joyimage"))  # to which the host adds what a ControlNet says
 
 
 @dataclass
@@ -144,10 +151,10 @@ def lora(case, call, monkeypatch):
 class Residuals(comfy.controlnet.ControlBase):
     """A ControlNet for transformers: residuals of the image tokens, which depend on the noisy picture."""
 
-    def __init__(self, network):
+    def __init__(self, network, patch):
         super().__init__()
         width = getattr(network, "hidden_size", None) or network.inner_dim
-        self.project, self.patch = draw(4096, width, seed=31), network.patch_size
+        self.project, self.patch = draw(4096, width, seed=31), patch
 
     def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
         tokens = torch.nn.functional.unfold(x_noisy.flatten(1, -3), self.patch, stride=self.patch).transpose(1, 2)
@@ -159,9 +166,9 @@ class Residuals(comfy.controlnet.ControlBase):
 
 
 def controlnet(case, call, monkeypatch):
-    if case.kind in ("lumina2", "zimage"):
+    if not case.unet and case.kind not in CONTROLLED:
         return None  # the host has none for them
-    control = Residuals(case.network) if not case.unet else _unet_controlnet(case)
+    control = Residuals(case.network, patch_of(case.kind)) if not case.unet else _unet_controlnet(case)
     hint = draw(1, 3, 64, 64, seed=32).sigmoid()
     control.set_cond_hint(hint, 0.8)
     return replace(case, conditioning=[[tensor, {**extra, "control": control}] for tensor, extra in case.conditioning])
@@ -197,7 +204,7 @@ def ip_adapter(case, call, monkeypatch):
         out["img"] = image + 0.5 * _attend(image, more, more, 2)
         return out
 
-    if case.kind in ("lumina2", "zimage"):
+    if not case.unet and case.kind not in REPLACEABLE:
         return None  # the host lets nothing replace their blocks
     if case.unet:
         for place in [("input", 2), ("input", 3), ("middle", 0)]:
@@ -256,7 +263,11 @@ def compiled(case, call, monkeypatch):
 def compiled_blocks(case, call, monkeypatch):
     """As others do it, each block by itself, in the place of the model's own."""
     clone = case.model.clone()
-    for path in ("middle_block.1.transformer_blocks.0", "double_blocks.0", "joint_blocks.0", "transformer_blocks.0", "layers.0"):
+    rows = (
+        "double_blocks", "joint_blocks", "transformer_blocks", "layers", "double_stream_blocks", "double_layers", "double_stream_layers",
+        "visual_transformer_blocks", "patch_blocks", "blocks",
+    )
+    for path in ("middle_block.1.transformer_blocks.0", *(f"{row}.0" for row in rows)):
         try:
             block = clone.get_model_object(f"diffusion_model.{path}")
         except AttributeError:
@@ -346,11 +357,11 @@ def inpainting(case, call, monkeypatch):
 
 
 def reference_picture(case, call, monkeypatch):
-    """A picture to edit among the tokens, as of Flux Kontext and Qwen-Image-Edit."""
-    if case.kind not in ("flux", "flux2", "qwen"):
+    """A picture to edit among the tokens, as of Flux Kontext, Qwen-Image-Edit and others."""
+    if case.kind not in REFERENCE_KINDS or "ref_latents" not in inspect.getsource(sys.modules[type(case.network).__module__]):
         return None
     reference = latent_for(case.model, seed=6)["samples"]
-    return replace(case, conditioning=conditioning_for(case.kind, reference_latents=[reference]))
+    return replace(case, conditioning=conditioning_for(case.kind, reference_latents=[reference], reference_latents_method="index"))
 
 
 def another_attention(case, call, monkeypatch):
