@@ -78,7 +78,7 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
 
     def work(x, options):
         # What the host keeps between nodes has noise but is scaled as if clean: its samplers put x_0's share back.
-        denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed)
+        denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed, found)
         with without_trace(network_of(guider.model_patcher)), denoiser.ending():
             return fn(denoiser, schedule.alpha(sigma) * _picture(x))
 
@@ -130,8 +130,8 @@ class HostDenoiser:
 
     careful = False  # set where the network cannot be differentiated otherwise: products one by one, and parts of tensors as copies
 
-    def __init__(self, guider, options, schedule, prompt, feature, passed_checks):
-        self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
+    def __init__(self, guider, options, schedule, prompt, feature, passed_checks, found):
+        self.schedule, self.feature, self.passed_checks, self._found = schedule, feature, passed_checks, found
         self._guider, self._options = guider, options
         self._memory, self._way, self._in_order = Memory(guider, options), None, False
         self.foreign = set()  # operators of other libraries that `encode` met
@@ -193,6 +193,14 @@ class HostDenoiser:
         But weights are unpacked, and attention is not computed in int8: such steps hide what differences are to show.
         """
         return self._encode(z, sigma, partial(self._as_hosted, float32), exact_hosted_attention())
+
+    def keep_after_error(self):
+        """Keep what objects of other nodes remember of an evaluation that failed, for the time after this call of `run` as well.
+
+        Such an object may have changed for good, to a kernel that works for example. To put it back would repeat the error.
+        """
+        self._memory.keep_others()
+        self._found.keep_others()
 
     @contextmanager
     def ending(self):

@@ -18,7 +18,8 @@ from ...pullback_core.jacobian import derivative_errors
 from .attention import PLAIN_ATTENTION
 
 ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = 0.02, 0.1, 0.05  # the bundled model: 1e-7, at most 0.009, 1e-6
-PRECISION_TOLERANCE = 0.3  # where operators are met of which it is not known whether they have a derivative
+# Where operators are met of which it is not known whether they have a derivative:
+PRECISION_TOLERANCE, FOREIGN_DIFFERENCE_TOLERANCE = 0.3, 0.03
 TORCH_LIBRARIES = ("aten", "prims")
 STREAMED = "_v"  # the host's mark of a layer whose weights are streamed
 # (owner, name, value) of what the host offers to switch, where it has it, held while derivatives are taken:
@@ -83,12 +84,15 @@ def _schema(function):
 
 def _overwrite_by(operation, schema, *args, **kwargs):
     """Compute a new value for every argument that the schema says is overwritten, and overwrite it."""
-    results = operation(*args, **kwargs)
-    results = iter(results if isinstance(results, tuple) else [results])
-    for index, argument in enumerate(schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            target = args[index] if index < len(args) else kwargs[argument.name]
-            target.copy_(next(results))
+    targets = [
+        args[index] if index < len(args) else kwargs[argument.name]
+        for index, argument in enumerate(schema.arguments) if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    copies = {id(target): target.clone() for target in targets}  # which a derivative of the operation may keep
+    args = [copies.get(id(part), part) for part in args]
+    results = operation(*args, **{name: copies.get(id(part), part) for name, part in kwargs.items()})
+    for target, result in zip(targets, results if isinstance(results, tuple) else [results]):
+        target.copy_(result)
 
 
 def _is_differentiated(part):
@@ -209,28 +213,16 @@ def check_derivatives(denoiser, z, sigma):
         return errors
     with torch.no_grad():
         denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation shall be no part of a record
-    for careful in (denoiser.careful, True):  # some operation may know no vmap, or overwrite what a derivative needs
-        denoiser.careful = careful
-        try:
-            errors = _errors(denoiser, z, sigma)
-            break
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            failure = error
-    else:
-        raise ValueError(
-            f"This model cannot be differentiated here ({str(failure).strip().splitlines()[0]}), so there is no basis: "
-            "bypass nodes that patch the model, or choose an earlier feature."
-        ) from failure
-    if VALUE_TOLERANCE < errors.value < math.inf:
+    errors = _measured_errors(denoiser, z, sigma)
+    if errors.value != math.inf and not errors.value <= VALUE_TOLERANCE:
         raise ValueError(
             f"This model gives another value every time, or within a derivative (value error {errors.value:.1e}), so a basis would be "
             "meaningless: bypass nodes that work at random, such as token merging."
         )
     # What a foreign operator drops in half precision alone shows there only, where a curved map shows as much: refuse both.
     lost = bool(denoiser.foreign) and not errors.precision <= PRECISION_TOLERANCE
-    if lost or not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= DIFFERENCE_TOLERANCE):
+    difference = FOREIGN_DIFFERENCE_TOLERANCE if denoiser.foreign else DIFFERENCE_TOLERANCE
+    if lost or not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= difference):
         raise ValueError(
             f"The derivatives of this model are wrong here (adjoint error {errors.adjoint:.1e}, difference error "
             f"{errors.difference:.1e}, precision error {errors.precision:.1e}), so a basis would be meaningless: bypass nodes that "
@@ -238,6 +230,29 @@ def check_derivatives(denoiser, z, sigma):
         )
     passed[key] = errors, denoiser.careful
     return errors
+
+
+def _measured_errors(denoiser, z, sigma):
+    """`DerivativeErrors`, without special care where that works; `denoiser.careful` says whether it took care.
+
+    Some operation may know no vmap, or overwrite what a derivative needs: that fails every time, and takes care. An error that
+    does not come again, such as one of a busy device, says nothing about the model.
+    """
+    for careful in (False, False, True):
+        denoiser.careful = careful
+        try:
+            return _errors(denoiser, z, sigma)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            failure = error
+            denoiser.keep_after_error()
+    denoiser.careful = False
+    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+    raise ValueError(
+        f"This model cannot be differentiated here ({reason}), so there is no basis: "
+        "bypass nodes that patch the model, or choose an earlier feature."
+    ) from failure
 
 
 def _errors(denoiser, z, sigma):

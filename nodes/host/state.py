@@ -35,12 +35,17 @@ class FoundState:
     """The objects of a MODEL and a CONDITIONING as they were found, for after a sampling."""
 
     def __init__(self, model, conditioning):
-        known, others = _objects(model, model.model_options, [extra for _, extra in conditioning])
-        self._snapshot = Snapshot([*known, *others])
+        known, self._others = _objects(model, model.model_options, [extra for _, extra in conditioning])
+        self._snapshots = [Snapshot(known), Snapshot(self._others)]
+
+    def keep_others(self):
+        """Take the state of objects of other nodes for the one that they were found in; see `HostDenoiser.keep_after_error`."""
+        self._snapshots[1] = Snapshot(self._others)
 
     def restore(self):
         with torch.inference_mode():
-            self._snapshot.restore()
+            for snapshot in self._snapshots:
+                snapshot.restore()
 
 
 class Memory:
@@ -83,6 +88,10 @@ class Memory:
     def done(self):
         """To be called after each evaluation: the weights are patched for the strengths of now."""
         self._patched = self._strengths()
+
+    def keep_others(self):
+        """Take the state of objects of other nodes for their state at the start; see `HostDenoiser.keep_after_error`."""
+        self._start = self._snapshots()
 
     def apply_hooks(self, hooks):
         """Patch the weights for the hooks of a conditioning now. Within a derivative, weights could not be changed."""

@@ -2,8 +2,11 @@
 
 import re
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
+import comfy.cli_args
+import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
@@ -102,6 +105,77 @@ def test_an_operator_is_replaced_where_its_library_keeps_plain_operations(check,
     monkeypatch.setitem(sys.modules, "planted.backends.eager", plain)
     errors, _ = check(with_patch(kernel.bare))
     assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5
+
+
+class Scaled(torch.autograd.Function):
+    """x * scale, which keeps both, as fused kernels do."""
+
+    @staticmethod
+    def forward(ctx, x, scale):
+        ctx.save_for_backward(x, scale)
+        return x * scale
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[1], None
+
+
+@pytest.fixture(scope="module")
+def scaling():
+    """Operators of a weight, as newer hosts call them: with the weight as it was loaded, an inference tensor."""
+    library = torch.library.Library("planted_scaling", "FRAGMENT")
+    for name, schema in {
+        "scale": "(Tensor x, Tensor weight) -> Tensor", "scale_parts": "(Tensor[] parts, *, Tensor weight) -> Tensor",
+        "scale_": "(Tensor(a!) x, Tensor weight) -> ()",
+    }.items():
+        library.define(name + schema)
+    library.impl("scale", lambda x, weight: x * weight, "CPU")
+    library.impl("scale_parts", lambda parts, weight: sum(parts) * weight, "CPU")
+    library.impl("scale_", lambda x, weight: (x.mul_(weight), None)[1], "CPU")
+    with torch.inference_mode():
+        weight = torch.linspace(0.5, 1.5, 64).view(1, -1, 1, 1)
+    operators = torch.ops.planted_scaling
+
+    def in_place(h):
+        h = 1 * h
+        operators.scale_(h, weight[:, : h.shape[1]])
+        return h
+
+    yield {
+        "plain": lambda h: h + operators.scale(torch.tanh(h), weight[:, : h.shape[1]]),
+        "overload": lambda h: operators.scale.default(torch.tanh(h), weight=weight[:, : h.shape[1]]),
+        "nested": lambda h: operators.scale_parts([torch.tanh(h), h], weight=weight[:, : h.shape[1]]),
+        "in place": in_place,
+    }
+    library._destroy()
+
+
+@pytest.mark.parametrize("scale", [lambda x, weight: Scaled.apply(x, weight), torch.mul], ids=["kept by a function", "kept by torch"])
+@pytest.mark.parametrize("name", ["plain", "overload", "nested", "in place"])
+def test_no_weight_of_inference_mode_reaches_what_autograd_keeps(check, scaling, monkeypatch, name, scale):
+    plain = SimpleNamespace(scale=lambda x, weight: scale(x, weight), scale_parts=lambda parts, weight: scale(sum(parts), weight))
+    monkeypatch.setitem(sys.modules, "planted_scaling.backends.eager", plain)
+    errors, careful = check(with_patch(scaling[name]))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+
+
+def test_an_operator_that_loses_a_small_share_is_refused(check):
+    """Its share may be smaller than what a curved map makes of differences."""
+    library = torch.library.Library("planted_share", "FRAGMENT")
+    operator = torch.library.custom_op("planted_share::small", lambda x: 0.05 * x, mutates_args=(), schema="(Tensor x) -> Tensor")
+    operator.register_autograd(lambda ctx, gradient: torch.zeros_like(gradient))
+    try:
+        with wrong():
+            check(with_patch(lambda h: h + torch.ops.planted_share.small(h)))
+    finally:
+        library._destroy()
+
+
+def test_an_operator_of_constants_is_not_under_suspicion(check, kernel):
+    """As those that unpack weights: what differentiated values do not go through loses nothing of them."""
+    weight = torch.ones(1)
+    found = check(with_patch(lambda h: h * torch.ops.planted.bare(weight)), then=lambda denoiser, z, sigma: denoiser.foreign)
+    assert not found
 
 
 def test_a_buffer_of_weights_that_is_overwritten_is_refused(check):
@@ -274,18 +348,275 @@ def test_activations_are_offloaded_where_the_host_has_little_memory_free(check, 
     assert check(tiny_model(), then=memory) == {"batch_size": None, "offload": offload}
 
 
+# What newer hosts have. A CPU streams no weights, captures no graphs and is one device, so each is a stand-in for the host's code.
+
+
 def test_a_model_whose_weights_are_streamed_is_loaded_whole(check, monkeypatch):
-    """As newer hosts offer it: `clone(disable_dynamic=True)` of a dynamic patcher."""
+    """As hosts with DynamicVRAM first offered it: `clone(disable_dynamic=True)` of a dynamic patcher."""
     asked, clone = [], comfy.model_patcher.ModelPatcher.clone
 
     def watched(patcher, disable_dynamic=False):
         asked.append(disable_dynamic)
         return clone(patcher)
 
+    model = tiny_model()
+    model.cached_patcher_init = (tiny_model, ())
     monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "clone", watched)
     monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "is_dynamic", lambda patcher: True, raising=False)
-    check(tiny_model())
+    check(model)
     assert True in asked
+
+
+class Dynamic(comfy.model_patcher.ModelPatcher):
+    def is_dynamic(self):
+        return True
+
+
+@pytest.fixture
+def dynamic():
+    """dynamic(read): a MODEL that the host streams, and reads whole by read(disable_dynamic)."""
+    if not hasattr(comfy.model_patcher.ModelPatcher, "get_clone_model_override"):
+        pytest.skip("this host streams no weights")
+
+    def make(read):
+        plain = tiny_model()
+        model = Dynamic(plain.model, plain.load_device, plain.offload_device)
+        model.cached_patcher_init = read and (read, ())
+        return model
+
+    return make
+
+
+def test_a_model_is_read_once_for_all_its_clones(check, dynamic):
+    read = []
+
+    def whole(disable_dynamic):
+        read.append(disable_dynamic)
+        return tiny_model()
+
+    model = dynamic(whole)
+    loaded = [check(one, then=lambda denoiser, z, sigma: denoiser._guider) for one in (model, model, with_patch(torch.tanh, model))]
+    assert read == [True]
+    assert not any(guider.model_patcher.is_dynamic() for guider in loaded)
+    assert all(guider.model_patcher.model is not model.model for guider in loaded)
+
+
+def test_a_model_that_cannot_be_read_again_serves_as_it_is(check, dynamic):
+    errors, _ = check(dynamic(None))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3
+
+
+def test_layers_whose_weights_are_streamed_compute_with_copies(check):
+    """The host's memory for streamed weights holds others by the time of a product."""
+    model, memory, streamed = tiny_model(), torch.empty(2**16), []
+
+    class Streamed(comfy.ops.manual_cast.Linear):
+        def forward_comfy_cast_weights(self, values):
+            weight = memory[: self.weight.numel()].view(self.weight.shape)
+            np.copyto(weight.numpy(), self.weight.detach().numpy())  # through which torch does not see it change
+            for function in self.weight_function:
+                weight = function(weight)
+            return torch.nn.functional.linear(values, weight, self.bias)
+
+    for module in model.model.diffusion_model.modules():
+        for layer in module.children():
+            if isinstance(layer, torch.nn.Linear):
+                layer.__class__, layer._v = Streamed, object()
+                streamed.append(layer)
+    errors, careful = check(model)
+    assert len(streamed) > 10 and errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+    assert not any(layer.weight_function or layer.bias_function for layer in streamed)
+
+
+class Buffered(comfy.ops.manual_cast):
+    """Offloaded layers as the host fetches them on a card: into one buffer for all where it has streams."""
+
+    buffer = torch.empty(2**16)
+
+    class Linear(comfy.ops.manual_cast.Linear):
+        def forward_comfy_cast_weights(self, values):
+            if comfy.model_management.NUM_STREAMS == 0:
+                weight = self.weight.detach().clone()
+            else:
+                weight = Buffered.buffer[: self.weight.numel()].view(self.weight.shape)
+                np.copyto(weight.numpy(), self.weight.detach().numpy())
+            return torch.nn.functional.linear(values, weight, self.bias)
+
+
+def test_offloaded_weights_share_no_buffer(check, monkeypatch):
+    monkeypatch.setattr(comfy.model_management, "NUM_STREAMS", 2)
+
+    def configure(config):
+        config.custom_operations = Buffered
+
+    errors, careful = check(tiny_model(configure=configure))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+    assert comfy.model_management.NUM_STREAMS == 2
+
+
+@pytest.mark.parametrize("ending", [None, ValueError, BaseException])
+def test_what_the_host_offers_to_switch_is_held_and_given_back(check, monkeypatch, ending):
+    management, arguments = comfy.model_management, comfy.cli_args.args
+    monkeypatch.setattr(management, "in_training", False, raising=False)
+    monkeypatch.setattr(management, "NUM_STREAMS", 2, raising=False)
+    monkeypatch.setattr(arguments, "disable_cuda_graphs", False, raising=False)
+    seen = []
+
+    def look(h):
+        if h.requires_grad:
+            seen.append((management.in_training, management.NUM_STREAMS, arguments.disable_cuda_graphs))
+            if ending:
+                raise ending("stop")
+        return h
+
+    with pytest.raises(ending) if ending else nullcontext():
+        check(with_patch(look))
+    assert set(seen) == {(True, 0, True)}
+    assert (management.in_training, management.NUM_STREAMS, arguments.disable_cuda_graphs) == (False, 2, False)
+
+
+def test_a_host_without_these_switches_gets_none(check, monkeypatch):
+    monkeypatch.delattr(comfy.model_management, "in_training", raising=False)
+    monkeypatch.delattr(comfy.cli_args.args, "disable_cuda_graphs", raising=False)
+    check(tiny_model())
+    assert not hasattr(comfy.model_management, "in_training") and not hasattr(comfy.cli_args.args, "disable_cuda_graphs")
+
+
+def test_what_was_fetched_ahead_is_given_back_where_a_forward_pass_is_left(check, monkeypatch):
+    waiting = []
+    queues = SimpleNamespace(cleanup_prefetch_queues=waiting.clear)
+    monkeypatch.setitem(sys.modules, "comfy.model_prefetch", queues)
+    check(with_patch(lambda h: (waiting.append("the next block"), h)[1]))
+    assert not waiting
+
+
+def test_nothing_is_left_in_the_hosts_own_queues(check):
+    prefetch = pytest.importorskip("comfy.model_prefetch")
+    layer = torch.nn.Linear(2, 2)
+
+    def fetch_ahead(h):
+        layer._prefetch = {"signature": None}
+        prefetch.PREFETCH_QUEUES.append([None, (None, (layer, [layer])), None])
+        return h
+
+    check(with_patch(fetch_ahead))
+    assert not prefetch.PREFETCH_QUEUES and not hasattr(layer, "_prefetch")
+
+
+def test_work_shared_among_several_cards_stays_on_one(check, monkeypatch):
+    """Threads of other cards know nothing of derivatives."""
+    multigpu = pytest.importorskip("comfy.multigpu")
+    monkeypatch.setattr(multigpu, "MultiGPUThreadPool", lambda devices: pytest.fail("work was shared"))
+    model = tiny_model()
+    other = model.clone()
+    other.is_multigpu_base_clone = True
+    model.set_additional_models("multigpu", [other])
+    errors, _ = check(model)
+    assert errors.adjoint < 1e-6
+    assert model.get_additional_models_with_key("multigpu") == [other]
+
+
+@pytest.mark.parametrize("kind", ["sd1", "flux", "lumina2"])
+def test_attention_in_int8_is_exact_where_derivatives_are_taken(check, kind):
+    """The host's node for it replaces attention by an operator that runs on a card only, and has no derivative."""
+    int8 = getattr(host_attention, "attention_comfy_kitchen_int8", None)
+    if int8 is None:
+        pytest.skip("this host has no attention in int8")
+    model = tiny_model(kind)
+    model.set_model_optimized_attention(int8)
+    errors, careful = check(model, conditioning_for(kind))
+    assert errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+
+
+def test_differences_are_those_of_exact_attention(check, monkeypatch):
+    """Where the host's default attention computes in int8, its result changes by steps."""
+
+    def stepped(q, k, v, heads, *args, **kwargs):
+        return host_attention.attention_pytorch(*((part * 32).round() / 32 for part in (q, k, v)), heads, *args, **kwargs)
+
+    stepped = getattr(host_attention, "wrap_attn", lambda function: function)(stepped)
+    monkeypatch.setattr(host_attention, "REGISTERED_ATTENTION_FUNCTIONS", {"sage": stepped}, raising=False)
+    for name in ("optimized_attention", "optimized_attention_masked"):
+        monkeypatch.setattr(host_attention, name, stepped)
+    errors, _ = check(tiny_model())
+    assert errors.difference < 1e-3 and errors.value < 1e-5
+
+
+# What is remembered.
+
+
+def failing_once(fails):
+    """A patch, one call of which fails: call number `fails`, from 1, of those that are differentiated."""
+    calls = []
+
+    def patch(h):
+        if h.requires_grad:
+            calls.append(1)
+            if len(calls) == fails:
+                raise RuntimeError("a device was busy")
+        return h + torch.tanh(h)
+
+    return patch
+
+
+def test_an_error_that_does_not_come_again_changes_nothing(comfy_host, check):
+    def basis(denoiser, z, sigma):
+        found = comfy_host.core.local_basis(denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:]))
+        return found, denoiser.careful, denoiser.batch_size(z.shape[1:])
+
+    model = with_patch(failing_once(fails=1))
+    plain = check(with_patch(failing_once(fails=0)), then=basis)
+    for _ in range(2):  # the one that failed on the way, and what is remembered of it
+        found = check(model, then=basis)
+        assert found[1:] == plain[1:] == (False, None)
+        assert torch.equal(found[0].s, plain[0].s) and torch.equal(found[0].v, plain[0].v)
+
+
+def test_an_error_that_comes_again_takes_care_at_once_for_one_model_alone(check):
+    model = with_patch(overwriting)
+    assert check(model)[1] and check(model)[1]
+    assert not check(with_patch(torch.tanh))[1]
+
+
+def test_care_at_one_noise_level_is_not_care_at_another(check, comfy_host):
+    """Only what was measured at a level counts there, in whatever order levels come."""
+    model = tiny_model()
+
+    def overwriting_at_high_levels(h, options):
+        return overwriting(h) if options["block"] == ("input", 2) and options["sigmas"].item() > 2 else h
+
+    model.set_model_input_block_patch(overwriting_at_high_levels)
+
+    def at_a_lower_level(denoiser, z, sigma):
+        before = denoiser.careful
+        comfy_host.adapter.check_derivatives(denoiser, z, 1.0)
+        return before, denoiser.careful
+
+    assert check(model, then=at_a_lower_level) == (True, False)
+
+
+def test_an_error_without_a_text_is_refused_in_a_sentence(check):
+    def failing(h):
+        if h.requires_grad:
+            raise RuntimeError
+        return h
+
+    with pytest.raises(ValueError, match=r"cannot be differentiated here \(RuntimeError\)"):
+        check(with_patch(failing))
+
+
+def test_a_control_is_told_from_one_that_is_gone(comfy_host):
+    """An id of an object is given again to another one."""
+
+    class Control:
+        pass
+
+    first, second = Control(), Control()
+    of = comfy_host.adapter.denoiser._reference
+    gone = of(first)
+    assert gone == of(first) != of(second) and of(None) is None
+    del first
+    assert all(gone != of(Control()) for _ in range(100))
 
 
 # That it is done once.
@@ -377,4 +708,5 @@ def test_what_a_network_keeps_of_a_derivative_is_taken_from_it(check):
 
     check(with_patch(keep, model), then=look)
     assert seen[0].grad_fn is not None
-    assert torch.equal(network.kept, torch.zeros(3)) and network.late is None and network.cache["h"] is None
+    assert torch.equal(network.kept, torch.zeros(3))
+    assert getattr(network, "late", None) is None and network.cache.get("h") is None
