@@ -14,7 +14,11 @@ class SaveBasis(io.ComfyNode):
             description="Writes a basis to ComfyUI's output folder as safetensors, to load or share it.",
             inputs=[
                 Basis.Input("basis", tooltip="The basis to save."),
-                io.String.Input("filename_prefix", default="pullback/basis", tooltip="A name, also with a folder. Files are numbered."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="pullback/basis",
+                    tooltip="A name, also with a folder. Files are numbered. %date:yyyy-MM-dd% and %year% are filled in as in Save Image.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -22,7 +26,6 @@ class SaveBasis(io.ComfyNode):
 
     @classmethod
     def execute(cls, basis, filename_prefix):
-        path = host.next_basis_path(filename_prefix)
-        basis.save(path)
+        path = host.save_basis(basis, filename_prefix)
         host.say(cls, f"saved {path.name}")
         return io.NodeOutput()

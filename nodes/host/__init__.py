@@ -4,13 +4,27 @@ from .denoiser import HostDenoiser, run, schedule_of
 from .derivatives import check_derivatives
 from .faces import encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
-from .files import basis_files, basis_path, next_basis_path
-from .latents import images_from, images_of, latent_of, levels_of, mask_of, pictures_of, rgb_of
+from .files import basis_files, basis_path, save_basis
+from .latents import (
+    edited_origins,
+    images_from,
+    images_of,
+    inverted_origins,
+    kept_parts,
+    latent_of,
+    levels_of,
+    mask_of,
+    pictures_of,
+    rgb_of,
+)
+from .origins import Origin, origins_of
 from .progress import Progress, say
-from .sampler import quality_boost_sampler
+from .sampler import keeping, quality_boost_sampler
 
 __all__ = [
-    "DEFAULT", "HostDenoiser", "Progress", "basis_files", "basis_path", "check_derivatives", "encode_words", "feature_named",
-    "features_of", "images_from", "images_of", "latent_of", "levels_of", "load_faces", "mask_of", "next_basis_path", "pictures_of",
-    "quality_boost_sampler", "rgb_of", "run", "say", "schedule_of",
+    "DEFAULT", "HostDenoiser", "Origin", "Progress", "basis_files", "basis_path", "check_derivatives",
+    "edited_origins", "encode_words", "feature_named", "features_of", "images_from", "images_of",
+    "inverted_origins", "keeping", "kept_parts", "latent_of", "levels_of", "load_faces", "mask_of",
+    "origins_of", "pictures_of", "quality_boost_sampler", "rgb_of", "run", "save_basis", "say",
+    "schedule_of",
 ]

@@ -1,45 +1,104 @@
 """Basis files in the host's own input and output folders, and never outside them."""
 
+import datetime
+import itertools
 import os
+import re
 from pathlib import Path
 
 import folder_paths
 
 ENDING = ".safetensors"
+OUTPUT_MARK = " [output]"
+PLAIN_NAME = "give a plain name like 'pullback/basis'"
+DATE = re.compile(r"%date(?::([^%]*))?%")
+DATE_FIELDS = re.compile("dd?|MM?|hh?|mm?|ss?|yyy?y?")
 
 
 def basis_files():
     """Names of all basis files, as `basis_path` takes them: plain in the input folder, "name [output]" in the other."""
     names = []
-    for folder, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), " [output]")):
-        found = (path.relative_to(folder).as_posix() for path in Path(folder).rglob(f"*{ENDING}"))
+    for folder, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)):
+        found = (Path(path).relative_to(folder).as_posix() for path in _files_below(folder) if path.endswith(ENDING))
         names += sorted(name + mark for name in found)
     return names
 
 
+def _files_below(folder):
+    """Paths of all files in a folder and its subfolders, which may be thousands deep. Links to folders are not followed."""
+    folders = [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                entries = list(entries)
+        except OSError:  # it was removed a moment ago, or is not to be read
+            continue
+        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        yield from (entry.path for entry in entries if not entry.is_dir())
+
+
 def basis_path(name):
     """The file of a name. Raises ValueError for one that is not there, or leads out of the folders."""
-    folder = folder_paths.get_input_directory()
-    if name.endswith(" [output]"):
-        name, folder = name.removesuffix(" [output]"), folder_paths.get_output_directory()
-    path = Path(os.path.realpath(os.path.join(folder, name)))
-    if not path.is_relative_to(os.path.realpath(folder)) or not path.is_file():
-        raise ValueError(f"There is no basis file {name!r}; put it into ComfyUI's input folder, or save one first.")
-    return path
+    folder, plain = folder_paths.get_input_directory(), name
+    if name.endswith(OUTPUT_MARK):
+        folder, plain = folder_paths.get_output_directory(), name.removesuffix(OUTPUT_MARK)
+    try:
+        path = Path(os.path.realpath(os.path.join(folder, plain)))
+    except ValueError:  # a name that no file can have
+        path = None
+    if path and path.is_relative_to(os.path.realpath(folder)) and os.path.isfile(path):
+        return path
+    raise ValueError(f"There is no basis file {name!r}; put it into ComfyUI's input folder, or save one first.")
 
 
-def next_basis_path(prefix):
-    """A path in the output folder that is free yet, numbered as the host numbers pictures.
+def save_basis(basis, prefix):
+    """Save a basis in the output folder, numbered as the host numbers pictures. Returns the path.
 
-    Raises ValueError for a prefix that leads out of the folder.
+    No file is overwritten, however many saves run at once.
+    Raises ValueError for a prefix that leads out of the folder or that no file can have, and OSError if the system refuses.
     """
+    if "\0" in prefix:
+        raise ValueError(f"The prefix {prefix!r} contains the NUL character, which no file name can; {PLAIN_NAME}.")
     output = folder_paths.get_output_directory()
-    name = os.path.normpath(prefix).lstrip("/\\")
-    folder = os.path.realpath(os.path.join(output, os.path.dirname(name)))
-    if not Path(folder).is_relative_to(os.path.realpath(output)) or not os.path.basename(name).strip("."):
-        raise ValueError(f"The prefix {prefix!r} leads out of the output folder; give a plain name like 'pullback/basis'.")
-    os.makedirs(folder, exist_ok=True)
-    number = 1
-    while (path := Path(folder) / f"{os.path.basename(name)}_{number:05}{ENDING}").exists():
-        number += 1
-    return path
+    name = os.path.normpath(_expand(prefix)).lstrip("/\\")
+    folder = Path(os.path.realpath(os.path.join(output, os.path.dirname(name))))
+    if not folder.is_relative_to(os.path.realpath(output)) or not os.path.basename(name).strip("."):
+        raise ValueError(f"The prefix {prefix!r} leads out of the output folder; {PLAIN_NAME}.")
+    return basis.save_as_first_free(_numbered_paths(folder, os.path.basename(name)))
+
+
+def _numbered_paths(folder, name):
+    """Paths with rising numbers, beginning after the largest number in the folder."""
+    numbered = re.compile(re.escape(name) + "_([0-9]{5,9})" + re.escape(ENDING), re.IGNORECASE)
+    try:
+        taken = [int(found[1]) for found in map(numbered.fullmatch, os.listdir(folder)) if found]
+    except OSError:  # the folder is not there yet, or is not to be read
+        taken = []
+    return (folder / f"{name}_{number:05}{ENDING}" for number in itertools.count(max(taken, default=0) + 1))
+
+
+def _expand(prefix):
+    """A prefix with %year%, %date:yyyy-MM-dd% and the like filled in as Save Image does. %date% is the day.
+
+    The page fills in dates and values of other nodes; dates are left for here when a workflow comes without a page.
+    """
+    now = datetime.datetime.now()
+    prefix = DATE.sub(lambda found: _format_date(found[1] or "yyyy-MM-dd", now), prefix)
+    host_expands = getattr(folder_paths, "get_save_image_path", None)
+    if "%" not in prefix or host_expands is None:
+        return prefix
+    output = os.path.abspath(folder_paths.get_output_directory())
+    parts = re.split(r"([/\\])", prefix)  # one by one: the host makes the folders of what it is given
+    return "".join(host_expands(part, output)[-1] if "%" in part else part for part in parts)
+
+
+def _format_date(pattern, now):
+    """A date by the page's patterns, such as yyyy-MM-dd or hhmmss."""
+    numbers = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
+    years = {"yy": f"{now.year % 100:02}", "yyyy": f"{now.year}"}
+
+    def fill(found):
+        field = found[0]
+        return str(numbers[field[0]]).zfill(len(field)) if field[0] in numbers else years.get(field, field)
+
+    return DATE_FIELDS.sub(fill, pattern)
