@@ -11,6 +11,8 @@ from .common import (
     conditioning_input,
     feature_input,
     model_input,
+    noisy_already,
+    of_picture,
     offered,
     on_cpu,
     only_one,
@@ -71,17 +73,21 @@ class BasisOverTime(io.ComfyNode):
             for sigma in map(denoiser.schedule.sigma, fractions):  # patches may be active at some noise levels only
                 noisy = denoiser.schedule.add_noise(x, noise, sigma)
                 host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
-            return bases_over_time(
+            return x, bases_over_time(
                 denoiser, x, fractions, rank, steps=steps, refine=refine, tolerance=tolerance, seed=seed, progress=show,
                 **denoiser.memory(x.shape[1:]),
             )
 
-        moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)
-        bases = [on_cpu(moment.basis) for moment in moments]
+        x0, moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)
+        origins = [host.inverted_origins(latent, x0, moment.basis.sigma) for moment in moments]
+        bases = [of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)]
         worst = max(bases, key=lambda basis: basis.residuals.max())
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "
-        host.say(cls, f"{state}residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products")
-        latents = [host.latent_of(model, moment.x, latent, moment.basis.sigma) for moment in moments]
+        state += f"residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products"
+        host.say(cls, state + noisy_already(latent))
+        latents = [
+            host.latent_of(model, moment.x, latent, moment.basis.sigma, origin) for moment, origin in zip(moments, origins)
+        ]
         return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments], ui=offered(model))
 
 

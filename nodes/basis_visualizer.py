@@ -13,6 +13,9 @@ from .common import (
     model_input,
     noisy_latent_input,
     only_one,
+    require_level,
+    require_noise,
+    require_own_basis,
     sigmas_input,
 )
 
@@ -56,24 +59,27 @@ class BasisVisualizer(io.ComfyNode):
     def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
         sigma = first_level(sigmas)
         only_one(latent)
+        require_level(latent, sigma)
         along = directions_of(basis, direction, min(directions, max(1, basis.rank + 1 - direction)))
         numbers = range(direction, direction + len(along))
         amounts = torch.linspace(-strength, strength, strengths).tolist()
         bar = host.Progress(100)  # without previews: in the page they would hide the sheet
 
         def work(denoiser, x):
-            size = denoiser.batch_size(x.shape[1:])
+            require_own_basis(denoiser, basis, latent, x, sigma)
+            require_noise(denoiser, latent, x, sigma)
+            size, mask = denoiser.batch_size(x.shape[1:]), host.mask_of(None, latent, x)
             edits = edit_grid(
                 denoiser, denoiser.schedule.to_network(x, sigma), sigma, along.to(x), amounts, steps=steps, quick=mode == FAST,
-                batch_size=size, progress=lambda done, total: bar.at(50 * done // total, 100),
+                mask=mask, batch_size=size, progress=lambda done, total: bar.at(50 * done // total, 100),
             ).flatten(0, 1)
             moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
-            finished = []
+            finished, keeping = [], host.keeping(denoiser, host.kept_parts(latent))
             for number, part in enumerate(moved):
                 if mode == FAST:
-                    finished.append(denoiser.denoise(part, sigma))
+                    finished.append(keeping.denoise(part, sigma))
                 else:
-                    finished.append(ddim.generate(denoiser, part, sigmas))
+                    finished.append(ddim.generate(keeping, part, sigmas))
                 bar.at(50 + 50 * (number + 1) // len(moved), 100)
             return torch.cat(finished)
 

@@ -1,13 +1,18 @@
 """What several nodes share: the basis socket, inputs that mean the same everywhere, sentences for wrong ones."""
 
+import math
 from dataclasses import replace
 
 from comfy_api.latest import io
 
+from ..pullback_core.pictures import are_same_picture, lacks_noise
 from . import host
 
 CATEGORY = "pullback"
 AS_LOADED, FLOAT32 = "as the model", "float32"
+# Of a latent's norm. On the bundled faces, up to the first no pixel differs by more than 12 of 255, up to the second by 31.
+NO_DIFFERENCE, SMALL_DIFFERENCE = 0.025, 0.08
+SAME_LEVEL = 1e-3  # of a noise level: two that differ by less are one
 Basis = io.Custom("PULLBACK_BASIS")
 
 
@@ -19,7 +24,7 @@ def model_input():
 
 def conditioning_input():
     return io.Conditioning.Input(
-        "conditioning", tooltip="What the picture shows, as for a sampler. The same prompt in every node keeps the picture exact."
+        "conditioning", tooltip="What the picture shows, as for a sampler. It comes back if DDIM Invert and the sampler have the same."
     )
 
 
@@ -34,7 +39,7 @@ def refine_input():
 
 
 def noisy_latent_input():
-    return io.Latent.Input("latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it.")
+    return io.Latent.Input("latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it. Never that of VAE Encode.")
 
 
 def sigmas_input():
@@ -106,6 +111,97 @@ def only_one(latent):
         raise ValueError(
             f"The latent holds {len(latent['samples'])} pictures, and a basis belongs to one; pick one with Latent From Batch."
         )
+
+
+def require_level(latent, sigma):
+    """Refuse a LATENT that is known to have another noise level than the SIGMAS."""
+    for origin in host.origins_of(latent):
+        if origin and not _are_same_level(origin.sigma, sigma):
+            raise ValueError(
+                f"The SIGMAS start at noise level {sigma:.4g}, and the latent has level {origin.sigma:.4g}; "
+                "connect the SIGMAS of the DDIM Invert that made this latent."
+            )
+
+
+def require_noise(denoiser, latent, x, sigma):
+    """Refuse clean pictures where noisy ones are meant. x: the LATENT in sampler coordinates, (b, c, h, w)."""
+    without = lacks_noise(x, sigma, denoiser.schedule.alpha(sigma))
+    if any(lacks and origin is None for lacks, origin in zip(without, host.origins_of(latent))):
+        raise ValueError(
+            f"The latent is a clean picture, without the noise of level {sigma:.4g}; "
+            "connect the LATENT of DDIM Invert in the place of that of VAE Encode."
+        )
+
+
+def require_own_basis(denoiser, basis, latent, x, sigma=None):
+    """Refuse a basis that is known to be of another model, noise level or picture than the noisy LATENT.
+
+    x: the LATENT in sampler coordinates, (b, c, h, w); sigma: the first of the SIGMAS, if the node has any.
+    """
+    if basis.v.shape[1:] != x.shape[1:]:
+        return  # the edit refuses it for its size
+    model = basis.provenance.get("model", denoiser.provenance["model"])
+    if model != denoiser.provenance["model"]:
+        raise ValueError(
+            f"The basis is of another model ({model}) than the connected one ({denoiser.provenance['model']}); connect the "
+            "model that the basis was made with, with the same LoRAs, or compute a basis with this one."
+        )
+    if sigma is not None and not _are_same_level(basis.sigma, sigma):
+        raise ValueError(
+            f"The basis is of noise level {basis.sigma:.4g}, and the SIGMAS start at {sigma:.4g}; "
+            "connect the LATENT and the SIGMAS that the basis was computed from."
+        )
+    for origin in filter(None, host.origins_of(latent)):
+        if not _are_same_level(origin.sigma, basis.sigma):
+            raise ValueError(
+                f"The basis is of noise level {basis.sigma:.4g}, and the latent has level {origin.sigma:.4g}; "
+                "connect a Pullback Basis of this latent and its SIGMAS."
+            )
+        if not are_same_picture(origin.picture, basis.provenance.get("picture", "")):
+            raise ValueError(
+                "The basis is of another picture than the latent; connect a Pullback Basis of this latent, "
+                "or carry the direction over with Parallel Transport."
+            )
+
+
+def _are_same_level(one, other):
+    return abs(one - other) <= SAME_LEVEL * max(one, other)
+
+
+def kept_parts(latent):
+    """What a noisy LATENT's mask keeps of each picture. Refuses a mask on a latent whose picture is unknown."""
+    parts = host.kept_parts(latent)
+    if latent.get("noise_mask") is not None and None in parts:
+        raise ValueError(
+            "The latent has a mask, but it is unknown what the picture below it was; connect the LATENT of DDIM Invert or of "
+            "X-Space Guidance Edit."
+        )
+    return parts
+
+
+def of_picture(basis, picture):
+    """The basis, which says from now on which picture it belongs to. picture: a fingerprint, or "" if it is unknown."""
+    return replace(basis, provenance={**basis.provenance, "picture": picture}) if picture else basis
+
+
+def recovered(error):
+    """How a round trip went, in words. error: the relative error of its latent."""
+    if not math.isfinite(error):
+        return "recovered nothing: the round trip left numbers that are not finite"
+    digits = 1 if error >= 0.01 else min(6, 1 - math.floor(math.log10(100 * max(error, 1e-9))))
+    share = f"recovered {max(0.0, 100 - 100 * error):.{digits}f}%"
+    if error <= NO_DIFFERENCE:
+        return f"{share}: no difference to see"
+    if error <= SMALL_DIFFERENCE:
+        return f"{share}: small differences; more steps or refine bring it nearer"
+    return f"{share}: another picture comes back; raise steps and refine, and use one prompt for all nodes"
+
+
+def noisy_already(latent):
+    """What to say of a LATENT that should be clean and is known to be noisy. Empty for all others."""
+    if not any(host.origins_of(latent)):
+        return ""
+    return "; this latent is noisy already: connect that of VAE Encode"
 
 
 def on_cpu(basis):

@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import ddim
 from . import host
-from .common import CATEGORY, clean_latent_input, conditioning_input, model_input, refine_input
+from .common import CATEGORY, clean_latent_input, conditioning_input, model_input, noisy_already, recovered, refine_input
 
 
 class DDIMInvert(io.ComfyNode):
@@ -26,9 +26,9 @@ class DDIMInvert(io.ComfyNode):
                                  tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling."),
             ],
             outputs=[
-                io.Latent.Output(display_name="LATENT", tooltip="The noisy latent. Samplers continue from it with add_noise off."),
+                io.Latent.Output(display_name="LATENT", tooltip="The noisy latent. Samplers continue from it with add_noise off and cfg 1."),
                 io.Sigmas.Output(display_name="SIGMAS", tooltip="The way back, for SamplerCustom with euler or ddim."),
-                io.String.Output(display_name="report", tooltip="How exact the round trip is."),
+                io.String.Output(display_name="report", tooltip="How much of the picture comes back."),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -46,9 +46,11 @@ class DDIMInvert(io.ComfyNode):
 
             noisy = ddim.invert(denoiser, x, levels.flip(0), refine=refine, progress=show)
             back = ddim.generate(denoiser, noisy, levels, progress=bar.step) if measure and x.any() else None
-            return noisy, None if back is None else ddim.relative_error(back, x)
+            return x, noisy, None if back is None else ddim.relative_error(back, x)
 
-        noisy, error = host.run(model, conditioning, latent, work)
-        report = "not measured" if error is None else f"the round trip changes the latent by {100 * error:.2g}%"
+        x0, noisy, error = host.run(model, conditioning, latent, work)
+        sigma = float(levels[0])
+        report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
         host.say(cls, report)
-        return io.NodeOutput(host.latent_of(model, noisy, latent, float(levels[0])), levels, report)
+        origins = host.inverted_origins(latent, x0, sigma)
+        return io.NodeOutput(host.latent_of(model, noisy, latent, sigma, origins), levels, report)

@@ -14,6 +14,8 @@ from .common import (
     only_one,
     precision_input,
     rank_input,
+    require_level,
+    require_noise,
     sigmas_input,
 )
 
@@ -52,6 +54,7 @@ class ExplainFeatures(io.ComfyNode):
     def execute(cls, model, conditioning, latent, sigmas, features, rank, precision):
         sigma = first_level(sigmas)
         only_one(latent)
+        require_level(latent, sigma)
         named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]
         names = list(dict.fromkeys(named)) or spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
         bar = host.Progress(100)
@@ -62,6 +65,7 @@ class ExplainFeatures(io.ComfyNode):
             host.say(cls, f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}")
 
         def work(denoiser, x):
+            require_noise(denoiser, latent, x, sigma)
             z, usable = denoiser.schedule.to_network(x, sigma), []
             for one in map(denoiser.at, names):
                 try:

@@ -3,7 +3,17 @@ from comfy_api.latest import io
 
 from ..pullback_core import edit_grid
 from . import host
-from .common import CATEGORY, Basis, conditioning_input, direction_input, directions_of, model_input, noisy_latent_input
+from .common import (
+    CATEGORY,
+    Basis,
+    conditioning_input,
+    direction_input,
+    directions_of,
+    model_input,
+    noisy_latent_input,
+    require_noise,
+    require_own_basis,
+)
 
 
 class GuidanceEdit(io.ComfyNode):
@@ -28,7 +38,7 @@ class GuidanceEdit(io.ComfyNode):
                              tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength."),
                 io.Int.Input("directions", default=1, min=1, max=64,
                              tooltip="1 takes the direction alone. More make a batch of it and the ones after it."),
-                io.Mask.Input("mask", optional=True, tooltip="Where the edit may act. Without one, the latent's own noise mask counts."),
+                io.Mask.Input("mask", optional=True, tooltip="Where the step may act. Without one, the latent's own mask counts."),
             ],
             outputs=[io.Latent.Output(display_name="LATENT", tooltip="The edited noisy latents. Samplers continue with add_noise off.")],
         )
@@ -41,6 +51,8 @@ class GuidanceEdit(io.ComfyNode):
         bar = host.Progress(pictures)
 
         def work(denoiser, x):
+            require_own_basis(denoiser, basis, latent, x)
+            require_noise(denoiser, latent, x, basis.sigma)
             size, masks = denoiser.batch_size(x.shape[1:]), host.mask_of(mask, latent, x)
             edits = []
             for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
@@ -49,7 +61,8 @@ class GuidanceEdit(io.ComfyNode):
                     mask=None if masks is None else masks[number],
                     progress=lambda done, total, number=number: bar.at(number * total + done, pictures * total),
                 ).flatten(0, 1))
-            return denoiser.schedule.from_network(torch.cat(edits), basis.sigma)
+            return x, denoiser.schedule.from_network(torch.cat(edits), basis.sigma)
 
-        edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)
-        return io.NodeOutput(host.latent_of(model, edited, latent, basis.sigma))
+        x, edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)
+        origins = host.edited_origins(latent, x, basis.sigma)
+        return io.NodeOutput(host.latent_of(model, edited, latent, basis.sigma, origins))

@@ -11,11 +11,14 @@ from .common import (
     first_level,
     model_input,
     noisy_latent_input,
+    of_picture,
     offered,
     on_cpu,
     only_one,
     precision_input,
     rank_input,
+    require_level,
+    require_noise,
     seed_input,
     sigmas_input,
     tolerance_input,
@@ -51,6 +54,7 @@ class PullbackBasisNode(io.ComfyNode):
     def execute(cls, model, conditioning, latent, sigmas, rank, tolerance, seed, feature, precision):
         sigma = first_level(sigmas)
         only_one(latent)
+        require_level(latent, sigma)
         bar = host.Progress(100)
 
         def show(products, residual):
@@ -58,6 +62,7 @@ class PullbackBasisNode(io.ComfyNode):
             host.say(cls, f"{products} products, residual {residual:.1e}")
 
         def work(denoiser, x):
+            require_noise(denoiser, latent, x, sigma)
             z = denoiser.schedule.to_network(x, sigma)
             errors = host.check_derivatives(denoiser, z, sigma)
             return errors.precision, local_basis(
@@ -67,7 +72,8 @@ class PullbackBasisNode(io.ComfyNode):
         inexact, basis = host.run(
             model, conditioning, latent, work, sigma=sigma, feature=feature, float32=precision == FLOAT32, products=True,
         )
-        basis = on_cpu(basis)
+        [origin] = host.origins_of(latent)
+        basis = of_picture(on_cpu(basis), origin.picture if origin else "")
         report = "" if basis.converged else "not fully converged: "
         report += f"residual {basis.residuals.max():.1e} after {basis.products} products"
         if inexact > INEXACT:

@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from . import host
-from .common import CATEGORY
+from .common import CATEGORY, kept_parts
 
 
 class QualityBoost(io.ComfyNode):
@@ -16,11 +16,14 @@ class QualityBoost(io.ComfyNode):
                 io.Float.Input("boost_below", default=0.2, min=0.0, max=1.0, step=0.01, display_mode=io.NumberDisplay.slider,
                                tooltip="From this fraction of the way on, every step adds fresh noise. 0 never does."),
                 io.Float.Input("eta", default=0.0, min=0.0, max=1.0, step=0.01,
-                               tooltip="Fresh noise before that. 0 keeps the picture exact, 1 is an ancestral sampler."),
+                               tooltip="Fresh noise before that. 0 adds none, 1 is an ancestral sampler."),
+                io.Latent.Input("latent", optional=True,
+                                tooltip="The LATENT that goes into the sampler. Keeps what its mask leaves out exactly as it was."),
             ],
             outputs=[io.Sampler.Output(display_name="SAMPLER")],
         )
 
     @classmethod
-    def execute(cls, boost_below, eta):
-        return io.NodeOutput(host.quality_boost_sampler(boost_below, eta))
+    def execute(cls, boost_below, eta, latent=None):
+        parts = [] if latent is None else kept_parts(latent)
+        return io.NodeOutput(host.quality_boost_sampler(boost_below, eta, parts))

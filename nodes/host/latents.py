@@ -1,11 +1,15 @@
 """The host's LATENT, IMAGE and MASK, and the core's tensors."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from comfy.utils import reshape_mask
 
 from ...pullback_core import figures
+from ...pullback_core.pictures import picture_fingerprints
 from .denoiser import schedule_of
+from .origins import ENTRY, Origin, entry_of, inherited_masks, origins_of
 
 
 def levels_of(model, steps, timestep):
@@ -20,30 +24,66 @@ def levels_of(model, steps, timestep):
     return levels
 
 
-def latent_of(model, x, like=None, sigma=0.0):
+def latent_of(model, x, like=None, sigma=0.0, origins=()):
     """Sampler coordinates at noise level sigma -> LATENT as the host passes it on. x: (b, c, h, w).
 
     A latent with noise left in it is scaled as if it were clean: samplers put back x_0's share, (1 - sigma) in flow models.
     like: the LATENT that x was made from, whose other entries are kept; x may hold several of each of its pictures.
+    origins: the `Origin` of each picture. A noisy LATENT has its masks there and no noise mask: stock samplers take the masked
+    part from the LATENT that they get, and would keep the noise.
     """
     kept = dict(like or {})
-    pictures = len(kept.get("samples", x))
-    if len(x) > pictures:
-        copies = len(x) // pictures
-        if len(kept.get("noise_mask", ())) == pictures > 1:
-            kept["noise_mask"] = kept["noise_mask"].repeat_interleave(copies, dim=0)
+    copies = len(x) // len(kept.get("samples", x))
+    if copies > 1:
         kept.pop("batch_index", None)  # of the noise of each picture, which is in x already
     latent_format = model.get_model_object("latent_format")
     samples = x.float().cpu() / schedule_of(model).alpha(sigma)
     if latent_format.latent_dimensions == 3:  # a picture is a film of one frame
         samples = samples.unsqueeze(2)
-    return {**kept, "samples": latent_format.process_out(samples)}
+    samples = latent_format.process_out(samples)
+    if sigma > 0:
+        kept.pop("noise_mask", None)
+        kept[ENTRY] = entry_of(samples, [origin for origin in origins for _ in range(copies)])
+    return {**kept, "samples": samples}
 
 
 def mask_of(mask, latent, x):
-    """A MASK, or else the latent's own noise mask, one of x's shape (b, c, h, w) for each picture. None without either."""
+    """A MASK, or else the latent's noise mask, or else what its `Origin`s hold: x's shape (b, c, h, w). None without any."""
     mask = latent.get("noise_mask") if mask is None else mask
-    return None if mask is None else reshape_mask(mask.float(), x.shape).to(x)
+    if mask is not None:
+        return reshape_mask(mask.float(), x.shape).to(x)
+    masks = inherited_masks(latent)
+    return None if masks is None else torch.cat([reshape_mask(one, (1, *x.shape[1:])) for one in masks]).to(x)
+
+
+def inverted_origins(latent, x0, sigma):
+    """The `Origin` of each picture of a clean LATENT, for its inversion to noise level sigma. x0: the same in sampler coordinates."""
+    masks = _masks_apart(latent, x0)
+    pictures = picture_fingerprints(x0)
+    return [Origin(sigma, picture, clean, mask) for picture, clean, mask in zip(pictures, x0.cpu(), masks)]
+
+
+def edited_origins(latent, x, sigma):
+    """The `Origin` of each picture of a noisy LATENT once it is edited. x: the same in sampler coordinates, at noise level sigma."""
+    masks = _masks_apart(latent, x)
+    return [replace(origin or Origin(sigma), mask=mask) for origin, mask in zip(origins_of(latent), masks)]
+
+
+def kept_parts(latent):
+    """What each sample of a noisy LATENT keeps: (clean picture (c, h, w) in sampler coordinates, mask (1, h, w)), or None."""
+    masks = _masks_apart(latent, _without_frames(latent["samples"]))
+    known = [None if origin is None else origin.clean for origin in origins_of(latent)]
+    return [None if clean is None or mask is None else (clean, mask) for clean, mask in zip(known, masks)]
+
+
+def _masks_apart(latent, x):
+    """A mask (1, h, w) on the CPU for each sample of x, or None for each."""
+    masks = mask_of(None, latent, x)
+    return [None] * len(x) if masks is None else list(masks[:, :1].cpu())
+
+
+def _without_frames(samples):
+    return samples.squeeze(2) if samples.ndim == 5 else samples
 
 
 def pictures_of(images):
