@@ -520,7 +520,8 @@ def test_previews_are_pictures_in_the_manner_that_the_user_chose(call, face, mon
     sent = []
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, *_, **__: sent.append((value, total, preview)))
     invert(call, face, face.clean, steps=3, measure=True)
-    assert [value for value, *_ in sent] == [1, 2, 3, 4, 5, 6] and all(preview is None for *_, preview in sent)
+    values = [value for value, *_ in sent]  # newer hosts leave out some, but neither the first nor the last
+    assert values == sorted(set(values)) and values[0] == 1 and values[-1] == 6 and all(preview is None for *_, preview in sent)
     sent.clear()
     monkeypatch.setattr(comfy.cli_args.args, "preview_method", latent_preview.LatentPreviewMethod.Latent2RGB)
     invert(call, face, face.clean, steps=3, measure=True)

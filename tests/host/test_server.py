@@ -230,10 +230,15 @@ def check_row(original, row):
     assert min(difference(original, row[0]), difference(original, row[-1])) > max(2 * again, 1.0)
 
 
+def without_level(line):
+    """A line of the log without the coloured level that newer hosts begin it with."""
+    return re.sub(r"^\x1b\[\d+m\[\w+\]\x1b\[0m", "", line)
+
+
 def test_the_pack_loads_without_a_word(server):
     own = [line for line in server.log.read_text().splitlines() if NAME in line]
     assert len(own) == 1  # in the list of import times
-    assert re.fullmatch(rf"\s*[\d.]+ seconds: .*{NAME}", own[0])
+    assert re.fullmatch(rf"\s*[\d.]+ seconds: .*{NAME}", without_level(own[0]))
     assert {name for name, node in server.known.items() if node["python_module"] == f"custom_nodes.{NAME}"} == NODES
 
 
@@ -352,7 +357,7 @@ def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):
     assert len(run.pictures()) == 3 * 3 + 3
     assert {text.partition(":")[0] for text in run.texts["PullbackBasisOverTime"][:-1]} == {"0.3 T", "0.5 T", "0.8 T"}
     assert re.fullmatch(r"residual [\d.e-]+ or less after \d+ products", run.texts["PullbackBasisOverTime"][-1])
-    assert run.progress["PullbackBasisOverTime"] >= 6
+    assert run.progress["PullbackBasisOverTime"] >= 2  # the first and the last; newer hosts leave out some between
     assert re.fullmatch(r"0.3 T and 0.5 T: distance [\d.]+ of at most 4.44", run.texts["PullbackBasisCompare"][-1])
     [compare] = run.of_type("PullbackBasisCompare")
     assert len(run.files[compare]) == 1, "the map shows on the node"
