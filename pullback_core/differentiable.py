@@ -49,12 +49,12 @@ def as_autograd_inputs(function, args, kwargs):
 
     The target of an in-place function is left as it is: torch itself refuses to write differentiated values into a constant.
     """
-    overwritten = args[:1] if _overwrites(function) else ()
+    overwritten = args[:1] if overwrites(function) else ()
     args = *overwritten, *(_ordinary(part) for part in args[len(overwritten) :])
     return args, {name: _ordinary(part) for name, part in kwargs.items()}
 
 
-def _overwrites(function):
+def overwrites(function):
     """Whether its first argument is overwritten: what is not known to autograd must not take in what is.
 
     `__set__` is an assignment to an attribute, such as `weight.data = other`: it must reach the weight itself.

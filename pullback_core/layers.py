@@ -21,10 +21,10 @@ def differentiable_layer(layer, input, *args, **kwargs):
     """
     constants = [part for part in (*args, *kwargs.values()) if isinstance(part, torch.Tensor)]
     plain = all(type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad for part in constants)
-    if plain and all(part.dtype == input.dtype for part in constants):
+    if plain and (layer in NORMS or all(part.dtype == input.dtype for part in constants)):
         with torch.no_grad():
             known = LAYERS[layer](layer, input, *args, **kwargs)
-        if known is not None:
+        if known is not None and known[0].dtype == input.dtype:  # norms of half precision may have weights of float32
             output, derivative, *kept = known
             return attach(output, [input], derivative, *kept)
     return layer(input.clone() if layer in NORMS else input, *args, **kwargs)
@@ -65,8 +65,9 @@ def _group_norm(layer, input, num_groups, weight=None, bias=None, eps=1e-5, *_):
         return *x.shape[:2], x[0, 0].numel(), num_groups
 
     def symmetric(vectors, x, mean, rstd):
-        outputs = [True, False, False]
-        return torch.ops.aten.native_group_norm_backward(vectors.contiguous(), x, mean, rstd, None, *sizes(x), outputs)[0]
+        outputs, dtype = [True, False, False], vectors.dtype
+        vectors, x = _as_precise_as(weight, vectors.contiguous(), x)
+        return torch.ops.aten.native_group_norm_backward(vectors, x, mean, rstd, None, *sizes(x), outputs)[0].to(dtype)
 
     x = input.clone(memory_format=torch.contiguous_format)
     output, *statistics = torch.native_group_norm(x, weight, bias, *sizes(x), eps)
@@ -76,12 +77,18 @@ def _group_norm(layer, input, num_groups, weight=None, bias=None, eps=1e-5, *_):
 
 def _layer_norm(layer, input, normalized_shape, weight=None, bias=None, eps=1e-5, *_):
     def symmetric(vectors, x, mean, rstd):
-        outputs = [True, False, False]
-        return torch.ops.aten.native_layer_norm_backward(vectors.contiguous(), x, normalized_shape, mean, rstd, None, None, outputs)[0]
+        outputs, dtype = [True, False, False], vectors.dtype
+        vectors, x = _as_precise_as(weight, vectors.contiguous(), x)
+        return torch.ops.aten.native_layer_norm_backward(vectors, x, normalized_shape, mean, rstd, None, None, outputs)[0].to(dtype)
 
     x = input.clone(memory_format=torch.contiguous_format)
     output, *statistics = torch.native_layer_norm(x, normalized_shape, weight, bias, eps)
     return output, _scaled(symmetric, x.ndim, weight), x, *statistics
+
+
+def _as_precise_as(weight, *tensors):
+    """Tensors in the precision of a norm's weight, in which torch keeps the norm's statistics."""
+    return tensors if weight is None else [tensor.to(weight.dtype) for tensor in tensors]
 
 
 def _rms_norm(layer, input, normalized_shape, weight=None, eps=None):
@@ -109,7 +116,7 @@ def _gelu(layer, input, approximate="none"):
 def _scaled(symmetric, ndim, weight=None):
     """The `Derivative` weight * symmetric(., *kept)."""
     def scaled(vectors):
-        return vectors if weight is None else vectors * weight
+        return vectors if weight is None else (vectors * weight).to(vectors.dtype)
 
     return Derivative(
         lambda changes, *kept: scaled(_folded(symmetric, ndim, changes[0], *kept)),

@@ -147,3 +147,24 @@ def test_what_was_made_in_inference_mode_takes_in_no_derivative():
 def test_overwriting_breaks_reverse_mode_without_it():
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         adjoint_error(Jacobian(overwrite, draw(6, 8)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("norm", [
+    lambda x, weight, bias: torch.nn.functional.group_norm(x, 2, weight, bias),
+    lambda x, weight, bias: torch.nn.functional.layer_norm(x.mT, (4,), weight, bias),
+], ids=["group_norm", "layer_norm"])
+def test_norms_of_half_precision_with_weights_of_float32(norm, dtype):
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((4, 6), (4,), (4,)))
+    v = torch.randn(3, 4, 6, generator=generator)
+
+    def products(x, v):
+        def f(points):
+            with Differentiable():
+                return norm(points, weight, bias)
+        jacobian = Jacobian(f, x)
+        return jacobian.jvp(v), jacobian.vjp(v.view(3, *jacobian.out_shape))
+
+    for found, exact in zip(products(x.to(dtype), v.to(dtype)), products(x, v)):
+        assert found.dtype == dtype and (found.float() - exact).norm() < 0.02 * exact.norm()

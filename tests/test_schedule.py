@@ -125,7 +125,7 @@ def test_levels_that_the_model_lacks_are_refused_naming_its_largest(schedule, le
 
 
 def test_levels_above_pure_noise_are_refused_in_flows():
-    with pytest.raises(ValueError, match="up to 1, got 3.3"):
+    with pytest.raises(ValueError, match=r"up to 1, got 3\.3"):
         FlowSchedule().require_level(3.3)
 
 
