@@ -101,11 +101,13 @@ def _complete_file(folder, data):
 @contextlib.contextmanager
 def _folder(folder):
     """Make a folder and those above it. If the work inside fails, remove the new ones again."""
-    missing = []
-    while not os.path.isdir(folder) and folder != folder.parent:
+    folder = os.fspath(folder)  # text: Path takes seconds to list a thousand parents
+    missing, made = [], []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(folder)  # a path that is too long for the system is refused here, before a part of it is made
+    while folder and not os.path.isdir(folder) and folder != os.path.dirname(folder):
         missing.append(folder)
-        folder = folder.parent
-    made = []
+        folder = os.path.dirname(folder)
     try:
         for folder in reversed(missing):  # one at a time: Path.mkdir(parents=True) recurses, and fails at 1,000 levels
             if _make_folder(folder):

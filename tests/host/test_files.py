@@ -30,7 +30,7 @@ def folders(comfy_host, tmp_path, monkeypatch):
 def basis(comfy_host):
     rows = torch.linalg.qr(torch.randn(12, 3, generator=torch.Generator().manual_seed(0)))[0].T
     return comfy_host.core.PullbackBasis(
-        v=rows.reshape(3, 3, 2, 2), s=torch.tensor([3.0, 2.0, 1.0]), u=rows.reshape(3, 12), residuals=torch.zeros(3), products=7,
+        v=rows.reshape(3, 3, 2, 2), s=torch.tensor([3.0, 2.0, 1.0]), u=rows.reshape(3, 12).clone(), residuals=torch.zeros(3), products=7,
         converged=True, sigma=1.5, timestep=0.5, seed=4, provenance={"model": "toy"},
     )
 
