@@ -176,9 +176,10 @@ def _validate_numbers(tensors):
 
 def _are_orthonormal(rows):
     """Whether finite rows (n, d) are orthonormal, computed in blocks and in float64, which all CPUs have."""
+    tolerance = max(ORTHONORMAL_TOLERANCE, torch.finfo(rows.dtype).eps)  # bfloat16 cannot hold them more exactly
     blocks = rows.split(max(1, CHUNK // rows.shape[1]))
     for block in blocks:  # norms come first: products of entries above 1e154 would overflow, and inf - inf is NaN
-        if not ((block.double().square().sum(dim=1) - 1).abs() <= ORTHONORMAL_TOLERANCE).all():
+        if not ((block.double().square().sum(dim=1) - 1).abs() <= tolerance).all():
             return False
     for index, block in enumerate(blocks):
         block = block.double()
@@ -186,7 +187,7 @@ def _are_orthonormal(rows):
             products = block @ other.double().T
             if index == other_index:
                 products -= torch.eye(len(block), dtype=products.dtype)
-            if not (products.abs() <= ORTHONORMAL_TOLERANCE).all():
+            if not (products.abs() <= tolerance).all():
                 return False
     return True
 
