@@ -216,7 +216,7 @@ def _edit(options):
     rows = [("original", [image, None, round_trip.image, None, None])]
     rows += [(f"direction {number}", row) for number, row in zip(numbers, edits)]
     notes = [f"reconstructed in the middle\nat {round_trip.psnr:.1f} dB"] + [_describe_change(change) for change in changes]
-    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes,
+    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes, cell=_cell(image),
                                   title=f"Directions at {options.timestep:g} T" + (f", prompt: {options.prompt}" if options.prompt else ""))
     report = session.report(basis, inversion_psnr_db=round_trip.psnr, directions=[
         {"direction": number, "singular_value": basis.s[number - 1].item(), "attribute_change": change}
@@ -254,7 +254,7 @@ def _transport(options):
         warning = (f"The alignment is only {carried.alignment:.2f}: the target hardly knows this direction, so the result "
                    "means little. Try a later --timestep (nearer 1), a higher --rank or another --direction.")
         print(warning)
-    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes,
+    sheet = figures.contact_sheet(rows, _headings(strengths), row_notes=notes, cell=_cell(images[0]),
                                   title=f"Direction {options.direction} carried over at {options.timestep:g} T")
     report = session.report(target, alignment=carried.alignment, warning=warning,
                             attribute_change={"source": changes[0], "target": changes[1]})
@@ -270,7 +270,7 @@ def _invert(options):
     error = ((refined.image - image) * 100).clamp(-1, 1)
     sheet = figures.contact_sheet(
         [("", [image, noisy, plain.image, refined.image, error])],
-        ["original", "noise", f"plain {plain.psnr:.1f} dB", f"refined {refined.psnr:.1f} dB", "error x 100"], cell=160)
+        ["original", "noise", f"plain {plain.psnr:.1f} dB", f"refined {refined.psnr:.1f} dB", "error x 100"], cell=_cell(image, 160))
     print(f"Round trip to {options.timestep:g} T in {session.steps} steps each way: "
           f"{plain.psnr:.1f} dB plain, {refined.psnr:.1f} dB with {options.refine} corrections a step.")
     report = session.report(psnr_db={"plain": plain.psnr, "refined": refined.psnr})
@@ -303,7 +303,7 @@ def _over_time(options):
         notes.append(f"effective rank {geometry.effective_rank(basis.s):.1f}\n"
                      f"{geometry.mean_frequency(_as_picture(basis.v)).mean():.1f} cycles per picture")
     headings = [f"{number} {sign}" for number in shown for sign in "-+"]
-    sheet = figures.contact_sheet(rows, headings, row_notes=notes, title="The first directions, by timestep")
+    sheet = figures.contact_sheet(rows, headings, row_notes=notes, cell=_cell(image), title="The first directions, by timestep")
     bases = [moment.basis for moment in moments]
     distances = geometry.distance_matrix(bases)
     labels = [label for label, _ in rows]
@@ -529,6 +529,12 @@ def _attribute_changes(row):
     first, last = regressor(torch.stack([_middle_square(row[0]), _middle_square(row[-1])]))
     change = (last - first) / regressor.deviation
     return {name: round(value, 3) for name, value in zip(faces.NAMES, change.tolist())}
+
+
+def _cell(image, width=128):
+    """How wide a picture (3, h, w) is drawn on a sheet, in pixels: wider where it would be too low to see anything."""
+    height, length = image.shape[1:]
+    return round(width * max(1.0, length / height) ** 0.5)
 
 
 def _middle_square(image):

@@ -12,6 +12,9 @@ import torch
 from .parameters import BACKGROUND_COLOURS, COLUMN, HAIR_COLOURS, columns
 
 
+LONGEST = 60  # characters of an unknown phrase that a message repeats
+
+
 def _low_high(low, high, below=0.35, above=0.65):
     return {low: (0.0, below), high: (above, 1.0)}
 
@@ -69,7 +72,8 @@ def _unknown(phrase):
     near = difflib.get_close_matches(phrase, SLOT_OF, n=3, cutoff=0.6)
     near += [known for known in SLOT_OF if known not in near and phrase in known.split()]
     hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else f"it knows: {', '.join(SLOT_OF)}."
-    return f"The model does not know {phrase!r}; {hint}"
+    shown = phrase if len(phrase) <= LONGEST else phrase[:LONGEST] + "..."
+    return f"The model does not know {shown!r}; {hint}"
 
 
 def describe(parameters):
