@@ -24,7 +24,7 @@ def bases_over_time(denoiser, x0, timesteps, rank, *, steps=50, refine=4, progre
     steps: DDIM steps over the whole of T, shared by all timesteps; refine: as in `ddim.invert`.
     progress: called as progress(index of the timestep, products, largest residual); options: as in `local_basis`.
     Returns one `Moment` for each timestep, in rising order.
-    Raises ValueError for a timestep outside (0, 1], none at all, or more than one picture.
+    Raises ValueError for a timestep outside (0, 1], none at all, timesteps too near each other, or more than one picture.
     """
     if not timesteps or not all(0 < timestep <= 1 for timestep in timesteps):
         raise ValueError(f"The timesteps are fractions of T, above 0 and at most 1, got {list(timesteps)}.")
@@ -33,6 +33,8 @@ def bases_over_time(denoiser, x0, timesteps, rank, *, steps=50, refine=4, progre
     schedule, moments = denoiser.schedule, []
     timesteps = sorted(set(timesteps))
     ways = _ways_back(schedule, timesteps, steps)
+    if not (ways[-1].diff() < 0).all():
+        raise ValueError(f"Some of the timesteps {timesteps} are one noise level in float32; leave out those that hardly differ.")
     # A host's objects may meet a level in another state where a sampler starts elsewhere: then no part of an inversion is shared.
     anew = len(ways) > 1 and hasattr(denoiser, "depends_on_start") and denoiser.depends_on_start(ways[::-1], x0)
     x, basis, done = x0, None, 1

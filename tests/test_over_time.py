@@ -37,6 +37,7 @@ def test_the_way_back_leads_to_the_picture(denoiser, clean):
 
 @pytest.mark.parametrize("timesteps, pictures, message", [
     ([], 1, "fractions of T"), ([0.5, 1.2], 1, "1.2"), ([0.0], 1, "above 0"), ([0.5], 2, "one picture"),
+    ([0.7, 0.7 + 1e-12], 1, "hardly differ"), ([float("nan")], 1, "fractions"),
 ])
 def test_wrong_requests_are_refused(denoiser, clean, timesteps, pictures, message):
     with pytest.raises(ValueError, match=message):
