@@ -1,5 +1,6 @@
 """Where the host's networks can be differentiated, and the check that they were differentiated rightly."""
 
+import inspect
 import math
 import sys
 from collections.abc import Iterable
@@ -65,11 +66,30 @@ def plain_operation(function):
     library, name = _operator_name(function)
     if library in TORCH_LIBRARIES:
         return None
-    kept = sys.modules.get(f"{library}.backends.eager")
+    if (library, name) in PLAIN_ATTENTION:
+        return PLAIN_ATTENTION[library, name]
+    kept, schema = sys.modules.get(f"{library}.backends.eager"), _schema(function)
     if name.endswith("_") and hasattr(kept, name[:-1]):
         # The operation kept for a kernel that overwrites its input may refuse autograd; its twin does not.
-        return partial(_overwrite_by, getattr(kept, name[:-1]), _schema(function))
-    return getattr(kept, name, PLAIN_ATTENTION.get((library, name)))
+        twin = getattr(kept, name[:-1])
+        return partial(_overwrite_by, twin, schema) if _takes_arguments_of(twin, schema) else None
+    plain = getattr(kept, name, None)
+    return plain if plain is not None and _takes_arguments_of(plain, schema) else None
+
+
+def _takes_arguments_of(operation, schema):
+    """Whether an operation reads its arguments as an operator does.
+
+    Operators that unpack weights take the number of a data type where the operation of the same name takes the data type itself.
+    Such arguments have another name there. The names of tensors do not matter.
+    """
+    try:
+        names = list(inspect.signature(operation).parameters)
+    except (TypeError, ValueError):  # of torch's own functions, which say nothing about it
+        return True
+    if len(names) < len(schema.arguments):
+        return False
+    return all("Tensor" in str(argument.type) or argument.name == name for argument, name in zip(schema.arguments, names))
 
 
 def _operator_name(function):

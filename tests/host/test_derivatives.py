@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import conditioning_for, latent_for, noisy, tiny_model
+from variants import packed
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +234,20 @@ def test_half_precision_is_checked_in_float32(check):
     for dtype, off in ((torch.float16, 0.02), (torch.bfloat16, 0.1)):
         errors, _ = check(tiny_model(dtype=dtype))
         assert errors.difference < 1e-3 and 0 < errors.precision < off and errors.adjoint < 5e-3
+
+
+FORMS = [*getattr(comfy.quant_ops, "QUANT_ALGOS", ())] if hasattr(comfy, "quant_ops") else []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["sd1", "flux"])
+def test_weights_of_every_packed_form_serve(check, monkeypatch, kind, form):
+    """Each is unpacked before it is multiplied. None of the host's own products of packed numbers has a derivative."""
+    model = packed(kind, monkeypatch, form)
+    if model is None:
+        pytest.skip("no layer of the tiny model is wide enough for this form")
+    errors, careful = check(model, conditioning_for(kind))
+    assert errors.adjoint < 5e-3 and errors.difference < 2e-3 and 0 < errors.precision < 0.1 and not careful
 
 
 def test_what_is_lost_in_half_precision_alone_is_refused(check, kernel):

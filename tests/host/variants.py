@@ -84,6 +84,40 @@ def scaled_float8(kind, monkeypatch, matmul=False, **changes):
     return model
 
 
+SMALLEST = {"convrot_w4a4": 256, "asym_w4a8_int8": 256}  # inputs of a layer, of which forms that rotate them need a multiple
+
+
+def packed(kind, monkeypatch, form, **changes):
+    """Weights of linear layers in one of the host's packed forms, as files hold them, multiplied as on a card that knows the form.
+
+    None where no layer is wide enough for it.
+    """
+    from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
+
+    for name in ("fp8", "nvfp4", "mxfp8"):
+        check = f"supports_{name}_compute"
+        monkeypatch.setattr(comfy.model_management, check, lambda *arguments, **options: True, raising=False)
+
+    def configure(config):
+        config.quant_config = {"mixed_ops": True}
+
+    plain = tiny_model(kind, dtype=torch.bfloat16, **changes)
+    model = tiny_model(kind, dtype=torch.bfloat16, cast=torch.bfloat16, configure=configure, **changes)
+    state, count = plain.model.diffusion_model.state_dict(), 0
+    for name, layer in plain.model.diffusion_model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and min(layer.weight.shape) >= 32 and layer.in_features % SMALLEST.get(form, 1) == 0:
+            layout = QUANT_ALGOS[form]["comfy_tensor_layout"]
+            options = {} if form in SMALLEST else {"scale": "recalculate"}
+            weight = QuantizedTensor.from_float(layer.weight.detach().clone(), layout, **options)
+            del state[f"{name}.weight"]
+            state |= weight.state_dict(f"{name}.weight")
+            state[f"{name}.comfy_quant"] = torch.tensor(list(json.dumps({"format": form}).encode()), dtype=torch.uint8)
+            count += 1
+    with torch.inference_mode():
+        model.model.diffusion_model.load_state_dict(state)
+    return model if count else None
+
+
 def partly_offloaded(kind, monkeypatch, **changes):
     """Half of the weights stay where they are and are fetched for every layer, as on a card that is too small."""
     model = tiny_model(kind, dtype=torch.float16, cast=torch.float32, **changes)
