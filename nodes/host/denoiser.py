@@ -327,7 +327,7 @@ def schedule_in(sampling):
         kinds = "/".join(kind.__name__ for kind in type(sampling).__bases__)
         raise ValueError(
             f"This model samples as {kinds}; only eps- and v-prediction (SD 1.x, SD 2.x, SDXL) and rectified flow (Flux, SD3, "
-            "Qwen-Image, Lumina 2) are known here."
+            "Qwen-Image and others) are known here."
         )
     return VPSchedule(1 / (1 + sampling.sigmas.double().cpu() ** 2))
 

@@ -12,7 +12,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from ...pullback_core.differentiable import Captured
 
 DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at the default depth
-DEFAULT_DEPTH = 0.5  # of all blocks; measured for every family: see web/docs/PullbackExplainFeatures.md
+DEFAULT_DEPTH = 0.5  # of all blocks; measured for six families: see web/docs/PullbackExplainFeatures.md
 FIRST, LAST, AFTER_TEXT = "first", "last", "after the text"  # where the image tokens stand among all tokens of a block
 
 
