@@ -61,11 +61,11 @@ class BasisCompare(io.ComfyNode):
         summary = f"{names[pairs[0][0]]} and {names[pairs[0][1]]}: distance {distance:.2f} of at most {widest:.2f}"
         ranks = [f"{name}: effective rank {geometry.effective_rank(basis.s):.1f} of {basis.rank}" for name, basis in zip(names, everything)]
         host.say(cls, summary)
-        heat = host.images_of([figures.heat_map(distances, rows, columns, f"Distances in {space}", f"distance (at most {widest:.2f})")])
+        heat = host.plot_of(figures.heat_map, distances, rows, columns, f"Distances in {space}", f"distance (at most {widest:.2f})")
         return io.NodeOutput(
             heat,
-            host.images_of([figures.angle_plot(angles, f"Principal angles in {space}")]),
-            host.images_of([figures.spectrum_plot([(name, at, power.mean(dim=0)) for name, at, power in spectra])]),
+            host.plot_of(figures.angle_plot, angles, f"Principal angles in {space}"),
+            host.plot_of(figures.spectrum_plot, [(name, at, power.mean(dim=0)) for name, at, power in spectra]),
             distance, "\n".join([summary, *ranks]), ui=ui.PreviewImage(heat, cls=cls),
         )
 

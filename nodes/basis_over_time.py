@@ -61,6 +61,7 @@ class BasisOverTime(io.ComfyNode):
         fractions = _fractions(timesteps)
         only_one(latent)
         host.levels_of(model, 1, fractions[-1])
+        host.advice_on_size(cls, model, latent)
         bar = host.Progress(100)
 
         def show(index, products, residual):

@@ -89,11 +89,11 @@ class BasisVisualizer(io.ComfyNode):
             (f"direction {number}", pictures[row * strengths : (row + 1) * strengths]) for row, number in enumerate(numbers)
         ]
         sheet = figures.contact_sheet(
-            rows, [f"{amount:+.2g}" if abs(amount) > 1e-6 else "0" for amount in amounts], cell=cell,
+            rows, figures.number_labels(amounts, sign=True), cell=cell,
             row_notes=[f"singular value {basis.s[number - 1]:.3g}" for number in numbers],
-            title=f"Directions at {basis.timestep:.2g} T",
+            title=f"Directions at {basis.timestep:.4g} T",
         )
         sheet = host.images_of([sheet])
-        spectrum = host.images_of([figures.singular_value_plot(basis)])
+        spectrum = host.plot_of(figures.singular_value_plot, basis)
         maps = host.images_of([figures.to_pil(host.rgb_of(model, vector), 2 * cell) for vector in along])
         return io.NodeOutput(sheet, spectrum, maps, ui=ui.PreviewImage(sheet, cls=cls))

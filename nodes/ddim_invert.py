@@ -36,6 +36,7 @@ class DDIMInvert(io.ComfyNode):
     @classmethod
     def execute(cls, model, conditioning, latent, steps, timestep, refine, measure):
         levels = host.levels_of(model, steps, timestep)
+        advice = host.advice_on_size(cls, model, latent)
         bar = host.Progress(steps * (2 if measure else 1), model)
 
         def work(denoiser, x):
@@ -51,6 +52,7 @@ class DDIMInvert(io.ComfyNode):
         x0, noisy, error = host.run(model, conditioning, latent, work)
         sigma = float(levels[0])
         report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
+        report = "\n".join(filter(None, [report, advice]))
         host.say(cls, report)
         origins = host.inverted_origins(latent, x0, sigma)
         return io.NodeOutput(host.latent_of(model, noisy, latent, sigma, origins), levels, report)

@@ -82,7 +82,7 @@ class ExplainFeatures(io.ComfyNode):
             model, conditioning, latent, work, sigma=sigma, feature=names[0], float32=precision == FLOAT32, products=True,
         )
         report = "\n".join([explain_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
-        decay = host.images_of([figures.decay_plot([(one.feature, one.s) for one in found])])
+        decay = host.plot_of(figures.decay_plot, [(one.feature, one.s) for one in found])
         host.say(cls, f"{len(found)} features compared with {sum(one.products for one in found)} products")
         shown = {**ui.PreviewImage(decay, cls=cls).as_dict(), "pullback_report": [report], **offered(model)}
         return io.NodeOutput(report, decay, [one.feature for one in found], ui=shown)

@@ -118,6 +118,22 @@ def _row_height(pictures, lines, cell):
     return max(highest, LINE * (1 + len(lines)))
 
 
+def note(text, size=(720, 432)):
+    """A Pillow image that shows a text in the place of a plot. size: (width, height) in pixels."""
+    font = ImageFont.load_default(FONT_SIZE)
+    picture = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if draw.textlength(longer, font) <= size[0] - 2 * PAD or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    draw.multiline_text((PAD, PAD), "\n".join(lines), INK, font, spacing=6)
+    return picture
+
+
 def singular_value_plot(basis, title="Singular values"):
     """The spectrum of a `PullbackBasis`, as a Pillow image."""
     figure, axes = empty_plot("direction", "singular value", title)

@@ -2,7 +2,7 @@
 
 from .denoiser import HostDenoiser, run, schedule_of
 from .derivatives import check_derivatives
-from .faces import encode_words, load_faces
+from .faces import advice_on_size, encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
 from .files import basis_files, basis_path, save_basis
 from .latents import (
@@ -18,13 +18,14 @@ from .latents import (
     rgb_of,
 )
 from .origins import Origin, origins_of
+from .plots import plot_of
 from .progress import Progress, say
 from .sampler import keeping, quality_boost_sampler
 
 __all__ = [
-    "DEFAULT", "HostDenoiser", "Origin", "Progress", "basis_files", "basis_path", "check_derivatives",
+    "DEFAULT", "HostDenoiser", "Origin", "Progress", "advice_on_size", "basis_files", "basis_path", "check_derivatives",
     "edited_origins", "encode_words", "feature_named", "features_of", "images_from", "images_of",
     "inverted_origins", "keeping", "kept_parts", "latent_of", "levels_of", "load_faces", "mask_of",
-    "origins_of", "pictures_of", "quality_boost_sampler", "rgb_of", "run", "save_basis", "say",
+    "origins_of", "pictures_of", "plot_of", "quality_boost_sampler", "rgb_of", "run", "save_basis", "say",
     "schedule_of",
 ]

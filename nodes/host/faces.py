@@ -1,20 +1,25 @@
 """The bundled faces model as the host's MODEL, VAE and CONDITIONING."""
 
+import logging
 from functools import lru_cache
 
 import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.patcher_extension
 import comfy.sd
 import comfy.supported_models_base
 import torch
 
 from ...pullback_core import faces
 from ...pullback_core.faces.model import LATENT_SCALE, PATCH
+from ...pullback_core.threads import one_thread
 from .denoiser import FINGERPRINT
+from .progress import say
 
 CHANNELS = faces.LATENT_SHAPE[0]
+SMALLEST, LARGEST = 0.75, 1.5  # the shorter side of a picture that the model serves, in sides of those that it was trained on
 
 
 class FacesLatent(comfy.latent_formats.LatentFormat):
@@ -22,6 +27,8 @@ class FacesLatent(comfy.latent_formats.LatentFormat):
 
     latent_channels = CHANNELS
     scale_factor = LATENT_SCALE
+    pixels = PATCH  # that a latent pixel is wide and high
+    trained_side = faces.LATENT_SHAPE[-1]  # in latent pixels, of the square pictures that the model has seen
 
     def __init__(self):
         # Previews show a latent pixel as the mean of its picture pixels. Channels: colour, row, column.
@@ -82,7 +89,37 @@ def load_faces():
     base.diffusion_model.load_state_dict(bundled.unet.state_dict())
     model = comfy.model_patcher.ModelPatcher(base.eval(), load_device=device, offload_device=offload)
     model.set_attachments(FINGERPRINT, bundled.fingerprint)
+    if comfy.model_management.is_device_cpu(device):
+        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "pullback_one_thread", _in_one_thread)
     return model, _vae()
+
+
+def _in_one_thread(sample, *arguments, **options):
+    """Around each sampling of the model, by this pack and by stock samplers: see `threads` in the core for why."""
+    with one_thread():
+        return sample(*arguments, **options)
+
+
+def advice_on_size(node, model, latent):
+    """A sentence about a picture of another size than the model was trained on, shown under the node and logged.
+
+    latent: a LATENT. Returns "" for a size that serves, and for models whose training size is unknown.
+    """
+    latent_format = model.get_model_object("latent_format")
+    known = getattr(latent_format, "trained_side", None)
+    if known is None:
+        return ""
+    height, width = latent["samples"].shape[-2:]
+    if SMALLEST * known <= min(height, width) <= LARGEST * known:
+        return ""
+    side, pixels = known * latent_format.pixels, latent_format.pixels
+    text = (f"This model knows pictures of {side} x {side} pixels, and this one has {width * pixels} x {height * pixels}. "
+            f"Scale it so that its shorter side has {side} pixels before VAE Encode.")
+    if height * width > 2 * known**2:
+        text += f" As it is, each step takes about {height * width / known**2:.0f} times as long, and edits will hardly be faces."
+    logging.warning("%s", text)
+    say(node, text)
+    return text
 
 
 def _depths(settings):
