@@ -73,7 +73,7 @@ FAMILIES = {
     ),
     "comfy.ldm.lumina.model.NextDiT": Family("Lumina 2 / Z-Image", ("Lumina2",), LUMINA, filled_to="pad_tokens_multiple"),
     "comfy.ldm.lumina.model.NextDiTPixelSpace": Family(
-        "Z-Image in pixel space", ("ZImagePixelSpace",), LUMINA, filled_to="pad_tokens_multiple",
+        "Z-Image of pixels", ("ZImagePixelSpace",), LUMINA, filled_to="pad_tokens_multiple",
     ),
     "comfy.ldm.hidream.model.HiDreamImageTransformer2DModel": Family(
         "HiDream", ("HiDream",), {"double": Stream("double_stream_blocks", 0), "single": Stream("single_stream_blocks")},

@@ -1,10 +1,12 @@
 """Every model that this host can load is of a family with a row, or is refused in a sentence that names it: none passes in silence."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import comfy.model_base
 import comfy.supported_models
+import comfyui_version
 import pytest
 import torch
 from tiny_models import FLOWS, conditioning_for, latent_for, tiny_model
@@ -92,6 +94,18 @@ def test_every_family_with_a_row_is_tested(features):
     tested = {f"{network.__module__}.{network.__qualname__}" for network in networks}
     here = {path for path, family in features.FAMILIES.items() if any(hasattr(comfy.model_base, name) for name in family.models)}
     assert tested == here
+
+
+def test_the_readme_names_the_families_of_this_host(features):
+    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="ascii").splitlines()
+    row = next((line for line in lines if line.startswith(f"| [{comfyui_version.__version__}]")), None)
+    if row is None:
+        pytest.skip("the README has no row for this host")
+    named = {name.strip() for name in row.split("|")[2].split(",")}
+    tested = {type(tiny_model(kind).model.diffusion_model) for kind in FLOWS}
+    here = {f"{network.__module__}.{network.__qualname__}" for network in tested}
+    for path, family in features.FAMILIES.items():
+        assert (family.name.split(" / ")[0] in named) == (path in here), family.name
 
 
 def test_a_network_of_the_host_in_a_new_kind_of_model_is_refused(comfy_host):
