@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-ENTRY = "pullback_origins"  # in a LATENT: {hash of one sample: `Origin`}
+ENTRY = "pullback_origins"  # in a LATENT: a list of (hash of one sample, its `Origin`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,12 @@ class Origin:
 
 def origins_of(latent):
     """The `Origin` of each sample of a LATENT, None where it is unknown."""
-    known = latent.get(ENTRY) or {}
-    return [known.get(_hash(sample)) for sample in latent["samples"]] if known else [None] * len(latent["samples"])
+    return [found[0] if found else None for found in _candidates(latent)]
 
 
 def entry_of(samples, origins):
     """The value of `ENTRY` for samples and the `Origin` of each."""
-    return {_hash(sample): origin for sample, origin in zip(samples, origins)}
+    return [(_hash(sample), origin) for sample, origin in zip(samples, origins)]
 
 
 def inherited_masks(latent):
@@ -44,18 +43,35 @@ def inherited_masks(latent):
     A sample of unknown origin takes the one mask that the entry knows, as it would take a noise mask.
     Raises ValueError where the entry knows several.
     """
-    known = [origin.mask for origin in (latent.get(ENTRY) or {}).values()]
-    present = [mask for mask in known if mask is not None]
-    if not present:
+    known = [origin for _, origin in latent.get(ENTRY) or []]
+    shapes = [origin.mask.shape for origin in known if origin.mask is not None]
+    if not shapes:
         return None
-    origins = origins_of(latent)
-    if None in origins and not all(mask is not None and torch.equal(mask, present[0]) for mask in known):
-        raise ValueError(
-            "The pictures of this latent had different masks, and it cannot be told any more which belongs to which; "
-            "connect a mask to the node, or set one with Set Latent Noise Mask."
-        )
-    masks = [present[0] if origin is None else origin.mask for origin in origins]
-    return [torch.ones_like(present[0]) if mask is None else mask for mask in masks]
+    masks = []
+    for found in _candidates(latent):
+        found = found or known
+        if not all(_have_one_mask(origin, found[0]) for origin in found):
+            raise ValueError(
+                "The pictures of this latent had different masks, and it cannot be told any more which belongs to which; "
+                "connect a mask to the node, or set one with Set Latent Noise Mask."
+            )
+        masks.append(torch.ones(shapes[0]) if found[0].mask is None else found[0].mask)
+    return masks
+
+
+def _candidates(latent):
+    """For each sample of a LATENT the `Origin`s that it may have: several where samples are equal and their order is lost."""
+    known = latent.get(ENTRY) or []
+    hashes = [_hash(sample) for sample in latent["samples"]] if known else [""] * len(latent["samples"])
+    if hashes == [name for name, _ in known]:
+        return [[origin] for _, origin in known]
+    return [[origin for name, origin in known if name == wanted] for wanted in hashes]
+
+
+def _have_one_mask(one, other):
+    if one.mask is None or other.mask is None:
+        return one.mask is other.mask
+    return torch.equal(one.mask, other.mask)
 
 
 def _hash(sample):
