@@ -27,6 +27,7 @@ TEXT_AND_SIZE = (
     "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline", "KolorsPipeline",
     "KolorsImg2ImgPipeline",
 )
+SIDE_NETWORKS = ("controlnet", "adapter")  # components of a pipeline
 BY_HAND = "make a DiffusersDenoiser of its UNet, its scheduler and the keyword arguments of the UNet's call"
 # What a UNet of a kind needs in added_cond_kwargs.
 ADDED = {
@@ -92,13 +93,13 @@ class DiffusersDenoiser:
     def encode(self, z, sigma):
         """x_t -> h: z (b, c, h, w) in network coordinates (VP) -> (b, *H) in z's precision, differentiable both ways."""
         _require_derivatives(self.unet)
-        for copies in (False, True):
-            constants = Constants(copies)
-            with Differentiable(), constants:
+        constants = Constants()
+        with Differentiable(), constants:
+            h = self._feature(z, sigma)
+        if constants.changed():
+            with Differentiable(), Constants(copies=True):
                 h = self._feature(z, sigma)
-            if not constants.changed():
-                return h
-        raise RuntimeError("The UNet's weights change while it runs, so it has no derivative; stop what changes them.")
+        return h
 
     def _feature(self, z, sigma):
         with self._block.register_forward_hook(_leave):
@@ -297,26 +298,37 @@ def _call_of(pipeline):
 def _require_text_alone(pipeline, config, call):
     """Refuse a pipeline that conditions its UNet on more than a prompt, or may do so."""
     name = type(pipeline).__name__
-    if config.get("encoder_hid_dim_type") == "ip_image_proj":
+    if _setting(config, "encoder_hid_dim_type") == "ip_image_proj":
         raise ValueError(
             f"This {name} has an IP-Adapter, which conditions its UNet on a picture; call pipeline.unload_ip_adapter(), or {BY_HAND}, "
             "with the picture as image_embeds in added_cond_kwargs."
         )
-    sizes = call in TEXT_AND_SIZE
+    side_network = next((part for part in SIDE_NETWORKS if getattr(pipeline, part, None) is not None), None)
+    if side_network:
+        raise ValueError(
+            f"{name} conditions its UNet on more than a prompt: its {side_network} adds to the UNet's features at every noise level; "
+            "use the pipeline without it."
+        )
+    added = "text_time" if call in TEXT_AND_SIZE else None
     if (
-        call not in TEXT + TEXT_AND_SIZE or not hasattr(pipeline, "encode_prompt")
-        or config.get("addition_embed_type") != ("text_time" if sizes else None)
-        or config.get("encoder_hid_dim_type") not in (None, "text_proj")
-        or "gated" in (config.get("attention_type") or "") or pipeline.config.get("requires_aesthetics_score")
+        call not in TEXT + TEXT_AND_SIZE or _setting(config, "addition_embed_type") != added
+        or _setting(config, "encoder_hid_dim_type") not in (None, "text_proj")
+        or "gated" in (_setting(config, "attention_type") or "") or pipeline.config.get("requires_aesthetics_score")
     ):
         raise ValueError(f"{name} conditions its UNet on more than a prompt, or may do so; {BY_HAND}.")
+
+
+def _setting(config, name):
+    """An entry of a diffusers config, or None. An IP-Adapter changes the attribute alone, not the entry of that name."""
+    return getattr(config, name, config.get(name))
 
 
 def _require_conditioning(unet, conditioning):
     """Refuse keyword arguments that lack some that the UNet needs."""
     config, added = unet.config, conditioning.get("added_cond_kwargs") or {}
     missing = [
-        f"added_cond_kwargs[{name!r}]" for kind, needed in ADDED.items() for name in needed.get(config.get(kind), ()) if name not in added
+        f"added_cond_kwargs[{name!r}]"
+        for kind, needed in ADDED.items() for name in needed.get(_setting(config, kind), ()) if name not in added
     ]
     if "cross_attention_dim" in config and "encoder_hidden_states" not in conditioning:
         missing.append("encoder_hidden_states")
@@ -407,16 +419,20 @@ def _weights_loaded(unet):
         yield
 
 
+def _is_lora_layer(part):
+    """Whether a module is of the library peft: it adds adapters to a layer, each with a strength in `scaling`."""
+    return isinstance(getattr(part, "scaling", None), dict) and hasattr(part, "active_adapters")
+
+
 def _lora_layers(module):
-    """The layers of the library peft, which add adapters to a layer, each with a strength in `scaling`."""
-    return [part for part in module.modules() if isinstance(getattr(part, "scaling", None), dict) and hasattr(part, "active_adapters")]
+    return [part for part in module.modules() if _is_lora_layer(part)]
 
 
 def _strengths(module):
     """The settings of adapters and of FreeU that no weight shows, in an order that repeats; empty for a plain network."""
     found = []
     for name, part in module.named_modules():
-        if isinstance(getattr(part, "scaling", None), dict) and hasattr(part, "active_adapters"):
+        if _is_lora_layer(part):
             active = [] if part.disable_adapters else list(part.active_adapters)
             found.append((name, [(one, part.scaling.get(one)) for one in active], list(part.merged_adapters)))
         freeu = [vars(part).get(setting) for setting in FREEU]

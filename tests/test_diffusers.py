@@ -1,6 +1,8 @@
 """UNet pipelines of diffusers, made small and of random weights: nothing is downloaded."""
 
 import copy
+import hashlib
+import inspect
 import json
 import subprocess
 import sys
@@ -11,9 +13,11 @@ import torch
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed, so its pipelines are not tested")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed, so diffusers' pipelines are not tested")
+accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed, so offloaded pipelines are not tested")
+peft = pytest.importorskip("peft", reason="peft is not installed, so LoRA layers are not tested")
 
 from pullback_core import Jacobian, PullbackBasis, adjoint_error, ddim, local_basis, parallel_transport, x_space_guidance  # noqa: E402
-from pullback_core.basis import prompt_hash  # noqa: E402
+from pullback_core.basis import hash_weights, prompt_hash  # noqa: E402
 from pullback_core.diffusers import DiffusersDenoiser, decode_latent, encode_image  # noqa: E402
 
 KINDS = ("unconditional", "sd", "sdxl")
@@ -131,7 +135,7 @@ def in_double(denoiser):
     own, outputs = copy.deepcopy(unet).eval(), []
     kind, _, index = denoiser.feature.partition("_")
     block = own.mid_block if kind == "middle" else getattr(own, f"{kind}_blocks")[int(index)]
-    block.register_forward_hook(lambda _, inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output))
+    block.register_forward_hook(lambda _, inputs, output: outputs.append((output[0] if isinstance(output, tuple) else output).clone()))
     timestep = denoiser.schedule.timestep(SIGMA).round().long()
 
     @torch.no_grad()
@@ -196,6 +200,202 @@ def test_denoise_predicts_the_same_x0_as_a_scheduler(pipeline, prediction):
             predicted = copy.deepcopy(pipeline.unet).eval()(z, timestep, **conditioning).sample
             found = denoiser.denoise(denoiser.schedule.from_network(z, sigma), sigma)
         torch.testing.assert_close(found, scheduler.step(predicted, timestep, z).pred_original_sample, rtol=1e-4, atol=1e-4)
+
+
+def made_of(pipeline, kind, unet, **parts):
+    """A pipeline of another class with the parts of a given one."""
+    parts = {**pipeline.components, "requires_safety_checker": False, "add_watermarker": False, "unet": unet, **parts}
+    made = kind(**{name: part for name, part in parts.items() if name in inspect.signature(kind.__init__).parameters})
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def distilled_unet():
+    return text_unet(time_cond_proj_dim=6)
+
+
+IMAGE = torch.linspace(0, 1, 3 * 16 * 16).view(1, 3, 16, 16)
+MASKED = {"image": IMAGE, "mask_image": IMAGE[:, :1], "height": 16, "width": 16}
+
+
+@pytest.mark.parametrize("source, kind, unet, call", [
+    ("sd", "StableDiffusionPipeline", text_unet, {}),
+    ("sd", "StableDiffusionPipeline", distilled_unet, {}),
+    ("sd", "StableDiffusionImg2ImgPipeline", text_unet, {"image": IMAGE}),
+    ("sd", "StableDiffusionInpaintPipeline", text_unet, MASKED),
+    ("sd", "LatentConsistencyModelPipeline", distilled_unet, {}),
+    ("sd", "LatentConsistencyModelImg2ImgPipeline", distilled_unet, {"image": IMAGE}),
+    ("sdxl", "StableDiffusionXLPipeline", xl_unet, {}),
+    ("sdxl", "StableDiffusionXLImg2ImgPipeline", xl_unet, {"image": IMAGE}),
+    ("sdxl", "StableDiffusionXLInpaintPipeline", xl_unet, MASKED),
+])
+def test_all_that_a_pipeline_hands_its_unet_arrives(pipelines, source, kind, unet, call):
+    scheduler = diffusers.LCMScheduler() if "LatentConsistency" in kind else ddim_scheduler()
+    pipeline = made_of(pipelines[source], getattr(diffusers, kind), unet(), scheduler=scheduler)
+    calls = []
+    pipeline.unet.register_forward_pre_hook(lambda _, *inputs: calls.append(inputs), with_kwargs=True)
+    torch.manual_seed(0)
+    pipeline("a hat", guidance_scale=1.0, num_inference_steps=4, output_type="latent", **call)
+    denoiser = DiffusersDenoiser.from_pipeline(pipeline, "a hat")
+    found, calls = calls[:], []
+    for (_, timestep), named in found:
+        handed = {name: part for name, part in named.items() if part is not None and name != "return_dict"}
+        torch.testing.assert_close(denoiser.conditioning, handed, rtol=0, atol=0)
+        assert denoiser.schedule.timestep(sigma_at(scheduler, timestep)).round() == timestep
+
+
+def controlled(pipelines, source, kind, unet):
+    controlnet = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(4, 4))
+    return made_of(pipelines[source], kind, unet, controlnet=controlnet)
+
+
+def adapted(pipelines, source, kind, unet):
+    return made_of(pipelines[source], kind, unet, adapter=diffusers.T2IAdapter(channels=[8, 16], num_res_blocks=1, downscale_factor=2))
+
+
+class MoreThanAPrompt(diffusers.StableDiffusionPipeline):
+    """Somebody's own pipeline, of which is not known what it hands its UNet."""
+
+    def __call__(self, *args, **kwargs):
+        return super().__call__(*args, cross_attention_kwargs={"own": 1}, **kwargs)
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda ready: controlled(ready, "sd", diffusers.StableDiffusionControlNetPipeline, text_unet()), "its controlnet adds"),
+    (lambda ready: controlled(ready, "sd", diffusers.StableDiffusionControlNetImg2ImgPipeline, text_unet()), "its controlnet adds"),
+    (lambda ready: controlled(ready, "sdxl", diffusers.StableDiffusionXLControlNetPipeline, xl_unet()), "its controlnet adds"),
+    (lambda ready: adapted(ready, "sd", diffusers.StableDiffusionAdapterPipeline, text_unet()), "its adapter adds"),
+    (lambda ready: adapted(ready, "sdxl", diffusers.StableDiffusionXLAdapterPipeline, xl_unet()), "its adapter adds"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPAGPipeline, text_unet()), "more than a prompt.*keyword arguments"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPanoramaPipeline, text_unet()), "more than a prompt"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionGLIGENPipeline, text_unet(attention_type="gated")), "more than a prompt"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(attention_type="gated")), "more than a prompt"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionInstructPix2PixPipeline, text_unet(in_channels=8)), "more than a prompt"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionInpaintPipeline, text_unet(in_channels=9)), "9 channels.*inpainting"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, xl_unet()), "more than a prompt"),
+    (lambda ready: made_of(ready["sdxl"], diffusers.StableDiffusionXLImg2ImgPipeline, xl_unet(), requires_aesthetics_score=True),
+     "more than a prompt"),
+    (lambda ready: made_of(ready["sd"], MoreThanAPrompt, text_unet()), "MoreThanAPrompt.*more than a prompt"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(num_class_embeds=3)), "class labels"),
+    (lambda ready: diffusers.DDPMPipeline(unconditional_unet(num_class_embeds=3), diffusers.DDPMScheduler()), "class labels"),
+    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, with_ip_adapter(text_unet())), "IP-Adapter.*image_embeds"),
+], ids=str)
+def test_pipelines_that_hand_their_unet_more_than_a_prompt_are_refused(pipelines, make, message):
+    pipeline = make(pipelines)
+    with pytest.raises(ValueError, match=message) as refused:
+        DiffusersDenoiser.from_pipeline(pipeline, "" if isinstance(pipeline, diffusers.DDPMPipeline) else "a hat")
+    assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
+
+
+def with_ip_adapter(unet):
+    draws = (draw(*shape, seed=seed) for seed, shape in enumerate([(4 * WIDTH, 6), (4 * WIDTH,)] + [(16, WIDTH)] * 8))
+    projection = {"proj.weight": next(draws), "proj.bias": next(draws), "norm.weight": torch.ones(WIDTH), "norm.bias": torch.zeros(WIDTH)}
+    names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    numbers = range(1, 2 * len(names), 2)
+    keys = {f"{number}.to_{kind}_ip.weight": next(draws) for number in numbers for kind in "kv"}
+    unet._load_ip_adapter_weights({"image_proj": projection, "ip_adapter": keys})
+    return unet
+
+
+def with_lora(unet):
+    torch.manual_seed(1)
+    for name in ("one", "two"):
+        unet.add_adapter(lora("to_q", "to_v"), adapter_name=name)
+    return unet
+
+
+def lora(*layers):
+    return peft.LoraConfig(r=2, lora_alpha=2, target_modules=[*layers], init_lora_weights=False)
+
+
+def text_conditioning(**more):
+    return {"encoder_hidden_states": draw(1, 3, WIDTH), **more}
+
+
+def test_an_ip_adapters_picture_arrives_as_a_keyword_argument():
+    unet, x, embeddings = with_ip_adapter(text_unet()).eval(), draw(2, 4, 8, 8), draw(1, 1, 6, seed=5)
+    mask = torch.ones(1, 1, 16, 16)
+    mask[..., :8] = 0
+    for settings in ({}, {"cross_attention_kwargs": {"ip_adapter_masks": [mask]}}):
+        conditioning = text_conditioning(added_cond_kwargs={"image_embeds": [embeddings]}, **settings)
+        denoiser = DiffusersDenoiser(unet, ddim_scheduler(prediction_type="sample"), conditioning)
+        z, timestep = denoiser.schedule.to_network(x, SIGMA), denoiser.schedule.timestep(SIGMA).round()
+        with torch.no_grad():
+            expected = torch.cat([unet(sample[None], timestep, **conditioning).sample for sample in z])
+        torch.testing.assert_close(denoiser.denoise(x, SIGMA), expected, rtol=1e-4, atol=1e-5)
+        jacobian = Jacobian(lambda points, one=denoiser: one.encode(points, SIGMA), x[0])
+        assert adjoint_error(jacobian) < 1e-5
+
+
+def model_of(pipeline):
+    return DiffusersDenoiser.from_pipeline(pipeline, "a hat").provenance["model"]
+
+
+def test_the_fingerprint_of_a_plain_model_is_that_of_its_weights(pipelines):
+    digest = hashlib.sha256()
+    hash_weights(digest, pipelines["sd"].unet.state_dict())
+    assert model_of(pipelines["sd"]) == digest.hexdigest()[:16]
+    sliced = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, copy.deepcopy(pipelines["sd"].unet))
+    sliced.enable_attention_slicing(1)
+    assert model_of(sliced) == model_of(pipelines["sd"])
+
+
+def test_strengths_of_adapters_count_in_the_fingerprint(pipelines):
+    unet = with_lora(text_unet())
+    pipeline, found = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, unet), []
+    for names, *strengths in (("one", 1.0), ("one", 0.5), ("two", 0.5), ("one two", 0.5, 1.0), ("one two", 0.5, 0.9)):
+        unet.set_adapters(names.split(), strengths)
+        found.append(model_of(pipeline))
+    unet.disable_adapters()
+    found.append(model_of(pipeline))
+    unet.enable_adapters()
+    pipeline = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet())
+    found.append(model_of(pipeline))
+    for strength in (1.2, 1.4):
+        pipeline.enable_freeu(s1=0.9, s2=0.2, b1=strength, b2=1.4)
+        found.append(model_of(pipeline))
+    pipeline.disable_freeu()
+    assert len(set(found)) == len(found) and model_of(pipeline) == found[-3]
+
+
+def test_strengths_of_an_ip_adapter_and_of_a_text_encoders_lora_count_in_the_fingerprint(pipelines):
+    pipeline = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, with_ip_adapter(text_unet()))
+    conditioning, found = text_conditioning(added_cond_kwargs={"image_embeds": [draw(1, 1, 6)]}), []
+    for strength in (1.0, 0.5, {"up": {"block_0": [0.0, 1.0]}}):
+        pipeline.set_ip_adapter_scale(strength)
+        found.append(DiffusersDenoiser(pipeline.unet, ddim_scheduler(), conditioning).provenance["model"])
+    encoder = peft.inject_adapter_in_model(lora("q_proj"), copy.deepcopy(pipelines["sd"].text_encoder), "one")
+    pipeline = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet(), text_encoder=encoder)
+    for strength in (1.0, 0.5):
+        for layer in encoder.modules():
+            if hasattr(layer, "set_scale"):
+                layer.set_scale("one", strength)
+        found.append(model_of(pipeline))
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.0])
+def test_a_scale_of_loras_acts_during_the_call_alone_and_counts(scale):
+    unet, z = with_lora(text_unet()), draw(1, 4, 8, 8)
+    unet.set_adapters(["one"], [0.5 * scale])
+    expected = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning())
+    value = expected.encode(z, SIGMA)
+    unet.set_adapters(["one"], [0.5])
+    scaled = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(cross_attention_kwargs={"scale": scale}))
+    for _ in range(2):
+        torch.testing.assert_close(scaled.encode(z, SIGMA), value)
+        scaled.denoise(z, SIGMA)
+    assert {layer.scaling["one"] for layer in unet.modules() if hasattr(layer, "set_scale")} == {0.5}
+    assert scaled.provenance["model"] != DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning()).provenance["model"]
+
+
+@pytest.mark.parametrize("feature", ["middle", "up_1"])
+@pytest.mark.parametrize("change", [with_lora, lambda unet: unet.enable_freeu(0.9, 0.2, 1.2, 1.4) or unet], ids=["lora", "freeu"])
+def test_products_with_adapters_are_differences(change, feature):
+    denoiser, reference = in_double(DiffusersDenoiser(change(text_unet()), ddim_scheduler(), text_conditioning(), feature=feature))
+    z, v = draw(4, 8, 8, dtype=torch.float64), draw(2, 4, 8, 8, seed=1, dtype=torch.float64)
+    found = Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v)
+    assert ddim.relative_error(found, differences(reference, z, v, step=1e-2)) < 1e-3  # FreeU itself computes in float32
 
 
 @pytest.mark.parametrize("name", ["sd", "sdxl"])
@@ -377,6 +577,222 @@ def test_memory_formats_make_no_difference(denoiser):
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
+CPU = torch.device("cpu")
+
+
+def layerwise(storage, compute):
+    return lambda unet: unet.enable_layerwise_casting(storage_dtype=storage, compute_dtype=compute)
+
+
+def offloaded_in_groups(**options):
+    return lambda unet: unet.enable_group_offload(CPU, CPU, **options)
+
+
+def offloaded_to_disk(unet, folder):
+    accelerate.disk_offload(unet, folder, execution_device=CPU)
+
+
+def groups_on_disk(unet, folder):
+    unet.enable_group_offload(CPU, CPU, offload_type="leaf_level", offload_to_disk_path=str(folder))
+
+
+def layers_of(unet):
+    return [layer for layer in unet.modules() if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)]
+
+
+def overwritten_after_use(unet):
+    """Weights that are copied into place for their layer, and zeroed behind it; autograd does not notice."""
+    for layer in layers_of(unet):
+        kept = layer.weight.detach().clone()
+
+        def load(layer, _, kept=kept):
+            layer.weight.data.copy_(kept)
+
+        def drop(layer, *_):
+            layer.weight.data.zero_()
+
+        layer.register_forward_pre_hook(load)
+        layer.register_forward_hook(drop)
+
+
+def in_one_buffer(unet):
+    """All layers take turns in one buffer."""
+    buffer = torch.zeros(max(layer.weight.numel() for layer in layers_of(unet)))
+    for layer in layers_of(unet):
+        kept = layer.weight.detach().clone()
+
+        def load(layer, _, kept=kept):
+            layer.weight.data = buffer[: kept.numel()].view_as(kept).copy_(kept)
+
+        layer.register_forward_pre_hook(load)
+
+
+class Quantised(torch.nn.Module):
+    """A linear layer of 8-bit weights, unpacked into a buffer that all such layers share."""
+
+    buffer = torch.zeros(2**12)
+
+    def __init__(self, layer):
+        super().__init__()
+        self.scale = layer.weight.detach().abs().max() / 127
+        self.register_buffer("packed", (layer.weight.detach() / self.scale).round().to(torch.int8))
+        self.bias = layer.bias
+
+    def forward(self, x):
+        weight = self.buffer[: self.packed.numel()].view_as(self.packed).copy_(self.packed).mul_(self.scale)
+        return torch.nn.functional.linear(x, weight, self.bias)
+
+
+def quantised(unet):
+    for parent in list(unet.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is torch.nn.Linear:
+                setattr(parent, name, Quantised(layer))
+
+
+def compiled_in_place(unet):
+    unet.compile(backend="eager")
+
+
+def compiled_in_parts(unet):
+    unet.mid_block = torch.compile(unet.mid_block, backend="aot_eager")
+    unet.down_blocks[0].compile(backend="eager")
+
+
+def cached(unet):
+    diffusers.hooks.HookRegistry.check_if_exists_or_initialize(unet.mid_block).register_hook(Cache(), "a_cache")
+
+
+class Cache(diffusers.hooks.ModelHook):
+    _is_stateful = True
+
+
+WAYS_TO_HOLD_WEIGHTS = {
+    "layerwise float16": (layerwise(torch.float16, torch.float32), 2e-3),
+    "layerwise float8": (layerwise(torch.float8_e4m3fn, torch.float32), 0.2),
+    "layerwise float8 in bfloat16": (layerwise(torch.float8_e4m3fn, torch.bfloat16), 0.2),
+    "layerwise float8 in float16": (layerwise(torch.float8_e4m3fn, torch.float16), 0.2),
+    "cpu_offload": (lambda unet: accelerate.cpu_offload(unet, execution_device=CPU), 1e-5),
+    "cpu_offload with buffers": (lambda unet: accelerate.cpu_offload(unet, execution_device=CPU, offload_buffers=True), 1e-5),
+    "cpu_offload_with_hook": (lambda unet: accelerate.cpu_offload_with_hook(unet, execution_device=CPU), 1e-5),
+    "disk_offload": (offloaded_to_disk, 1e-5),
+    "groups of leaves": (offloaded_in_groups(offload_type="leaf_level"), 1e-5),
+    "groups of blocks": (offloaded_in_groups(offload_type="block_level", num_blocks_per_group=1), 1e-5),
+    "groups on disk": (groups_on_disk, 1e-5),
+    "overwritten": (overwritten_after_use, 1e-5),
+    "one buffer": (in_one_buffer, 1e-5),
+    "quantised": (quantised, 0.02),
+    "compiled in place": (compiled_in_place, 1e-5),
+    "compiled in parts": (compiled_in_parts, 1e-5),
+}
+
+
+def everything_about(unet, feature="middle"):
+    """h, J v, J^T u and a prediction of a UNet, and its singular values."""
+    denoiser, z = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature=feature), draw(4, 8, 8)
+    jacobian = Jacobian(lambda points: denoiser.encode(points, SIGMA), z)
+    products = jacobian.jvp(draw(2, 4, 8, 8, seed=1)), jacobian.vjp(draw(2, *jacobian.out_shape, seed=2))
+    return jacobian.value, *products, denoiser.denoise(z[None], SIGMA), local_basis(denoiser, z, SIGMA, 2, seed=1).s
+
+
+@pytest.mark.parametrize("feature", ["middle", "up_1"])
+@pytest.mark.parametrize("way", WAYS_TO_HOLD_WEIGHTS)
+def test_weights_that_live_only_while_their_layer_runs_give_the_plain_unets_numbers(way, feature, tmp_path):
+    hold, tolerance = WAYS_TO_HOLD_WEIGHTS[way]
+    unet = text_unet().eval()
+    expected = everything_about(copy.deepcopy(unet), feature)
+    hold(unet, *([tmp_path] if hold in (offloaded_to_disk, groups_on_disk) else []))
+    for found, exact in zip(everything_about(unet, feature), expected, strict=True):
+        assert found.dtype == exact.dtype and ddim.relative_error(found, exact) < tolerance
+
+
+@pytest.mark.parametrize("way", ["cpu_offload", "disk_offload", "groups of leaves", "groups on disk", "compiled in parts"])
+def test_the_fingerprint_does_not_depend_on_where_weights_are(way, tmp_path):
+    unet, (hold, _) = text_unet(), WAYS_TO_HOLD_WEIGHTS[way]
+    expected = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning()).provenance["model"]
+    hold(unet, *([tmp_path] if hold in (offloaded_to_disk, groups_on_disk) else []))
+    for _ in range(2):
+        denoiser = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning())
+        denoiser.encode(draw(1, 4, 8, 8), SIGMA)
+        assert denoiser.provenance["model"] == expected
+
+
+def test_offloaded_weights_stay_offloaded():
+    unet = text_unet()
+    accelerate.cpu_offload(unet, execution_device=CPU)
+    everything_about(unet)
+    assert all(weight.device.type == "meta" for weight in unet.parameters())
+    unet = text_unet()
+    unet.enable_layerwise_casting(storage_dtype=torch.float16, compute_dtype=torch.float32)
+    before = {name: weight.dtype for name, weight in unet.named_parameters()}
+    everything_about(unet)
+    assert {name: weight.dtype for name, weight in unet.named_parameters()} == before and torch.float16 in before.values()
+
+
+def test_a_pipeline_that_is_offloaded_piece_by_piece_serves(pipelines):
+    pipeline, image = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet()), draw(1, 3, 16, 16).clamp(-1, 1)
+    expected = DiffusersDenoiser.from_pipeline(pipeline, "a hat").encode(draw(1, 4, 8, 8), SIGMA)
+    latent = encode_image(pipeline, image)
+    decoded = decode_latent(pipeline, latent)
+    pipeline = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet(), vae=copy.deepcopy(pipeline.vae),
+                       text_encoder=copy.deepcopy(pipeline.text_encoder))
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        accelerate.cpu_offload(part, execution_device=CPU, offload_buffers=True)
+    torch.testing.assert_close(DiffusersDenoiser.from_pipeline(pipeline, "a hat").encode(draw(1, 4, 8, 8), SIGMA), expected)
+    torch.testing.assert_close(encode_image(pipeline, image), latent)
+    torch.testing.assert_close(decode_latent(pipeline, latent), decoded)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_around_changes_nothing(pipelines, dtype):
+    expected = everything_about(text_unet().eval())
+    with torch.autocast("cpu", dtype):
+        found = everything_about(text_unet().eval())
+        conditioning = DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning
+        latent = encode_image(pipelines["sd"], draw(1, 3, 16, 16))
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    torch.testing.assert_close(conditioning, DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning)
+    torch.testing.assert_close(latent, encode_image(pipelines["sd"], draw(1, 3, 16, 16)))
+
+
+def test_a_unet_spread_over_devices_serves():
+    expected = everything_about(text_unet().eval())
+    for found, exact in zip(everything_about(torch.nn.DataParallel(text_unet().eval())), expected, strict=True):
+        assert torch.equal(found, exact)
+
+
+class XFormersAttnProcessor(diffusers.models.attention_processor.AttnProcessor2_0):
+    """Stands for that of a library which is not installed here."""
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda unet: unet.set_attn_processor(XFormersAttnProcessor()), "XFormersAttnProcessor.*disable_xformers"),
+    (cached, "cache.*a_cache"),
+], ids=["xformers", "cache"])
+def test_what_has_no_derivative_is_refused(change, message):
+    unet = text_unet()
+    change(unet)
+    denoiser = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning())
+    with pytest.raises(ValueError, match=message):
+        denoiser.encode(draw(1, 4, 8, 8), SIGMA)
+
+
+def test_zero_snr_and_tiny_betas_are_accepted():
+    for options in ({"rescale_betas_zero_snr": True}, {"beta_start": 0.0015, "beta_end": 0.0195, "rescale_betas_zero_snr": True},
+                    {"beta_start": 1e-9}):
+        for kind in ("DDIM", "DDPM", "EulerDiscrete", "DPMSolverMultistep"):
+            for shape in ("linear", "scaled_linear", "squaredcos_cap_v2"):
+                scheduler = getattr(diffusers, f"{kind}Scheduler")(beta_schedule=shape, **options)
+                schedule = DiffusersDenoiser(unconditional_unet(), scheduler).schedule
+                indices = [round(schedule.timestep(schedule.sigma(index / 999)).item()) for index in range(1000)]
+                assert indices == list(range(1000)) and (schedule.log_sigmas.diff() > 0).all()
+                exact = torch.cumprod(1 - scheduler.betas.double(), dim=0)
+                expected = (0.5 * torch.log((1 - exact) / exact))[:-1]
+                torch.testing.assert_close(schedule.log_sigmas[:-1], expected, rtol=0, atol=5e-3)
+
+
 @pytest.mark.parametrize("kind", ["sd"])
 def test_a_compiled_unet_serves_uncompiled(denoiser):
     compiled = DiffusersDenoiser(torch.compile(denoiser.unet), ddim_scheduler(), denoiser.conditioning)
@@ -428,6 +844,41 @@ def test_pictures_become_latents_by_the_vae(scaling, dtype):
     assert latent.dtype == torch.float32 and pipeline.vae.dtype == dtype
 
 
+STATISTICS = {"latents_mean": [0.1, -0.2, 0.3, 0.0], "latents_std": [1.5, 0.5, 2.0, 1.0], "scaling_factor": 0.5}
+
+
+@pytest.mark.parametrize("source, kind, unet", [
+    ("sd", "StableDiffusionPipeline", text_unet),
+    ("sd", "LatentConsistencyModelPipeline", distilled_unet),
+    ("sdxl", "StableDiffusionXLPipeline", xl_unet),
+])
+@pytest.mark.parametrize("config", [{}, STATISTICS, {"shift_factor": 0.3}, {**STATISTICS, "latents_mean": None}], ids=str)
+def test_all_that_a_pipeline_hands_its_vae_arrives(pipelines, source, kind, unet, config):
+    torch.manual_seed(0)
+    vae = autoencoder(**config)
+    pipeline = made_of(pipelines[source], getattr(diffusers, kind), unet(), vae=vae)
+    latent, handed = draw(1, 4, 8, 8), []
+    vae.decode, decode = lambda *args, **named: handed.append(args[0]) or decode(*args, **named), vae.decode
+    scheduler = pipeline.scheduler = diffusers.LCMScheduler() if "LatentConsistency" in kind else ddim_scheduler()
+    scheduler.step = lambda *_, **__: (latent, latent)  # so that the pipeline decodes this very latent
+    pipeline("a hat", guidance_scale=1.0, num_inference_steps=1, output_type="pt", height=16, width=16)
+    expected = decode(handed.pop(), return_dict=False)[0]
+    torch.testing.assert_close(decode_latent(pipeline, latent), expected)
+    with torch.no_grad():
+        back = decode(vae.encode(expected).latent_dist.mode()).sample
+    torch.testing.assert_close(decode_latent(pipeline, encode_image(pipeline, expected)), back)
+
+
+def test_latents_are_scaled_by_the_vaes_statistics_without_a_known_pipeline():
+    pipeline = diffusers.DiffusionPipeline()
+    pipeline.register_modules(vae=autoencoder(**STATISTICS))
+    image = draw(2, 3, 16, 16).clamp(-1, 1)
+    mean, std = (torch.tensor(STATISTICS[name]).view(1, 4, 1, 1) for name in ("latents_mean", "latents_std"))
+    with torch.no_grad():
+        expected = (pipeline.vae.encode(image).latent_dist.mean - mean) * 0.5 / std
+    torch.testing.assert_close(encode_image(pipeline, image), expected)
+
+
 def test_pictures_become_latents_by_a_vae_of_another_name():
     torch.manual_seed(0)
     vae = diffusers.VQModel(block_out_channels=(8,), norm_num_groups=4, num_vq_embeddings=16, scaling_factor=0.5).eval()
@@ -464,6 +915,16 @@ def unet_with_a_block_that_is_never_called():
     (lambda _: DiffusersDenoiser(text_unet(mid_block_type=None), ddim_scheduler()), "'middle'.*down_0, down_1, up_0, up_1"),
     (lambda _: DiffusersDenoiser(text_unet(), diffusers.FlowMatchEulerDiscreteScheduler()), "alphas_cumprod.*FlowMatchEuler"),
     (lambda _: DiffusersDenoiser(text_unet(), diffusers.EDMEulerScheduler()), "alphas_cumprod.*EDMEuler"),
+    (lambda _: DiffusersDenoiser(text_unet(), diffusers.EulerDiscreteScheduler(timestep_type="continuous", sigma_min=0.1, sigma_max=9.0,
+                                                                                  prediction_type="v_prediction")), "continuous"),
+    (lambda _: DiffusersDenoiser(diffusers.UNet1DModel(), ddim_scheduler()), "UNet2DConditionModel.*UNet1DModel"),
+    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler()), "lacks encoder_hidden_states"),
+    (lambda _: DiffusersDenoiser(xl_unet(), ddim_scheduler(), text_conditioning()), r"lacks.*'text_embeds'\], .*'time_ids'\]"),
+    (lambda _: DiffusersDenoiser(with_ip_adapter(text_unet()), ddim_scheduler(), text_conditioning()), "lacks.*image_embeds"),
+    (lambda _: DiffusersDenoiser(text_unet(num_class_embeds=3), ddim_scheduler(), text_conditioning()), "lacks class_labels"),
+    (lambda _: DiffusersDenoiser(text_unet().to("meta"), ddim_scheduler(), text_conditioning()), "conv_in.weight is not loaded"),
+    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), text_conditioning()).denoise(draw(1, 4, 8, 8), 4518.0), "up to 14.*4518"),
+    (lambda _: local_basis(DiffusersDenoiser(unconditional_unet(), ddim_scheduler()), draw(3, 8, 8), 4518.0, 2), "up to 14.*4518"),
     (lambda _: DiffusersDenoiser(text_unet(), diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction")), "'flow_prediction'"),
     (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), {"encoder_hidden_states": torch.ones(2, 3, 12)}), r"batch 1.*\(2, 3, 12\)"),
     (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), {"added": {"ids": [torch.tensor(1)]}}), r"batch 1.*\(\)"),
