@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 
 PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
+LIMIT = 900  # seconds that a start, an answer or a message may take; far more than a busy machine needs
 NODES = {
     "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackParallelTransport", "PullbackBasisVisualizer",
     "PullbackQualityBoost", "PullbackSaveBasis", "PullbackLoadBasis", "PullbackLoadFacesModel", "PullbackFacesPrompt",
@@ -80,7 +81,7 @@ class Server:
             self.stop()
             raise
 
-    def _wait(self, seconds=300):
+    def _wait(self, seconds=LIMIT):
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -99,7 +100,7 @@ class Server:
             self.process.wait()
 
     def get(self, path):
-        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=LIMIT) as answer:
             return answer.read()
 
     def post(self, path, content):
@@ -107,7 +108,7 @@ class Server:
         data = json.dumps(content).encode()
         request = urllib.request.Request(f"http://{self.address}{path}", data, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
                 return answer.status, json.loads(answer.read() or "null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
@@ -128,7 +129,7 @@ class Server:
             status, answer = await asyncio.to_thread(self.post, "/prompt", {"prompt": prompt, "client_id": client})
             assert status == 200, answer
             while not run.ended:
-                message = await messages.receive(timeout=240)
+                message = await messages.receive(timeout=LIMIT)
                 run.take(message)
                 if interrupt_at and run.progress[interrupt_at]:
                     interrupt_at = None
