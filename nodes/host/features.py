@@ -129,7 +129,7 @@ def family_of(model):
     if not (unet or family) or not _is_among(UNETS if unet else family.models, model.model):
         name, does = _description(model.model)
         raise ValueError(
-            f"A pullback basis needs a UNet (SD 1.x, SD 2.x, SDXL, the bundled faces model) or a transformer of the families "
+            "A pullback basis needs a UNet (SD 1.x, SD 2.x, SDXL, the bundled faces model) or a transformer of the families "
             f"{', '.join(known.name for known in FAMILIES.values())}, got {type(network).__name__}, the network of {name}{does}."
         )
     if family and family.unless and getattr(network, family.unless[0], None) is not None:
@@ -143,11 +143,12 @@ def _row_of(network):
 
 
 def _is_among(names, model):
-    """Whether a BaseModel is of one of these kinds of the host, itself or as the pack's that made it describes it."""
+    """Whether a BaseModel is of one of these kinds of the host, or of a pack's own kind that was made from one of them."""
     kinds = [kind.__name__ for kind in type(model).__mro__ if kind.__module__ == "comfy.model_base"]
-    # A pack's own kind of model, made from the host's most general one, says nothing against its network.
-    foreign = type(model).__module__ != "comfy.model_base" and kinds[:1] == ["BaseModel"]
-    return foreign or (kinds[:1] and kinds[0] in names)
+    closest = kinds[0] if kinds else "BaseModel"
+    if closest == "BaseModel" and type(model).__module__ != "comfy.model_base":
+        return True  # a pack's own kind, made from the host's most general one, says nothing against its network
+    return closest in names
 
 
 def _description(model):
