@@ -57,7 +57,7 @@ class BasisVisualizer(io.ComfyNode):
 
     @classmethod
     def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
-        sigma = first_level(sigmas)
+        sigma = first_level(model, sigmas)
         only_one(latent)
         require_level(latent, sigma)
         along = directions_of(basis, direction, min(directions, max(1, basis.rank + 1 - direction)))

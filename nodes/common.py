@@ -99,11 +99,11 @@ def directions_of(basis, first, count=1):
     return basis.v[first - 1 : last]
 
 
-def first_level(sigmas):
-    """The noise level of a noisy latent. Raises ValueError for a way back that starts at nothing."""
-    if len(sigmas) < 2 or not sigmas[0] > 0:
+def first_level(model, sigmas):
+    """The noise level of a noisy latent. Raises ValueError for a way back that starts at nothing, or at a level that the model lacks."""
+    if len(sigmas) < 2 or sigmas[0] == 0:
         raise ValueError(f"The SIGMAS start without noise ({[float(value) for value in sigmas[:3]]}); connect those of DDIM Invert.")
-    return float(sigmas[0])
+    return host.schedule_of(model).require_level(sigmas[0])
 
 
 def only_one(latent):

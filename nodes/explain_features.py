@@ -52,7 +52,7 @@ class ExplainFeatures(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, sigmas, features, rank, precision):
-        sigma = first_level(sigmas)
+        sigma = first_level(model, sigmas)
         only_one(latent)
         require_level(latent, sigma)
         named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]

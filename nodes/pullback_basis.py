@@ -52,7 +52,7 @@ class PullbackBasisNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, sigmas, rank, tolerance, seed, feature, precision):
-        sigma = first_level(sigmas)
+        sigma = first_level(model, sigmas)
         only_one(latent)
         require_level(latent, sigma)
         bar = host.Progress(100)
