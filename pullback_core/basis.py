@@ -31,7 +31,7 @@ class PullbackBasis:
     u: (rank, *H) orthonormal directions in feature space, J v_i = s_i u_i;
     residuals: (rank,) ||J^T u_i - s_i v_i|| / s_1; products: Jacobian products spent.
     sigma: noise level; timestep: the same as a fraction of T, in [0, 1]; seed: of the solver.
-    provenance: str -> str: "feature", "model" (a fingerprint), "prompt" (a hash) and "precision" (a dtype) when known.
+    provenance: str -> str: "feature", "model" and "picture" (fingerprints), "prompt" (a hash), "precision" (a dtype) when known.
     space: as in `SingularTriplets`, if it was to be kept; it is not saved.
     """
 
