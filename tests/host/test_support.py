@@ -3,25 +3,56 @@
 Its page, docs/support/<version of ComfyUI>.md, is written by this file: set PULLBACK_WRITE_SUPPORT=1 and run it.
 """
 
+import importlib.util
 import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+import comfy.model_management
+import comfy.model_patcher
 import comfyui_version
 import pytest
 import torch
+from comfy.cli_args import args as command_line
 from tiny_models import noisy
 from variants import FAMILIES, PATCHES, WEIGHTS, case_of
 
 PAGE = Path(__file__).parents[2] / "docs/support" / f"{comfyui_version.__version__}.md"
+
+
+def has_int8_attention():
+    return importlib.util.find_spec("comfy_kitchen") is not None and hasattr(importlib.import_module("comfy_kitchen"), "int8_attention")
+
+
 BOTH = ("sdxl", "flux")  # stand for UNets and transformers where weights and patches meet
 COMBINED = ("float16", "float8 as bfloat16", "half of it offloaded", "GGUF-like")
 SAME_H = ("none", "EasyCache", "torch.compile", "compiled blocks", "timestep ranges", "LCM")  # these do not change h here
 FULL = "float32"
-cells = [(family, weights, "none") for weights in WEIGHTS for family in FAMILIES]
-cells += [(family, FULL, patch) for patch in PATCHES if patch != "none" for family in FAMILIES]
+# Families of which a part of the rows is measured: what may differ from one network to another. Any of those at hand.
+FEWER = (
+    "longcat", "aura", "omnigen2", "boogu", "kandinsky", "krea2", "ideogram", "lens", "mageflow", "joyimage", "pixeldit", "zimagepixel",
+)
+FEWER_WEIGHTS = (FULL, "bfloat16", "float8 as bfloat16", "scaled float8", "half of it offloaded", "GGUF-like")
+FEWER_PATCHES = ("LoRA", "ControlNet", "IPAdapter-like", "compiled blocks", "regional prompts", "reference picture")
+MAIN, OTHERS = (tuple(family for family in FAMILIES if (family in FEWER) == others) for others in (False, True))
+cells = [(family, weights, "none") for weights in WEIGHTS for family in MAIN]
+cells += [(family, FULL, patch) for patch in PATCHES if patch != "none" for family in MAIN]
+cells += [(family, weights, "none") for weights in FEWER_WEIGHTS for family in OTHERS]
+cells += [(family, FULL, patch) for patch in FEWER_PATCHES for family in OTHERS]
 cells += [(family, weights, patch) for patch in PATCHES if patch != "none" for weights in COMBINED for family in BOTH]
+
+# What a CPU cannot run, and whether this host has it. Each has a stand-in in `test_derivatives.py` that does as the host's code says.
+STAND_INS = {
+    "DynamicVRAM (weights streamed through shared memory): the model is loaded whole where the host can read it again, else its layers "
+    "copy their weights": hasattr(comfy.model_patcher.ModelPatcher, "is_dynamic"),
+    "Offloaded weights on a card with streams: they get memory of their own, not a buffer that layers share":
+        hasattr(comfy.model_management, "NUM_STREAMS"),
+    "CUDA graphs: switched off while derivatives are taken": hasattr(command_line, "disable_cuda_graphs"),
+    "Several GPUs: the work stays on the first": hasattr(comfy.model_patcher.ModelPatcher, "remove_additional_models"),
+    "Attention in int8: the core's own attention in its place": has_int8_attention(),
+    "fp8, fp4 and other packed products: weights are unpacked first": True,
+}
 
 
 class Cell(NamedTuple):
@@ -114,18 +145,33 @@ def page(matrix):
         "",
         "## Weights",
         "",
-        *table("weights", FAMILIES, [(weights, (weights, "none")) for weights in WEIGHTS]),
+        *table("weights", MAIN, [(weights, (weights, "none")) for weights in WEIGHTS]),
         "## Patches and conditionings, weights in float32",
         "",
-        *table("patch", FAMILIES, [(patch, (FULL, patch)) for patch in PATCHES if patch != "none"]),
+        *table("patch", MAIN, [(patch, (FULL, patch)) for patch in PATCHES if patch != "none"]),
+        *more_families(table),
         "## The same with other weights",
         "",
         *table("patch, weights", BOTH, combined),
+        "## What was not run",
+        "",
+        "No graphics card was at hand. What a CPU cannot run is tested with stand-ins that behave as the code of this host says:",
+        "",
+        *[f"- {sentence}." for sentence, here in STAND_INS.items() if here],
+        "",
         "## Refusals",
         "",
         *[f"{number}. {sentence}" for number, sentence in enumerate(refusals, 1)],
         "",
     ])
+
+
+def more_families(table):
+    """The part of the page on families of which fewer rows are measured, where the host has any."""
+    if not OTHERS:
+        return []
+    rows = [(weights, (weights, "none")) for weights in FEWER_WEIGHTS] + [(f"{patch}, {FULL}", (FULL, patch)) for patch in FEWER_PATCHES]
+    return ["## More families, with what may differ from one to another", "", *table("weights or patch", OTHERS, rows)]
 
 
 def shortened(sentence):
