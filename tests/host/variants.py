@@ -400,6 +400,8 @@ def reference_picture(case, call, monkeypatch):
 
 def another_attention(case, call, monkeypatch):
     """An override of attention, which other packs set."""
+    if case.kind == "ernie":
+        return None  # the host does not tell this network's attention of overrides
     clone = case.model.clone()
     clone.model_options["transformer_options"]["optimized_attention_override"] = (
         lambda function, *args, **kwargs: torch.sin(2 * function(*args, **kwargs))
