@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from .autocast import without_autocast
 from .basis import require_latent
 from .geometry import effective_rank
 from .jacobian import Jacobian
@@ -43,6 +44,7 @@ class FeatureReport(NamedTuple):
     seconds_denoise: float
 
 
+@without_autocast()
 def explain_features(
     denoisers, z, sigma, rank=8, *, tolerance=0.05, max_products=None, seed=0, batch_size=None, offload=False, progress=None
 ):

@@ -19,6 +19,7 @@ peft = pytest.importorskip("peft", reason="peft is not installed, so LoRA layers
 from pullback_core import Jacobian, PullbackBasis, adjoint_error, ddim, local_basis, parallel_transport, x_space_guidance  # noqa: E402
 from pullback_core.basis import hash_weights, prompt_hash  # noqa: E402
 from pullback_core.diffusers import DiffusersDenoiser, decode_latent, encode_image  # noqa: E402
+from pullback_core.explain import explain_features  # noqa: E402
 
 KINDS = ("unconditional", "sd", "sdxl")
 PROMPT = {"unconditional": "", "sd": "a hat", "sdxl": "a hat"}
@@ -687,22 +688,26 @@ WAYS_TO_HOLD_WEIGHTS = {
 }
 
 
-def everything_about(unet, feature="middle"):
-    """h, J v, J^T u and a prediction of a UNet, and its singular values."""
-    denoiser, z = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature=feature), draw(4, 8, 8)
+def everything_about(unet):
+    """The last block's h, J v and J^T u, a prediction of a UNet, and singular values."""
+    denoiser, z = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature="up_1"), draw(4, 8, 8)
     jacobian = Jacobian(lambda points: denoiser.encode(points, SIGMA), z)
     products = jacobian.jvp(draw(2, 4, 8, 8, seed=1)), jacobian.vjp(draw(2, *jacobian.out_shape, seed=2))
     return jacobian.value, *products, denoiser.denoise(z[None], SIGMA), local_basis(denoiser, z, SIGMA, 2, seed=1).s
 
 
-@pytest.mark.parametrize("feature", ["middle", "up_1"])
+@pytest.fixture(scope="module")
+def plain():
+    """Everything about the UNet as it is."""
+    return everything_about(text_unet().eval())
+
+
 @pytest.mark.parametrize("way", WAYS_TO_HOLD_WEIGHTS)
-def test_weights_that_live_only_while_their_layer_runs_give_the_plain_unets_numbers(way, feature, tmp_path):
+def test_weights_that_live_only_while_their_layer_runs_give_the_plain_unets_numbers(way, plain, tmp_path):
     hold, tolerance = WAYS_TO_HOLD_WEIGHTS[way]
     unet = text_unet().eval()
-    expected = everything_about(copy.deepcopy(unet), feature)
     hold(unet, *([tmp_path] if hold in (offloaded_to_disk, groups_on_disk) else []))
-    for found, exact in zip(everything_about(unet, feature), expected, strict=True):
+    for found, exact in zip(everything_about(unet), plain, strict=True):
         assert found.dtype == exact.dtype and ddim.relative_error(found, exact) < tolerance
 
 
@@ -744,22 +749,27 @@ def test_a_pipeline_that_is_offloaded_piece_by_piece_serves(pipelines):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast_around_changes_nothing(pipelines, dtype):
-    expected = everything_about(text_unet().eval())
+def test_autocast_around_changes_nothing(pipelines, plain, dtype):
     with torch.autocast("cpu", dtype):
         found = everything_about(text_unet().eval())
+        explained = singular_values_explained()
         conditioning = DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning
         latent = encode_image(pipelines["sd"], draw(1, 3, 16, 16))
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, plain, strict=True):
         assert torch.equal(one, other)
+    torch.testing.assert_close(explained, singular_values_explained())
     torch.testing.assert_close(conditioning, DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning)
     torch.testing.assert_close(latent, encode_image(pipelines["sd"], draw(1, 3, 16, 16)))
 
 
-def test_a_unet_spread_over_devices_serves():
-    expected = everything_about(text_unet().eval())
-    for found, exact in zip(everything_about(torch.nn.DataParallel(text_unet().eval())), expected, strict=True):
+def singular_values_explained():
+    denoiser = DiffusersDenoiser(text_unet(), ddim_scheduler(), text_conditioning())
+    return explain_features([denoiser], draw(4, 8, 8), SIGMA, 2)[0].s
+
+
+def test_a_unet_spread_over_devices_serves(plain):
+    for found, exact in zip(everything_about(torch.nn.DataParallel(text_unet().eval())), plain, strict=True):
         assert torch.equal(found, exact)
 
 
@@ -786,8 +796,8 @@ def test_zero_snr_and_tiny_betas_are_accepted():
             for shape in ("linear", "scaled_linear", "squaredcos_cap_v2"):
                 scheduler = getattr(diffusers, f"{kind}Scheduler")(beta_schedule=shape, **options)
                 schedule = DiffusersDenoiser(unconditional_unet(), scheduler).schedule
-                indices = [round(schedule.timestep(schedule.sigma(index / 999)).item()) for index in range(1000)]
-                assert indices == list(range(1000)) and (schedule.log_sigmas.diff() > 0).all()
+                indices = schedule.timestep(torch.exp(schedule.log_sigmas)).round()
+                assert torch.equal(indices.long(), torch.arange(1000)) and (schedule.log_sigmas.diff() > 0).all()
                 exact = torch.cumprod(1 - scheduler.betas.double(), dim=0)
                 expected = (0.5 * torch.log((1 - exact) / exact))[:-1]
                 torch.testing.assert_close(schedule.log_sigmas[:-1], expected, rtol=0, atol=5e-3)
