@@ -196,7 +196,7 @@ def test_the_page_fills_in_the_prefix():
     page = """
     let extension;
     const app = { graph: "the graph", registerExtension: (one) => { extension = one; } };
-    const window = { comfyAPI: { utils: { applyTextReplacements: (graph, text) => `${graph}: ${text}` } } };
+    const window = { comfyAPI: { utils: { applyTextReplacements: (app, text) => `${app.graph}: ${text}` } } };
     """ + script + """
     function made(name) {
       const type = function () {};

@@ -11,7 +11,7 @@ app.registerExtension({
       const result = onNodeCreated?.apply(this, arguments);
       const widget = this.widgets?.find((widget) => widget.name === "filename_prefix");
       const replace = window.comfyAPI?.utils?.applyTextReplacements; // a page without it sends the text as it is
-      if (widget && replace) widget.serializeValue = () => replace(app.rootGraph ?? app.graph, widget.value);
+      if (widget && replace) widget.serializeValue = () => replace(app, widget.value);
       return result;
     };
   },
