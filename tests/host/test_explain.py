@@ -7,7 +7,7 @@ from tiny_models import CONFIGS, conditioning_for, draw, latent_for, tiny_model
 
 FIRST_BLOCKS = {
     "sd1": "input_0", "sdxl": "input_0", "flux": "double_0", "sd3": "double_0", "qwen": "double_0", "lumina2": "layer_0",
-    "radiance": "double_0", "hidream": "double_0", "hunyuanimage": "double_0", "ernie": "layer_0", "anima": "block_0",
+    "hidream": "double_0", "anima": "block_0",
 }
 KINDS = {kind: block for kind, block in FIRST_BLOCKS.items() if kind in CONFIGS}  # of this host
 OPTIONS = {"features": "", "rank": 2, "precision": "as the model"}

@@ -33,8 +33,8 @@ FULL = "float32"
 FEWER = (
     "longcat", "aura", "omnigen2", "boogu", "kandinsky", "krea2", "ideogram", "lens", "mageflow", "joyimage", "pixeldit", "zimagepixel",
 )
-FEWER_WEIGHTS = (FULL, "bfloat16", "float8 as bfloat16", "scaled float8", "half of it offloaded", "GGUF-like")
-FEWER_PATCHES = ("LoRA", "ControlNet", "IPAdapter-like", "compiled blocks", "regional prompts", "reference picture")
+FEWER_WEIGHTS = (FULL, "bfloat16", "scaled float8", "half of it offloaded")
+FEWER_PATCHES = ("LoRA", "ControlNet", "IPAdapter-like", "compiled blocks", "reference picture")
 MAIN, OTHERS = (tuple(family for family in FAMILIES if (family in FEWER) == others) for others in (False, True))
 cells = [(family, weights, "none") for weights in WEIGHTS for family in MAIN]
 cells += [(family, FULL, patch) for patch in PATCHES if patch != "none" for family in MAIN]
