@@ -194,6 +194,12 @@ class HostDenoiser:
         """
         return self._encode(z, sigma, partial(self._as_hosted, float32), exact_hosted_attention())
 
+    def levels_above(self, sigma):
+        """The noise levels that the host's objects remember at this one, as a tuple; None where they remember none."""
+        if self._way is None or not (self._way.remembers or self._memory.has_keyframes):
+            return None
+        return tuple(self._way.levels[: self._way.above(sigma)])
+
     def keep_after_error(self):
         """Keep what objects of other nodes remember of an evaluation that failed, for the time after this call of `run` as well.
 

@@ -227,7 +227,8 @@ def check_derivatives(denoiser, z, sigma):
     value of which they are the derivatives is compared with the host's own. Passed once, it is not done again for the same model, shape,
     precision, conditioning and noise level; it costs about eight products.
     """
-    passed, key = denoiser.passed_checks, (denoiser.feature, tuple(z.shape), z.dtype, sigma)
+    passed = denoiser.passed_checks
+    key = denoiser.feature, tuple(z.shape), z.dtype, sigma, denoiser.levels_above(sigma)
     if key in passed:
         errors, denoiser.careful = passed[key]
         return errors

@@ -69,6 +69,10 @@ class Memory:
         self._objects.append([Attributes(network)])
         self._start = self._snapshots()
 
+    @property
+    def has_keyframes(self):
+        return bool(self._groups)
+
     def start(self):
         """Put everything as it is at the start of a sampling."""
         with torch.inference_mode():

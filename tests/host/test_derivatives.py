@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import comfy.cli_args
+import comfy.hooks
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
 import comfy.model_patcher
@@ -673,6 +674,27 @@ def test_something_else_is_checked_anew(check, counted, other):
     before = len(calls)
     check(model, **other)
     assert len(calls) > before
+
+
+def test_another_way_to_a_level_is_checked_anew_where_levels_are_remembered(comfy_host, check):
+    """Hooks with keyframes give other weights at one level after other levels above."""
+    keyframes = comfy.hooks.HookKeyframeGroup()
+    for start, strength in ((0.0, 0.0), (0.5, 1.0)):
+        keyframes.add(comfy.hooks.HookKeyframe(strength=strength, start_percent=start))
+    hooks = comfy.hooks.create_hook_model_as_lora({}, None, 1.0, 1.0)
+    hooks.set_keyframes_on_hooks(keyframes)
+    hooks.hooks[0].weights, hooks.hooks[0].need_weight_init = {}, False
+    hooked = comfy.hooks.set_hooks_for_conditioning(conditioning_for("sd1"), hooks)
+    passed = []
+
+    def on_two_ways(denoiser, z, sigma):
+        for above in ([14.0], [14.0, 8.0], [14.0]):
+            comfy_host.adapter.check_derivatives(denoiser.along([*above, float(sigma), 0.0]), z, sigma)
+            passed.append(len(denoiser.passed_checks))
+
+    check(tiny_model(), hooked, then=on_two_ways)
+    check(tiny_model(), then=on_two_ways)
+    assert passed == [2, 3, 3, 1, 1, 1]
 
 
 def test_another_size_is_checked_anew(check, counted):
