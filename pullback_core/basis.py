@@ -225,14 +225,15 @@ def require_latent(z):
 @without_autocast()
 def local_basis(
     denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None,
-    keep_space=False, offload=False,
+    keep_space=False, offload=False, block_size=None,
 ):
     """The leading directions of x_t -> h at one noisy latent.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates (VP or flow) at noise level sigma.
     start: a `PullbackBasis` near the one that is sought, say of a neighbouring timestep, to begin the search with.
-        One of this very point that kept its space is extended: a larger rank or a smaller tolerance costs the difference.
-    batch_size: products that run at once (memory); offload: keep activations in main memory, as in `Jacobian`.
+        One of this very point that kept its space is extended: a larger rank or a smaller tolerance costs the difference
+        and the check of the result.
+    batch_size: products of one block that run at once (memory); offload: keep activations in main memory, as in `Jacobian`.
     progress: called as progress(products, largest residual so far) after each batch of products and each block;
         an exception it raises ends the work. The rest as in `top_singular_triplets`.
     keep_space: let the basis keep its search space, which takes several times its own memory, for a later `start`.
@@ -257,8 +258,8 @@ def local_basis(
     provenance = dict(denoiser.provenance)
     goes_on = start is not None and (start.sigma, start.provenance) == (float(sigma), provenance)  # z: the solver finds out
     triplets = top_singular_triplets(
-        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, progress=after_block,
-        start=None if start is None else start.v.to(z), space=start.space if goes_on else None,
+        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, block_size=block_size,
+        progress=after_block, start=None if start is None else start.v.to(z), space=start.space if goes_on else None,
     )
     if not keep_space:
         triplets = triplets._replace(space=None)
