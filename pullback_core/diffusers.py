@@ -12,6 +12,7 @@ import torch
 from .autocast import without_autocast
 from .basis import hash_weights, prompt_hash
 from .constants import Constants
+from .derivative import foreign_functions, linearity_error
 from .differentiable import Captured, Differentiable
 from .schedule import VPSchedule
 
@@ -37,6 +38,7 @@ ADDED = {
     },
     "encoder_hid_dim_type": dict.fromkeys(("text_image_proj", "image_proj", "ip_image_proj"), ("image_embeds",)),
 }
+LINEARITY_TOLERANCE, LINEARITY_TOLERANCE_HALF = 1e-4, 0.02  # of J v against J^T u; rounding stays below
 NOT_A_SETTING = ("training", "slice_size")  # attributes of an attention processor that do not change what it computes
 FREEU = ("s1", "s2", "b1", "b2")
 
@@ -61,6 +63,7 @@ class DiffusersDenoiser:
             raise ValueError(f"There is no block named {feature!r}; choose one of {', '.join(blocks)}.")
         self.schedule, self._prediction = _schedule(scheduler)
         self.feature, self._block = feature, blocks[feature]
+        self._checked_functions = set()  # names
         self.conditioning = _map_tensors(_of_one_sample, conditioning or {})
         _require_conditioning(self.unet, self.conditioning)
         self.provenance = {"model": _fingerprint(self.unet, self.conditioning), "feature": feature}
@@ -99,6 +102,7 @@ class DiffusersDenoiser:
         if constants.changed():
             with Differentiable(), Constants(copies=True):
                 h = self._feature(z, sigma)
+        self._check_foreign_functions(h, z)
         return h
 
     def _feature(self, z, sigma):
@@ -108,6 +112,25 @@ class DiffusersDenoiser:
             except Captured as captured:
                 return captured.h.to(z)
         raise RuntimeError(f"The UNet ran without calling its block {self.feature!r}; restore the UNet's own forward.")
+
+    def _check_foreign_functions(self, h, z):
+        """Once for each autograd function of another library, compare J v with J^T u: it may have no second derivative."""
+        functions = foreign_functions(h) - self._checked_functions
+        if not functions:
+            return
+        try:
+            error = linearity_error(h, z)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as reason:
+            error = str(reason).strip().splitlines()[0]
+        tolerance = LINEARITY_TOLERANCE_HALF if self.unet.dtype.itemsize < 4 else LINEARITY_TOLERANCE
+        if not isinstance(error, float) or not error <= tolerance:
+            raise ValueError(
+                f"The UNet computes with {', '.join(sorted(functions))}, which has no second derivative that can be used ({error}), "
+                "so there is no basis; load the UNet without quantisation or other replaced layers."
+            )
+        self._checked_functions |= functions
 
     def _network(self, z, sigma):
         if sigma != 0:
@@ -316,6 +339,8 @@ def _require_text_alone(pipeline, config, call):
         or "gated" in (_setting(config, "attention_type") or "") or pipeline.config.get("requires_aesthetics_score")
     ):
         raise ValueError(f"{name} conditions its UNet on more than a prompt, or may do so; {BY_HAND}.")
+    if all(getattr(pipeline, part, None) is None for part in ("text_encoder", "text_encoder_2")):
+        raise ValueError(f"This {name} has no text encoder, so it cannot read a prompt; load one, or {BY_HAND}.")
 
 
 def _setting(config, name):
@@ -332,7 +357,7 @@ def _require_conditioning(unet, conditioning):
     ]
     if "cross_attention_dim" in config and "encoder_hidden_states" not in conditioning:
         missing.append("encoder_hidden_states")
-    if unet.class_embedding is not None and conditioning.get("class_labels") is None:
+    if getattr(unet, "class_embedding", None) is not None and conditioning.get("class_labels") is None:
         missing.append("class_labels")
     if missing:
         raise ValueError(f"The conditioning lacks {', '.join(dict.fromkeys(missing))}, which this UNet needs; add them.")

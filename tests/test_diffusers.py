@@ -789,6 +789,52 @@ def test_what_has_no_derivative_is_refused(change, message):
         denoiser.encode(draw(1, 4, 8, 8), SIGMA)
 
 
+class Packed(torch.autograd.Function):
+    """A layer as quantising libraries write it, whose backward pass can be differentiated."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        ctx.weight = weight
+        return torch.nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient @ ctx.weight, None, None
+
+
+class PackedOnce(Packed):
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient @ ctx.weight, None, None
+
+
+class PackedByHand(Packed):
+    @staticmethod
+    def backward(ctx, gradient):
+        return (gradient.detach() @ ctx.weight).detach(), None, None
+
+
+def with_layers_of(function):
+    unet = text_unet().eval()
+    for layer in layers_of(unet):
+        if isinstance(layer, torch.nn.Linear):
+            layer.forward = lambda x, layer=layer: function.apply(x, layer.weight.detach(), layer.bias)
+    return unet
+
+
+def test_functions_of_other_libraries_are_used_where_they_have_a_second_derivative(plain):
+    for found, exact in zip(everything_about(with_layers_of(Packed)), plain, strict=True):
+        assert ddim.relative_error(found, exact) < 1e-5
+
+
+@pytest.mark.parametrize("function", [PackedOnce, PackedByHand])
+def test_functions_of_other_libraries_without_a_second_derivative_are_refused(function):
+    with pytest.raises(ValueError, match=f"computes with {function.__name__}.*second derivative.*quantisation") as refused:
+        everything_about(with_layers_of(function))
+    assert "\n" not in str(refused.value)
+
+
 def test_zero_snr_and_tiny_betas_are_accepted():
     for options in ({"rescale_betas_zero_snr": True}, {"beta_start": 0.0015, "beta_end": 0.0195, "rescale_betas_zero_snr": True},
                     {"beta_start": 1e-9}):
@@ -941,6 +987,8 @@ def unet_with_a_block_that_is_never_called():
     (lambda _: DiffusersDenoiser.from_pipeline(diffusers.DiffusionPipeline()), "with a UNet.*DiffusionPipeline"),
     (lambda _: DiffusersDenoiser.from_pipeline(without_text_encoding()), "more than a prompt"),
     (lambda ready: DiffusersDenoiser.from_pipeline(ready["unconditional"], "a hat"), "unconditional.*'a hat'"),
+    (lambda ready: DiffusersDenoiser.from_pipeline(made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(), text_encoder=None)),
+     "no text encoder"),
     (lambda ready: DiffusersDenoiser.from_pipeline(ready["sd"], ["a hat", "a dog"]), "one prompt.*list"),
 ])
 def test_what_cannot_serve_is_refused_in_one_sentence(pipelines, call, message):
