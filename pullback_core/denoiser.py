@@ -22,7 +22,9 @@ class Denoiser(Protocol):
     def encode(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
         """The map x_t -> h of the paper: z (b, c, h, w) in network coordinates -> features (b, *H).
 
-        Runs the network up to the feature and no further, without classifier-free guidance.
+        Runs the network up to the feature and no further, without classifier-free guidance. Autograd must see how h depends
+        on z: a `Jacobian` refuses an h of no dependence, but cannot know of a part that is computed without gradients.
+        `jacobian.derivative_errors` finds such a part.
         """
 
 

@@ -17,7 +17,18 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from .autocast import without_autocast
 
+NEARBY = 1e-3  # a relative change of x that f shows, if it depends on x at all
 OFFLOADED_BYTES = 2**20  # smaller activations take less memory than time
+
+
+class IndependentError(ValueError):
+    """Autograd sees no dependence of the features on the noisy latent, which says nothing of whether there is one."""
+
+    def __init__(self, reason):
+        super().__init__(
+            f"As far as autograd can see, the map x -> h does not depend on the noisy latent: {reason}; compute h from the latent by "
+            "differentiable operations of torch, outside no_grad, detach and inference_mode."
+        )
 
 
 class Jacobian:
@@ -34,6 +45,8 @@ class Jacobian:
     pass, which is linear in u, with J for its transpose (Townsend 2017, A new trick for calculating Jacobian vector products): no
     product computes f again.
     `products` counts every J v and J^T u computed so far; `value`: f(x), (*out_shape), as computed for them.
+    Raises ValueError where autograd sees no dependence of f(x) on x. What it misses of a dependence that it sees in part, such as
+    one term of a sum that was detached, is missing in J as well; `derivative_errors` finds that, by differences of f.
     Where a batch does not fit into the device's memory it is halved, for good, and where one vector does not, activations are offloaded.
     """
 
@@ -116,21 +129,38 @@ class _Recording:
     """What autograd recorded of f at x, to be run backwards, and what it recorded of that, to be run backwards again."""
 
     def __init__(self, f, x, offload):
-        self._offload = offload
+        self._f, self._offload = f, offload
         with _autograd(), saved_tensors_hooks(_offloaded, _restored) if offload else nullcontext():
-            self._x = x.clone().requires_grad_()
+            self._x = x.detach().clone().requires_grad_()
             self.value = f(self._x.clone()[None])[0]
+        _require_dependence(self.value, self._x)
         self._transposed = None
 
     def back(self, u):
         with _autograd():
-            return _gradients(self.value, self._x, u.clone())
+            rows = _gradients(self.value, self._x, u.clone())
+        if rows is None:
+            self._require_constant()
+            rows = torch.zeros(len(u), *self._x.shape, dtype=self._x.dtype, device=self._x.device)
+        return rows
+
+    def _require_constant(self):
+        """An operation returned no gradient. That is right for those like rounding, where f(x) does not change with x."""
+        with torch.no_grad():
+            nearby = self._f(self._x.detach()[None] * (1 + NEARBY))[0]
+        if not torch.equal(nearby, self.value.detach()):
+            raise IndependentError("an operation on the way returns no gradient")
+
+    def _random_vector(self):
+        vector = torch.randn(1, *self.value.shape, generator=torch.Generator().manual_seed(0))
+        return vector.to(self.value.dtype).to(self.value.device)
 
     def forth(self, v):
         self.transpose()
         u, row = self._transposed
         with _autograd():
-            return _gradients(row, u, v.clone())
+            columns = _gradients(row, u, v.clone())
+        return torch.zeros(len(v), *u.shape, dtype=u.dtype, device=u.device) if columns is None else columns
 
     def transpose(self):
         """Record a backward pass, once."""
@@ -138,7 +168,40 @@ class _Recording:
             # The vectors are zeros here, so what was computed of them is as well; autograd keeps it, for second derivatives.
             with _autograd(), saved_tensors_hooks(partial(_without_zeros, offload=self._offload), _restored):
                 u = torch.zeros_like(self.value).requires_grad_()
-                self._transposed = u, _gradient(self.value, self._x, u, create_graph=True)
+                row = _gradient(self.value, self._x, u, create_graph=True)
+            if row is None:
+                self._require_constant()
+                row = torch.zeros_like(self._x)
+            # J^T u need not depend on u where J is zero, as for rounding.
+            if not _leads_to(row, u) and self.back(self._random_vector()).any():
+                raise ValueError(
+                    "The backward pass of the map x -> h cannot be differentiated, so J v is not known; write the backward of "
+                    "custom operations in differentiable operations of torch."
+                )
+            self._transposed = u, row
+
+
+def _require_dependence(value, x):
+    """Raise `IndependentError` unless the autograd graph of a value leads to x."""
+    if not value.is_floating_point():
+        raise IndependentError(f"h is of type {str(value.dtype).removeprefix('torch.')}, which has no derivative")
+    if not value.requires_grad:
+        raise IndependentError("h was computed without a record of its gradient")
+    if not _leads_to(value, x):
+        raise IndependentError("the gradient of h leads to other tensors only")
+
+
+def _leads_to(value, leaf):
+    """Whether the autograd graph of a tensor leads to a leaf of it."""
+    seen, waiting = set(), [value.grad_fn] if value.grad_fn is not None else []
+    while waiting:
+        node = waiting.pop()
+        if getattr(node, "variable", None) is leaf:
+            return True
+        following = {parent for parent, _ in node.next_functions if parent is not None} - seen
+        seen |= following
+        waiting += following
+    return False
 
 
 def _without_zeros(tensor, offload):
@@ -163,18 +226,26 @@ def _restored(kept):
 
 
 def _gradients(output, input, vectors):
-    """(b, *) gradients of the input for the (b, *) vectors of the output."""
-    if len(vectors) > 1:
-        return torch.func.vmap(lambda vector: _gradient(output, input, vector))(vectors)
-    return _gradient(output, input, vectors[0])[None]  # without vmap, which not every operation knows
+    """(b, *) gradients of the input for the (b, *) vectors of the output; None where no gradient reaches the input."""
+    if not output.requires_grad:
+        return None
+    if len(vectors) == 1:  # without vmap, which not every operation knows
+        gradient = _gradient(output, input, vectors[0])
+        return None if gradient is None else gradient[None]
+    missing = False
+
+    def one(vector):
+        nonlocal missing
+        gradient = _gradient(output, input, vector)
+        missing = gradient is None
+        return torch.zeros_like(input) if missing else gradient
+
+    rows = torch.func.vmap(one)(vectors)
+    return None if missing else rows
 
 
 def _gradient(output, input, vector, create_graph=False):
-    if not output.requires_grad:
-        return torch.zeros_like(input)
-    return torch.autograd.grad(
-        output, input, vector, retain_graph=True, create_graph=create_graph, allow_unused=True, materialize_grads=True,
-    )[0]
+    return torch.autograd.grad(output, input, vector, retain_graph=True, create_graph=create_graph, allow_unused=True)[0]
 
 
 @contextmanager
@@ -226,8 +297,11 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     without its record.
     Returns `DerivativeErrors`.
     """
-    u = _random_units(2, jacobian.out_shape, jacobian, seed + 1)
-    rows = jacobian.vjp(u)
+    try:
+        u = _random_units(2, jacobian.out_shape, jacobian, seed + 1)
+        rows = jacobian.vjp(u)
+    except IndependentError:
+        return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     lengths = _lengths(rows)
     if not (lengths > 0).all() or not torch.isfinite(lengths).all():
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
