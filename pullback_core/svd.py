@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from .autocast import without_autocast
+
 METHODS = ("krylov", "subspace")
 # The chance to overlook a larger singular value that one check of a result may leave. The first check is as short as is sound.
 # An operator with repeated values needs one check for each repetition, so after a find all further checks are stricter.
@@ -49,6 +51,7 @@ class SingularTriplets(NamedTuple):
     space: SearchSpace | None = None
 
 
+@without_autocast()
 def top_singular_triplets(
     operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, start=None, progress=None,
     space=None,

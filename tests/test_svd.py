@@ -425,3 +425,11 @@ def test_tiny_operators_of_every_rank(size, values):
             found = top_singular_triplets(Matrix(dense), rank, method=method)
             assert found.converged and error(found, [*values[:size]]) <= 1e-6 if values[0] else not found.s.any()
             torch.testing.assert_close(found.u @ found.u.T, torch.eye(rank), rtol=0, atol=1e-5)
+
+
+def test_autocast_around_changes_nothing():
+    operator = matrix(60, 40, [0.8**index for index in range(40)], dtype=torch.float32)
+    expected = top_singular_triplets(Matrix(operator), 4, tolerance=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = top_singular_triplets(Matrix(operator), 4, tolerance=1e-4)
+    assert torch.equal(found.s, expected.s) and torch.equal(found.v, expected.v) and found.converged
