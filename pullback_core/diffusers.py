@@ -273,7 +273,7 @@ def _schedule(scheduler):
         )
     if prediction not in PREDICTIONS:
         raise ValueError(f"The scheduler's prediction_type must be one of {', '.join(PREDICTIONS)}, got {prediction!r}.")
-    return VPSchedule(_precise_alphas(scheduler, alphas.double().cpu())), prediction
+    return VPSchedule(_precise_alphas(scheduler, alphas.cpu().double())), prediction
 
 
 def _precise_alphas(scheduler, alphas):
@@ -281,7 +281,7 @@ def _precise_alphas(scheduler, alphas):
     betas = getattr(scheduler, "betas", None)
     if alphas[0] < 1 or not isinstance(betas, torch.Tensor) or betas.shape != alphas.shape:
         return alphas
-    precise = torch.cumprod(1 - betas.double().cpu(), dim=0)
+    precise = torch.cumprod(1 - betas.cpu().double(), dim=0)
     return torch.where(alphas > 0.5, precise, alphas) if torch.allclose(precise, alphas, rtol=1e-3, atol=1e-6) else alphas
 
 

@@ -10,7 +10,7 @@ import torch
 def principal_angles(a, b, *, space="h"):
     """Angles between two subspaces, ascending, in radians.
 
-    a, b: `PullbackBasis` or orthonormal rows (k, ...). Returns (min(k_a, k_b),) float64 in [0, pi/2].
+    a, b: `PullbackBasis` or orthonormal rows (k, ...). Returns (min(k_a, k_b),) float64 in [0, pi/2], on the CPU.
     Small angles come from sines and large ones from cosines, so both are accurate
     (Knyazev and Argentati, SIAM J. Sci. Comput. 23, 2002, algorithm 3.1).
     """
@@ -50,7 +50,7 @@ def frechet_mean(bases, *, space="h", tolerance=1e-8, max_steps=200):
     Gradient descent with the exponential and logarithmic maps of the Grassmannian (Absil, Mahony,
     Sepulchre, Acta Appl. Math. 80, 2004, section 3.5), which is well defined while the subspaces lie
     within pi/4 of a common centre.
-    Returns orthonormal rows (k, n) float64, n the flattened dimension.
+    Returns orthonormal rows (k, n) float64 on the CPU, n the flattened dimension.
     Raises ValueError for an empty list, unlike shapes, or subspaces too far apart to have a mean.
     """
     rows = [_rows(basis, space) for basis in bases]
@@ -88,7 +88,8 @@ def effective_rank(s):
     s: (k,) singular values, not negative (Roy and Vetterli, "The effective rank", EUSIPCO 2007). Only the values that were
     computed count, so compare bases of one rank alone.
     """
-    share = s.double() / s.double().sum()
+    s = s.cpu().double()
+    share = s / s.sum()
     return torch.exp(torch.special.entr(share).sum()).item()
 
 
@@ -126,4 +127,4 @@ def _rows(basis, space):
     rows = getattr(basis, "u" if space == "h" else "v", basis)
     if rows.ndim < 2:
         raise ValueError(f"A subspace is given by rows (k, ...), got shape {tuple(rows.shape)}.")
-    return rows.flatten(1).double()
+    return rows.flatten(1).cpu().double()  # not every device has float64

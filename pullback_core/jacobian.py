@@ -266,7 +266,7 @@ def adjoint_error(operator, seed=0):
 
 def _adjoint_error(v, columns, u, rows):
     """The largest of <u, J v> against <J^T u, v>, relative, of blocks of vectors and their products; 0 where both products are."""
-    v, columns, u, rows = (block.flatten(1).double() for block in (v, columns, u, rows))
+    v, columns, u, rows = (block.flatten(1).cpu().double() for block in (v, columns, u, rows))
     scale = torch.maximum(columns.norm(dim=1), rows.norm(dim=1))
     return (((u * columns).sum(1) - (v * rows).sum(1)).abs() / scale.where(scale > 0, 1)).max().item()
 
@@ -307,7 +307,7 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     v = rows / lengths + _random_units(2, jacobian.in_shape, jacobian, seed)  # along what f feels, and everything else
     v = v / _lengths(v)
-    columns = jacobian.jvp(v).double()
+    columns = jacobian.jvp(v).cpu().double()  # not every device has float64
     if not 0 < columns.norm() < math.inf:
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
     with torch.no_grad():
@@ -316,12 +316,12 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     column, differentiable, outside = columns[0], *(precise or (None, f))
     jacobian.forget()  # there may not be room for two records
     if precise:
-        column = Jacobian(differentiable, jacobian.x, offload=jacobian.offload).jvp(v[:1])[0].double()
+        column = Jacobian(differentiable, jacobian.x, offload=jacobian.offload).jvp(v[:1])[0].cpu().double()
     differences = []
     for change in changes:
         step = change * value.norm().item() / column.norm().item()
         with torch.no_grad():
-            difference = (outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])).double()[0] / (2 * step)
+            difference = (outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])).cpu().double()[0] / (2 * step)
         differences.append(((column - difference).norm() / column.norm()).item())
     precision = ((columns[0] - column).norm() / column.norm()).item()
     return DerivativeErrors(_adjoint_error(v, columns, u, rows), min(differences), inside, precision)

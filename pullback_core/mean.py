@@ -28,7 +28,7 @@ def global_basis(bases, method="frechet"):
     _check(bases)
     v, s, u = (_frechet if method == "frechet" else _matched)(bases)
     first = bases[0]
-    v, s, u = (part.to(like).view_as(like) for part, like in zip((v, s, u), (first.v, first.s, first.u)))
+    v, s, u = (part.to(like.dtype).to(like.device).view_as(like) for part, like in zip((v, s, u), (first.v, first.s, first.u)))
     provenance = {name: value for name, value in first.provenance.items() if all(one.provenance.get(name) == value for one in bases)}
     return replace(
         first, v=v, s=s, u=u, residuals=_misfit(bases, v, s, u), products=sum(one.products for one in bases),
@@ -51,7 +51,8 @@ def _check(bases):
 
 
 def _flat(basis):
-    return basis.v.flatten(1).double(), basis.s.double(), basis.u.flatten(1).double()
+    """(v, s, u) as rows, in float64 on the CPU: not every device has it."""
+    return basis.v.flatten(1).cpu().double(), basis.s.cpu().double(), basis.u.flatten(1).cpu().double()
 
 
 def _frechet(bases):
@@ -71,7 +72,7 @@ def _matched(bases):
     v, s, u = (torch.zeros_like(part) for part in reference)
     for other_v, other_s, other_u in map(_flat, bases):
         inner = reference[2] @ other_u.T
-        pairs = torch.from_numpy(linear_sum_assignment(inner.abs().numpy(), maximize=True)[1])
+        pairs = torch.as_tensor(linear_sum_assignment(inner.abs().numpy(), maximize=True)[1])
         sign = torch.where(inner.gather(1, pairs[:, None]) < 0, -1.0, 1.0)
         v, s, u = v + sign * other_v[pairs], s + other_s[pairs] / len(bases), u + sign * other_u[pairs]
     order = s.argsort(descending=True)
@@ -84,8 +85,8 @@ def _nearest_orthonormal(rows):
 
 
 def _misfit(bases, v, s, u):
-    v, s, u = v.flatten(1).double(), s.double(), u.flatten(1).double()
+    v, s, u = v.flatten(1).cpu().double(), s.cpu().double(), u.flatten(1).cpu().double()
     squares = sum(
         ((u @ other_u.T * other_s) @ other_v - s[:, None] * v).square().sum(dim=1) for other_v, other_s, other_u in map(_flat, bases)
     )
-    return ((squares / len(bases)).sqrt() / s[0]).to(bases[0].residuals)
+    return ((squares / len(bases)).sqrt() / s[0]).to(bases[0].residuals.dtype).to(bases[0].residuals.device)

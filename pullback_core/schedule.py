@@ -106,7 +106,7 @@ class VPSchedule(NoiseSchedule):
     tolerance = 0.01  # published lists of levels and numbers typed by hand are rounded
 
     def __init__(self, alphas_cumprod):
-        self.log_sigmas = _log_sigmas(torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu())
+        self.log_sigmas = _log_sigmas(_in_float64(alphas_cumprod))
         self.sigma_min, self.sigma_max = (math.exp(self.log_sigmas[index]) for index in (0, -1))
 
     @classmethod
@@ -121,7 +121,7 @@ class VPSchedule(NoiseSchedule):
 
     def timestep(self, sigma):
         """The (fractional) index of noise levels. sigma: float or any tensor; returns a tensor of its shape."""
-        log_sigma = torch.log(torch.as_tensor(sigma, dtype=torch.float64)).cpu()
+        log_sigma = torch.log(_in_float64(sigma))
         high = torch.searchsorted(self.log_sigmas, log_sigma.contiguous()).clamp(1, self.num_timesteps - 1)
         low_value, high_value = self.log_sigmas[high - 1], self.log_sigmas[high]
         weight = ((log_sigma - low_value) / (high_value - low_value)).clamp(0, 1)
@@ -144,6 +144,11 @@ class VPSchedule(NoiseSchedule):
 
     def alpha(self, sigma):
         return 1.0
+
+
+def _in_float64(numbers):
+    """A float, list, array or tensor as a float64 tensor on the CPU: not every device has float64."""
+    return torch.as_tensor(numbers.cpu() if isinstance(numbers, torch.Tensor) else numbers, dtype=torch.float64)
 
 
 def _log_sigmas(alphas):

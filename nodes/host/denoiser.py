@@ -335,7 +335,7 @@ def schedule_in(sampling):
             f"This model samples as {kinds}; only eps- and v-prediction (SD 1.x, SD 2.x, SDXL) and rectified flow (Flux, SD3, "
             "Qwen-Image and others) are known here."
         )
-    return VPSchedule(1 / (1 + sampling.sigmas.double().cpu() ** 2))
+    return VPSchedule(1 / (1 + sampling.sigmas.cpu().double() ** 2))
 
 
 def _fingerprint(model):

@@ -1,0 +1,221 @@
+"""Everything on a device that has neither float64 nor dense decompositions, as MPS and DirectML.
+
+The device is pretended: within the mode, a tensor is said to be on it unless the mode knows that it is on the CPU.
+"""
+
+from itertools import chain
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_leaves, tree_map
+
+from pullback_core import (
+    FlowSchedule,
+    Jacobian,
+    PullbackBasis,
+    VPSchedule,
+    adjoint_error,
+    ddim,
+    edit_grid,
+    explain_features,
+    faces,
+    geometry,
+    global_basis,
+    local_basis,
+    parallel_transport,
+)
+from pullback_core.faces.unet import UNetConfig
+from pullback_core.jacobian import derivative_errors
+from pullback_core.over_time import bases_over_time
+from pullback_core.transport import transported_basis
+
+DEVICE = torch.device("mps:0")
+DEVICE_OF = torch.Tensor.device.__get__
+DECOMPOSITIONS = ("svd", "svdvals", "eigh", "eigvalsh", "qr", "solve", "matrix_norm", "lstsq", "inv", "pinv", "cholesky")
+MIXING = ("__getitem__", "__setitem__", "copy_", "to", "type_as", "set_")  # of devices, which torch allows
+
+
+class WithoutFloat64(TorchFunctionMode):
+    """A device without float64, on the CPU: a tensor is on it unless it was made on the CPU, or brought there by `cpu` or `to`."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function == DEVICE_OF:
+            return torch.device("cpu") if _on_cpu(args[0]) else DEVICE
+        tensors = [part for part in tree_leaves((args, kwargs)) if isinstance(part, torch.Tensor)]
+        name = getattr(function, "__name__", "")
+        goal = _goal(name, args, kwargs)
+        on_cpu = all(map(_on_cpu, tensors)) if goal is None else goal
+        if not on_cpu:
+            self._check(name, function, tensors)
+        args, kwargs = tree_map(_real_device, (args, kwargs))
+        result = function(*args, **kwargs)
+        if name == "cpu" or (name == "to" and result is args[0] and on_cpu != _on_cpu(args[0])):
+            result = torch.ops.aten.alias(result)  # an object of its own, whose device can differ
+        for part in tree_leaves(result):
+            if isinstance(part, torch.Tensor) and not any(part is one for one in tensors):
+                part.is_pretended_on_cpu = on_cpu
+                if part.dtype == torch.float64 and not on_cpu:
+                    raise TypeError(f"Cannot convert to float64 on {DEVICE}, in {name}.")
+        return result
+
+    def _check(self, name, function, tensors):
+        full = resolve_name(function) or name
+        if any(f"linalg.{one}" in full or f"linalg_{one}" in full for one in DECOMPOSITIONS):
+            raise NotImplementedError(f"{full} is not implemented for {DEVICE}.")
+        if name not in MIXING and any(part.ndim and _on_cpu(part) for part in tensors):
+            raise RuntimeError(f"Expected all tensors to be on the same device, in {name}.")
+
+
+def _on_cpu(tensor):
+    known = getattr(tensor, "is_pretended_on_cpu", None)
+    return tensor.dtype == torch.float64 if known is None else known  # float64 from before the mode can be nowhere else
+
+
+def _goal(name, args, kwargs):
+    """Whether a call names the CPU (True) or the pretended device (False) for its result, or neither (None)."""
+    if name in ("cpu", "tolist", "item", "numpy"):
+        return True
+    others = args[1:] if name in ("to", "type_as") else args
+    for part in chain(others, kwargs.values()):
+        if isinstance(part, torch.device):
+            return part.type == "cpu"
+        if isinstance(part, str) and part.split(":")[0] in ("cpu", "mps"):
+            return part == "cpu"
+    if name in ("to", "type_as") and others and isinstance(others[0], torch.Tensor):
+        return _on_cpu(others[0])
+    return None
+
+
+def _real_device(part):
+    pretended = (isinstance(part, torch.device) and part.type == "mps") or (isinstance(part, str) and part.startswith("mps"))
+    return torch.device("cpu") if pretended else part
+
+
+SHAPE, LEVEL = (48, 4, 4), 3.0
+
+
+class Toy:
+    """A denoiser of a few layers, at any shape of `Toy.shape`."""
+
+    shape = (2, 4, 4)
+
+    def __init__(self, schedule, feature="middle"):
+        self.schedule, self.provenance = schedule, {"model": "toy", "feature": feature}
+        self.weight = torch.randn(20, 32, generator=torch.Generator().manual_seed(5)) / 5
+
+    def denoise(self, x, sigma):
+        return torch.tanh(x) / 2
+
+    def encode(self, z, sigma):
+        return torch.tanh(z.flatten(1) @ self.weight.T).view(-1, 5, 2, 2)
+
+
+def trained():
+    torch.manual_seed(0)
+    config = UNetConfig(in_channels=48, out_channels=48, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
+                        transformer_depth=(0, 1), context_dim=16)
+    return faces.FacesDenoiser(faces.FacesModel(config).eval().requires_grad_(False), "smiling")
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+DENOISERS = {
+    "vp": (lambda: Toy(VPSchedule.scaled_linear(0.00085, 0.012)), Toy.shape),
+    "flow": (lambda: Toy(FlowSchedule()), Toy.shape),
+    "faces": (trained, SHAPE),
+}
+
+
+@pytest.fixture(params=DENOISERS)
+def denoiser(request):
+    make, shape = DENOISERS[request.param]
+    made = make()
+    made.shape = shape
+    return made
+
+
+def test_the_pretended_device_refuses_what_such_devices_refuse():
+    x = draw(3, 3)
+    with WithoutFloat64():
+        assert x.device == DEVICE and torch.zeros(2).device.type == "cpu" and torch.zeros(2, device=x.device).device == DEVICE
+        assert x.cpu().double().to(x).device == DEVICE and x.cpu().double().device.type == "cpu"
+        for refused in (x.double, lambda: x.to(torch.float64), lambda: torch.zeros(2, dtype=torch.float64, device=x.device),
+                        lambda: torch.as_tensor(x, dtype=torch.float64), lambda: torch.zeros_like(x, dtype=torch.float64)):
+            with pytest.raises(TypeError, match="float64"):
+                refused()
+        with pytest.raises(NotImplementedError, match="svd"):
+            torch.linalg.svd(x)
+        with pytest.raises(RuntimeError, match="same device"):
+            x + torch.ones(3)
+
+
+def test_bases_and_edits(denoiser, tmp_path):
+    sigma = denoiser.schedule.sigma(0.7)
+    z = draw(*denoiser.shape)
+    plain = local_basis(denoiser, z, sigma, 3)
+    with WithoutFloat64():
+        for method in ("krylov", "subspace"):
+            basis = local_basis(denoiser, z, sigma, 3, method=method, keep_space=method == "krylov", max_products=2000)
+            assert basis.converged and basis.v.device == basis.s.device == basis.u.device == basis.residuals.device == DEVICE
+        basis = local_basis(denoiser, z, sigma, 3, keep_space=True)
+        more = local_basis(denoiser, z, sigma, 5, start=basis, batch_size=1)
+        assert more.converged and more.rank == 5
+        edits = edit_grid(denoiser, z, sigma, basis.v[:2], [-1.0, 1.0], steps=2)
+        assert edits.device == DEVICE and edit_grid(denoiser, z, sigma, basis.v, [0.5], steps=2, quick=True).isfinite().all()
+        basis.save(tmp_path / "basis.safetensors")
+        loaded = PullbackBasis.load(tmp_path / "basis.safetensors", device=DEVICE)
+        assert loaded.v.device == DEVICE
+        s = basis.s.tolist()
+    torch.testing.assert_close(torch.tensor(s), plain.s, rtol=1e-4, atol=1e-5)
+
+
+def test_inversion_and_generation(denoiser):
+    x = draw(1, *denoiser.shape)
+    with WithoutFloat64():
+        sigmas = denoiser.schedule.sigmas(4, start=0.7)
+        noisy = ddim.invert(denoiser, x, sigmas.flip(0), refine=2)
+        back = ddim.generate(denoiser, noisy, sigmas, eta=0.1, boost_below=0.2)
+        assert noisy.device == back.device == DEVICE and ddim.relative_error(back, x) < 10
+        moments = bases_over_time(denoiser, x, [0.4, 0.7], 2, steps=4)
+        assert geometry.distance_matrix([moment.basis for moment in moments]).isfinite().all()
+
+
+def test_comparisons_transport_and_global_bases(denoiser):
+    sigma = denoiser.schedule.sigma(0.9)
+    points = [draw(*denoiser.shape) + 0.02 * draw(*denoiser.shape, seed=seed) for seed in (1, 2)]
+    with WithoutFloat64():
+        one, other = (local_basis(denoiser, z, sigma, 2) for z in points)
+        for exact in (False, True):
+            assert parallel_transport(0, one, other, exact=exact).direction.device == DEVICE
+            assert transported_basis(1, one, other, exact=exact)[0].v.device == DEVICE
+        for space in ("h", "x"):
+            assert geometry.principal_angles(one, other, space=space).isfinite().all()
+            assert geometry.frechet_mean([one, other], space=space).isfinite().all()
+        for method in ("frechet", "matched"):
+            assert global_basis([one, other], method).v.device == DEVICE
+        assert geometry.effective_rank(one.s) >= 1 and geometry.mean_frequency(one.v).isfinite().all()
+        assert geometry.power_spectrum(one.v)[1].isfinite().all()
+
+
+def test_features_and_checks_of_derivatives(denoiser):
+    sigma, z = denoiser.schedule.sigma(0.7), draw(*denoiser.shape)
+    with WithoutFloat64():
+        reports = explain_features([denoiser], z, sigma, 3)
+        assert reports[0].residual < 0.1
+        operator = Jacobian(lambda points: denoiser.encode(points, sigma), z)
+        assert adjoint_error(operator) < 1e-4
+        errors = derivative_errors(operator, operator._f, precise=(operator._f, operator._f))
+        assert errors.adjoint < 1e-4 and errors.difference < 0.05
+
+
+def test_schedules():
+    alphas, sigmas = torch.linspace(0.99, 0.01, 50), torch.tensor([0.5, 2.0])
+    plain = VPSchedule(alphas)
+    with WithoutFloat64():
+        schedule = VPSchedule(alphas)
+        assert schedule.timestep(sigmas).tolist() == plain.timestep(sigmas).tolist()
+        assert schedule.fraction(sigmas[0]) == plain.fraction(0.5) and schedule.sigma_max == plain.sigma_max
