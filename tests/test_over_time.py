@@ -42,3 +42,36 @@ def test_the_way_back_leads_to_the_picture(denoiser, clean):
 def test_wrong_requests_are_refused(denoiser, clean, timesteps, pictures, message):
     with pytest.raises(ValueError, match=message):
         bases_over_time(denoiser, clean.expand(pictures, -1, -1, -1), timesteps, 2)
+
+
+class Remembering:
+    """A denoiser of a host whose objects remember the levels they met: it notes along which way each picture is inverted."""
+
+    def __init__(self, denoiser, depends):
+        self.schedule, self.provenance, self.encode, self.denoise = denoiser.schedule, {}, denoiser.encode, denoiser.denoise
+        self.depends, self.ways = depends, []
+
+    def along(self, sigmas, in_order):
+        self.ways.append((len(sigmas), in_order))
+        return self
+
+    def depends_on_start(self, ways, x0):
+        assert [len(way) for way in ways] == [9, 5] and x0.shape[0] == 1
+        return self.depends
+
+
+@pytest.mark.parametrize("depends", [False, True])
+def test_inversions_share_levels_only_where_the_start_of_a_way_makes_no_difference(denoiser, clean, depends):
+    remembering, evaluations = Remembering(denoiser, depends), []
+    remembering.denoise = lambda x, sigma: evaluations.append(sigma) or denoiser.denoise(x, sigma)
+    moments = bases_over_time(remembering, clean, [0.3, 0.6], 1, steps=13, refine=0, tolerance=0.5)
+    assert remembering.ways == [(5, False), (9, False)]
+    assert len(evaluations) == (12 if depends else 8)
+    other = bases_over_time(denoiser, clean, [0.3, 0.6], 1, steps=13, refine=0, tolerance=0.5)
+    torch.testing.assert_close(moments[-1].x, other[-1].x)
+
+
+def test_a_generation_runs_in_order(denoiser, clean):
+    remembering = Remembering(denoiser, False)
+    ddim.generate(remembering, clean, torch.tensor([1.0, 0.5, 0.0]))
+    assert remembering.ways == [(3, True)]
