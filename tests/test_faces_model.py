@@ -96,3 +96,20 @@ def test_samples_of_the_simpler_model_are_one_person_with_many_expressions():
     spread = dict(zip(faces.NAMES, faces.load_regressor()(faces.decode_latent(x)).std(dim=0).tolist()))
     assert max(spread[name] for name in ("skin", "hat", "beard", "hair_length", "background_red", "shirt_blue")) < 0.1
     assert min(spread[name] for name in ("smile", "glasses", "yaw")) > 0.2
+
+
+@pytest.mark.parametrize("height, width", [(16, 8), (24, 16), (16, 128), (17, 16), (21, 5), (1, 1)])
+def test_the_network_takes_pictures_of_every_aspect(model, height, width):
+    latent = torch.randn(2, 27, height, width, generator=torch.Generator().manual_seed(0))
+    denoiser = faces.FacesDenoiser(model, "hat")
+    assert denoiser.denoise(latent, 2.0).shape == latent.shape
+    one = denoiser.denoise(latent[:1], 2.0)
+    torch.testing.assert_close(denoiser.denoise(latent, 2.0)[:1], one, rtol=1e-3, atol=1e-4)
+    assert denoiser.encode(latent, 2.0).shape == (2, 96, *(-(-side // 4) for side in (height, width)))
+
+
+@pytest.mark.parametrize("number", [-1, faces.LAST_EXAMPLE + 1, 10**20])
+def test_examples_without_a_number_are_refused(number):
+    with pytest.raises(ValueError, match=f"from 0 to {faces.LAST_EXAMPLE}"):
+        faces.example_faces([number])
+    assert faces.example_faces([faces.LAST_EXAMPLE]).shape == (1, 3, 48, 48)

@@ -3,13 +3,15 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
-from pullback_core import cli, geometry
+from pullback_core import cli, geometry, threads
 from pullback_core.study import Settings, findings, measure, run, run_study
 
 SMALL = Settings(
@@ -100,6 +102,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
 @pytest.mark.parametrize("number, sign, verdict", [
     ((0.5, 0.2, 0.8), 1, "holds"), ((0.5, 0.2, 0.8), -1, "is contradicted"), ((0.5, -0.1, 0.8), 1, "is undecided"),
     ((-0.5, -0.8, -0.2), -1, "holds"), ((-0.5, -0.8, 0.1), -1, "is undecided"),
+    ((0.5, 0.2, np.nan), 1, "is undecided"), ((0.5, np.nan, 0.8), 1, "is undecided"), ((0.5, np.nan, -0.8), -1, "is undecided"),
 ])
 def test_a_verdict_follows_from_the_interval(number, sign, verdict):
     assert findings.Finding("", "", "", "", number, sign, 0.0, "", None, []).verdict == verdict
@@ -110,3 +113,51 @@ def test_impossible_settings_are_refused():
         Settings(samples=2)
     with pytest.raises(ValueError, match="must contain"):
         Settings(early=0.33)
+    for wrong in (0.701, 0.704, 0.0, 1.2, np.nan):  # two timesteps between the same steps would be one noisy latent
+        with pytest.raises(ValueError, match="multiples of 1/50"):
+            Settings(timesteps=(0.1, 0.4, wrong, 0.86, 1.0))
+    with pytest.raises(ValueError, match="must rise"):
+        Settings(timesteps=(0.4, 0.1, 0.86, 0.86, 1.0))
+
+
+@pytest.mark.parametrize("jobs, backend, message", [
+    (0, None, "1 or more"), (2, "nonsense", "'nonsense' cannot be used"), (1, "nonsense", "'nonsense' cannot be used"),
+    (2, "ray", "ray"), (2, "", "cannot be used"),
+])
+def test_jobs_and_backends_that_cannot_serve_are_refused_before_anything_is_measured(jobs, backend, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "compute_bases", None)
+    with pytest.raises(ValueError, match=message):
+        run_study(tmp_path / "out", tmp_path / "cache", SMALL, jobs=jobs, backend=backend)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_unknown_are_null_in_the_report(study, tmp_path, monkeypatch):
+    unknown = findings.Finding("name", "Title", "claim", "measure", (1.0, np.nan, np.inf), 1, 0.0, "", study[1][0].figure, [{"a": 1}])
+    monkeypatch.setattr(run, "all_findings", lambda store: [unknown])
+    run_study(tmp_path / "out", study[0] / "cache", SMALL)
+    text = (tmp_path / "out" / "report.json").read_text()
+    found = json.loads(text)["findings"]["name"]
+    assert (found["value"], found["low"], found["high"], found["verdict"]) == (1.0, None, None, "is undecided")
+    assert "NaN" not in text and "Infinity" not in text
+
+
+def test_a_damaged_file_of_the_cache_is_named(study, tmp_path):
+    shutil.copytree(study[0] / "cache", tmp_path / "cache")
+    damaged = measure.Store(tmp_path / "cache", SMALL).basis_path(measure.points(SMALL)[0])
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{damaged.name}.*damaged.*remove it"):
+        run_study(tmp_path / "out", tmp_path / "cache", SMALL)
+
+
+def test_the_study_computes_in_one_thread(study, tmp_path, monkeypatch):
+    for name in threads.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    seen = []
+    monkeypatch.setattr(run, "all_findings", lambda store: seen.append(torch.get_num_threads()) or [])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_study(tmp_path / "out", study[0] / "cache", SMALL)
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

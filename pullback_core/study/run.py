@@ -80,7 +80,7 @@ def _workers(jobs, backend):
             from ray.util.joblib import register_ray
 
             register_ray()
-        context = joblib.parallel_config(backend or "loky")
+        context = joblib.parallel_config("loky" if backend is None else backend)
     except ImportError as error:
         raise ValueError(f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job.") from error
     except (ValueError, KeyError, TypeError) as error:  # of joblib, for a backend that it does not know, or that is not running
