@@ -11,7 +11,6 @@ import torch
 
 from .parameters import BACKGROUND_COLOURS, COLUMN, HAIR_COLOURS, columns
 
-
 LONGEST = 60  # characters of an unknown phrase that a message repeats
 
 
