@@ -40,7 +40,9 @@ def refine_input():
 
 
 def noisy_latent_input():
-    return io.Latent.Input("latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it. Never that of VAE Encode.")
+    return io.Latent.Input(
+        "latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it. Never that of VAE Encode."
+    )
 
 
 def sigmas_input():

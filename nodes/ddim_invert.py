@@ -26,7 +26,8 @@ class DDIMInvert(io.ComfyNode):
                                  tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling."),
             ],
             outputs=[
-                io.Latent.Output(display_name="LATENT", tooltip="The noisy latent. Samplers continue from it with add_noise off and cfg 1."),
+                io.Latent.Output(display_name="LATENT",
+                                 tooltip="The noisy latent. Samplers continue from it with add_noise off and cfg 1."),
                 io.Sigmas.Output(display_name="SIGMAS", tooltip="The way back, for SamplerCustom with euler or ddim."),
                 io.String.Output(display_name="report", tooltip="How much of the picture comes back."),
             ],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import autocast
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed, so its pipelines are not tested")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed, so diffusers' pipelines are not tested")
@@ -750,7 +751,7 @@ def test_a_pipeline_that_is_offloaded_piece_by_piece_serves(pipelines):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_around_changes_nothing(pipelines, plain, dtype):
-    with torch.autocast("cpu", dtype):
+    with autocast("cpu", dtype):
         found = everything_about(text_unet().eval())
         explained = singular_values_explained()
         conditioning = DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from torch import autocast
 
 from pullback_core import svd, top_singular_triplets
 
@@ -430,6 +431,6 @@ def test_tiny_operators_of_every_rank(size, values):
 def test_autocast_around_changes_nothing():
     operator = matrix(60, 40, [0.8**index for index in range(40)], dtype=torch.float32)
     expected = top_singular_triplets(Matrix(operator), 4, tolerance=1e-4)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast("cpu", torch.bfloat16):
         found = top_singular_triplets(Matrix(operator), 4, tolerance=1e-4)
     assert torch.equal(found.s, expected.s) and torch.equal(found.v, expected.v) and found.converged

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import SHAPE, conditioning_for, latent_for, noisy, tiny_model
+from torch.nn import Linear
 from variants import packed
 
 
@@ -518,7 +519,7 @@ def test_what_was_fetched_ahead_is_given_back_where_a_forward_pass_is_left(check
 
 def test_nothing_is_left_in_the_hosts_own_queues(check):
     prefetch = pytest.importorskip("comfy.model_prefetch")
-    layer = torch.nn.Linear(2, 2)
+    layer = Linear(2, 2)
 
     def fetch_ahead(h):
         layer._prefetch = {"signature": None}
