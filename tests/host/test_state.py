@@ -297,7 +297,7 @@ def test_the_way_back_of_a_scheduled_lora_is_exact(call, kind):
     assert measured(report) < EXACT
 
 
-@every_kind
+@pytest.mark.parametrize("kind", ["sd2v", "flux"])
 @pytest.mark.parametrize("name", KEYFRAMES)
 def test_each_evaluation_meets_the_keyframe_of_its_level(call, within, kind, name):
     case = case_for(kind)
@@ -464,7 +464,7 @@ class PixelsOfLatent:
 def nodes_of(call, case, latent, sigmas):
     """name -> run(), of nodes that use the same model, conditioning and latents."""
     hosted = {"model": case.model, "conditioning": case.conditioning}
-    search = {"rank": 2, "tolerance": 0.3, "seed": 0, "feature": "middle", "precision": "as the model"}
+    search = {"rank": 1, "tolerance": 0.5, "seed": 0, "feature": "middle", "precision": "as the model"}
 
     def basis():
         return call("PullbackBasis", **hosted, latent=latent, sigmas=sigmas, **search)[0]
@@ -493,7 +493,7 @@ def with_keyframes(case):
     hooked(case, lora_hooks(case, KEYFRAMES["guaranteed for steps"], size=1.0))
 
 
-@pytest.mark.parametrize("memory", [with_keyframes, ratchet, block_patch, control])
+@pytest.mark.parametrize("memory", [with_keyframes, ratchet, control])
 def test_nodes_give_the_same_in_every_order(call, memory):
     def fresh():
         case = case_for("sd2v")
