@@ -1,9 +1,23 @@
 """`tests/host` runs under ComfyUI's Python, where `test_host.py` starts it."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 # Before torch is imported, and for the processes that tests start: on a busy machine, tiny networks take up to a hundred times as
 # long in several threads; see `pullback_core/threads.py`.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 collect_ignore = ["host"]
+
+
+@pytest.fixture(scope="session")
+def default_run(tmp_path_factory):
+    """The folder of results of `python -m pullback_core` without arguments, which is run once for all tests."""
+    folder = tmp_path_factory.mktemp("default")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-m", "pullback_core"], cwd=folder, check=True, env=environment)
+    return folder / "output" / "edit"

@@ -28,22 +28,21 @@ def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(float)
 
 
-def test_the_default_run_makes_a_visible_edit(tmp_path):
-    assert main(["edit", "--out", str(tmp_path)]) == 0
-    report = json.loads((tmp_path / "report.json").read_text())
+def test_the_run_without_arguments_makes_a_visible_edit(default_run):
+    report = json.loads((default_run / "report.json").read_text())
     assert report["converged"] and max(report["residuals"]) <= report["parameters"]["tolerance"]
     assert report["inversion_psnr_db"] > 45
     assert len(report["directions"]) == 5 and report["jacobian_products"] > 0 and report["seconds"]
-    assert PullbackBasis.load(tmp_path / "basis.safetensors").s.tolist() == report["singular_values"]
-    reconstruction = pixels(tmp_path / "reconstruction.png")
-    assert np.abs(reconstruction - pixels(tmp_path / "original.png")).max() <= 8
+    assert PullbackBasis.load(default_run / "basis.safetensors").s.tolist() == report["singular_values"]
+    reconstruction = pixels(default_run / "reconstruction.png")
+    assert np.abs(reconstruction - pixels(default_run / "original.png")).max() <= 8
     for number in range(1, 6):
-        plus, half, minus = (pixels(tmp_path / f"direction_{number}_strength_{value}.png") for value in ("+1", "+0.5", "-1"))
+        plus, half, minus = (pixels(default_run / f"direction_{number}_strength_{value}.png") for value in ("+1", "+0.5", "-1"))
         assert np.abs(plus - minus).mean() > 2
         assert np.abs(plus - reconstruction).mean() > np.abs(half - reconstruction).mean()
-    assert pixels(tmp_path / "contact_sheet.png").shape[1] > 600
-    assert pixels(tmp_path / "singular_values.png").std() > 1
-    assert not list(tmp_path.glob(".*"))
+    assert pixels(default_run / "contact_sheet.png").shape[1] > 600
+    assert pixels(default_run / "singular_values.png").std() > 1
+    assert not list(default_run.glob(".*"))
 
 
 def test_the_same_command_gives_the_same_files(tmp_path):
@@ -148,11 +147,6 @@ def test_invert(tmp_path, capsys):
     values = json.loads((tmp_path / "report.json").read_text())["psnr_db"]
     assert values["refined"] > values["plain"] + 3
     assert f"{values['refined']:.1f} dB" in capsys.readouterr().out
-
-
-def test_no_arguments_run_the_edit(tmp_path):
-    subprocess.run([sys.executable, "-m", "pullback_core"], cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
-    assert (tmp_path / "output" / "edit" / "contact_sheet.png").is_file()
 
 
 BAD = [
