@@ -80,7 +80,7 @@ class BasisOverTime(io.ComfyNode):
             )
 
         x0, moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)
-        origins = [host.inverted_origins(latent, x0, moment.basis.sigma) for moment in moments]
+        origins = [host.inverted_origins(latent, x0, moment.sigmas) for moment in moments]
         bases = [of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)]
         worst = max(bases, key=lambda basis: basis.residuals.max())
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "

@@ -74,7 +74,7 @@ class BasisVisualizer(io.ComfyNode):
                 mask=mask, batch_size=size, progress=lambda done, total: bar.at(50 * done // total, 100),
             ).flatten(0, 1)
             moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
-            finished, keeping = [], host.keeping(denoiser, host.kept_parts(latent))
+            finished, keeping = [], host.Keeping(denoiser, host.kept_parts(latent))
             for number, part in enumerate(moved):
                 if mode == FAST:
                     finished.append(keeping.denoise(part, sigma))

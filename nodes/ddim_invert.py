@@ -55,5 +55,5 @@ class DDIMInvert(io.ComfyNode):
         report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
         report = "\n".join(filter(None, [report, advice]))
         host.say(cls, report)
-        origins = host.inverted_origins(latent, x0, sigma)
+        origins = host.inverted_origins(latent, x0, levels)
         return io.NodeOutput(host.latent_of(model, noisy, latent, sigma, origins), levels, report)

@@ -38,7 +38,8 @@ class GuidanceEdit(io.ComfyNode):
                              tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength."),
                 io.Int.Input("directions", default=1, min=1, max=64,
                              tooltip="1 takes the direction alone. More make a batch of it and the ones after it."),
-                io.Mask.Input("mask", optional=True, tooltip="Where the step may act. Without one, the latent's own mask counts."),
+                io.Mask.Input("mask", optional=True,
+                              tooltip="Where the step may act. Without one, the latent's own mask counts, and the rest stays the picture."),
             ],
             outputs=[io.Latent.Output(display_name="LATENT", tooltip="The edited noisy latents. Samplers continue with add_noise off.")],
         )
@@ -47,8 +48,9 @@ class GuidanceEdit(io.ComfyNode):
     def execute(cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None):
         along = directions_of(basis, direction, directions)
         amounts = [strength] if strengths == 1 else torch.linspace(-strength, strength, strengths).tolist()
-        pictures = len(latent["samples"])
-        bar = host.Progress(pictures)
+        keeps = mask is None and any(host.kept_parts(latent))
+        ends = 50 if keeps else 100  # where the bar stands when the edits are made
+        bar = host.Progress(100)
 
         def work(denoiser, x):
             require_own_basis(denoiser, basis, latent, x)
@@ -56,12 +58,15 @@ class GuidanceEdit(io.ComfyNode):
             size, masks = denoiser.batch_size(x.shape[1:]), host.mask_of(mask, latent, x)
             edits = []
             for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
-                edits.append(edit_grid(
+                moved = edit_grid(
                     denoiser, z, basis.sigma, along.to(z), amounts, steps=steps, batch_size=size,
                     mask=None if masks is None else masks[number],
-                    progress=lambda done, total, number=number: bar.at(number * total + done, pictures * total),
-                ).flatten(0, 1))
-            return x, denoiser.schedule.from_network(torch.cat(edits), basis.sigma)
+                    progress=lambda done, total, number=number: bar.at(ends * (number * total + done) // (len(x) * total)),
+                ).flatten(0, 1)
+                edits.append(denoiser.schedule.from_network(moved, basis.sigma))
+            if keeps:
+                edits = host.with_kept_parts(denoiser, edits, latent, size, lambda done, total: bar.at(50 + 50 * done // total))
+            return x, torch.cat(edits)
 
         x, edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)
         origins = host.edited_origins(latent, x, basis.sigma)

@@ -20,12 +20,12 @@ from .latents import (
 from .origins import Origin, origins_of
 from .plots import plot_of
 from .progress import Progress, say
-from .sampler import keeping, quality_boost_sampler
+from .sampler import Keeping, quality_boost_sampler, with_kept_parts
 
 __all__ = [
-    "DEFAULT", "HostDenoiser", "Origin", "Progress", "advice_on_size", "basis_files", "basis_path", "check_derivatives",
+    "DEFAULT", "HostDenoiser", "Keeping", "Origin", "Progress", "advice_on_size", "basis_files", "basis_path", "check_derivatives",
     "edited_origins", "encode_words", "feature_named", "features_of", "images_from", "images_of",
-    "inverted_origins", "keeping", "kept_parts", "latent_of", "levels_of", "load_faces", "mask_of",
+    "inverted_origins", "kept_parts", "latent_of", "levels_of", "load_faces", "mask_of",
     "origins_of", "pictures_of", "plot_of", "quality_boost_sampler", "rgb_of", "run", "save_basis", "say",
-    "schedule_of",
+    "schedule_of", "with_kept_parts",
 ]

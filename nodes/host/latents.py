@@ -56,11 +56,14 @@ def mask_of(mask, latent, x):
     return None if masks is None else torch.cat([reshape_mask(one, (1, *x.shape[1:])) for one in masks]).to(x)
 
 
-def inverted_origins(latent, x0, sigma):
-    """The `Origin` of each picture of a clean LATENT, for its inversion to noise level sigma. x0: the same in sampler coordinates."""
+def inverted_origins(latent, x0, way):
+    """The `Origin` of each picture of a clean LATENT, for its inversion.
+
+    x0: the pictures in sampler coordinates, (b, c, h, w). way: the noise levels of the way back, (steps + 1,) decreasing.
+    """
     masks = _masks_apart(latent, x0)
     pictures = picture_fingerprints(x0)
-    return [Origin(sigma, picture, clean, mask) for picture, clean, mask in zip(pictures, x0.cpu(), masks)]
+    return [Origin(float(way[0]), *known, way) for known in zip(pictures, x0.cpu(), masks)]
 
 
 def edited_origins(latent, x, sigma):

@@ -19,12 +19,14 @@ class Origin:
     sigma: its noise level; picture: a fingerprint of the clean picture, "" where it is unknown.
     clean: the clean picture in sampler coordinates, (c, h, w) on the CPU, or None.
     mask: (1, h, w) on the CPU, 1 where an edit may act; None where nothing was masked.
+    way: the way back to the clean picture as SIGMAS, (steps + 1,), or None.
     """
 
     sigma: float
     picture: str = ""
     clean: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    way: torch.Tensor | None = None
 
 
 def origins_of(latent):

@@ -584,7 +584,8 @@ def test_a_mask_of_pixels_acts_at_the_size_of_the_latent(call, tiny):
 
 
 def test_the_latents_own_noise_mask_counts_when_no_mask_is_given(call, tiny):
-    masked = {**tiny.inputs, "latent": {**tiny.latent, "noise_mask": left_half()[:, None]}}
+    unknown = {"samples": tiny.latent["samples"]}  # of an unknown picture, so there is nothing to keep but the noise
+    masked = {**tiny.inputs, "latent": {**unknown, "noise_mask": left_half()[:, None]}}
     edited = edit(call, masked)
     assert torch.equal(edited["samples"], edit(call, tiny.inputs, mask=left_half())["samples"])
     assert "noise_mask" not in edited, "the sampler that follows would keep the noise below it"
