@@ -158,9 +158,10 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x, size):
-        """(b, c, h, w) -> (b, c, *size). The size is twice (h, w), or one less where it was odd before it was halved."""
-        return self.conv(F.interpolate(x, size=tuple(size), mode="nearest"))
+    def forward(self, x, size=None):
+        """(b, c, h, w) -> (b, c, *size). The size is twice (h, w), the default, or one less where it was odd before it was halved."""
+        height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
+        return self.conv(F.interpolate(x, size=(height, width), mode="nearest"))
 
 
 class SpatialTransformer(nn.Module):
