@@ -69,7 +69,8 @@ def _ordinary(part):
         return type(part)(map(_ordinary, part))
     if type(part) not in (torch.Tensor, torch.nn.Parameter):
         return part
-    return part.detach() if part.requires_grad and part.is_leaf else without_inference_mode(part)
+    # A weight may be both: a leaf that requires grad, and made in inference mode, which `detach` does not change.
+    return without_inference_mode(part.detach() if part.requires_grad and part.is_leaf else part)
 
 
 def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):

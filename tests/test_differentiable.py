@@ -131,6 +131,20 @@ def test_weights_in_training_and_of_inference_mode_are_constants():
     assert trained.grad is None
 
 
+def test_a_parameter_of_inference_mode_is_a_constant_of_every_operation():
+    """As a host loads its weights. Instance norm is an operation of torch's own, which keeps its weight."""
+    with torch.inference_mode():
+        weight = torch.nn.Parameter(draw(2, seed=1))
+    x, v = draw(2, 4, 6), draw(3, 2, 4, 6, seed=3)
+
+    def f(x, weight=weight):
+        with Differentiable():
+            return functional.instance_norm(x, weight=weight)
+
+    copy = Jacobian(lambda x: f(x, weight.detach().clone()), x)
+    torch.testing.assert_close(Jacobian(f, x).jvp(v), copy.jvp(v))
+
+
 def test_what_was_made_in_inference_mode_takes_in_no_derivative():
     with torch.inference_mode():
         buffer = torch.zeros(1, 3, dtype=torch.float64)
