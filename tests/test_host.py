@@ -6,6 +6,7 @@ COMFYUI_PYTHON is its interpreter, else the one of a .venv or venv in its folder
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,6 +52,28 @@ def lacks_pytest(python):
     return f"{python} has no pytest; install it there to test the nodes" if found.returncode else None
 
 
+@lru_cache
+def started_runs(host, python):
+    """{file: the `Future` of its run}: a few files at a time, on one processor each."""
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # each takes two GiB
+    return {file: pool.submit(run_file, file, host, python) for file in sorted(FILES, key=is_short)}
+
+
+def is_short(file):
+    """False for the file that takes longest, which therefore starts first."""
+    return file.stem != "test_support"
+
+
+def run_file(file, host, python):
+    """Run one file under ComfyUI. Returns (command, exit code, output)."""
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", "-c", str(PACK / "pyproject.toml"), str(file)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=host, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LONGEST
+    )
+    return command, done.returncode, done.stdout
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_under_comfyui(file):
     host = find_host()
@@ -58,11 +81,7 @@ def test_under_comfyui(file):
     reason = lacks_pytest(python)
     if reason:
         pytest.skip(reason)
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", "-c", str(PACK / "pyproject.toml"), str(file)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=host, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LONGEST
-    )
-    tail = "\n".join(done.stdout.splitlines()[-60:])
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)}\nin {host} ended with {done.returncode}:\n{tail}", pytrace=False)
+    command, code, output = started_runs(host, python)[file].result()
+    if code:
+        tail = "\n".join(output.splitlines()[-60:])
+        pytest.fail(f"{' '.join(command)}\nin {host} ended with {code}:\n{tail}", pytrace=False)
