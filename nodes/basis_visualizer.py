@@ -13,9 +13,9 @@ from .common import (
     model_input,
     noisy_latent_input,
     only_one,
-    require_level,
     require_noise,
     require_own_basis,
+    require_same_level,
     sigmas_input,
 )
 
@@ -59,7 +59,7 @@ class BasisVisualizer(io.ComfyNode):
     def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
         sigma = first_level(model, sigmas)
         only_one(latent)
-        require_level(latent, sigma)
+        require_same_level(latent, sigma)
         along = directions_of(basis, direction, min(directions, max(1, basis.rank + 1 - direction)))
         numbers = range(direction, direction + len(along))
         amounts = torch.linspace(-strength, strength, strengths).tolist()

@@ -116,7 +116,7 @@ def only_one(latent):
         )
 
 
-def require_level(latent, sigma):
+def require_same_level(latent, sigma):
     """Refuse a LATENT that is known to have another noise level than the SIGMAS."""
     for origin in host.origins_of(latent):
         if origin and not _are_same_level(origin.sigma, sigma):

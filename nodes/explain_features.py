@@ -14,8 +14,8 @@ from .common import (
     only_one,
     precision_input,
     rank_input,
-    require_level,
     require_noise,
+    require_same_level,
     sigmas_input,
 )
 
@@ -54,7 +54,7 @@ class ExplainFeatures(io.ComfyNode):
     def execute(cls, model, conditioning, latent, sigmas, features, rank, precision):
         sigma = first_level(model, sigmas)
         only_one(latent)
-        require_level(latent, sigma)
+        require_same_level(latent, sigma)
         named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]
         names = list(dict.fromkeys(named)) or spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
         bar = host.Progress(100)

@@ -17,8 +17,8 @@ from .common import (
     only_one,
     precision_input,
     rank_input,
-    require_level,
     require_noise,
+    require_same_level,
     seed_input,
     sigmas_input,
     tolerance_input,
@@ -54,7 +54,7 @@ class PullbackBasisNode(io.ComfyNode):
     def execute(cls, model, conditioning, latent, sigmas, rank, tolerance, seed, feature, precision):
         sigma = first_level(model, sigmas)
         only_one(latent)
-        require_level(latent, sigma)
+        require_same_level(latent, sigma)
         bar = host.Progress(100)
 
         def show(products, residual):

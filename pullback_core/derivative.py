@@ -107,17 +107,20 @@ def foreign_functions(output):
 
     What they compute in `backward` may be no part of a graph, and then J v misses it.
     """
-    waiting, seen, names = [output.grad_fn], set(), set()
+    classes = (getattr(node, "_forward_cls", None) for node in autograd_nodes(output))
+    return {kind.__name__ for kind in classes if kind is not None and kind.__module__ != __name__}
+
+
+def autograd_nodes(output):
+    """Every node of the autograd graph of a tensor, once each."""
+    waiting = [] if output.grad_fn is None else [output.grad_fn]
+    seen = set(waiting)
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        waiting += [following for following, _ in node.next_functions]
-        kind = getattr(node, "_forward_cls", None)
-        if kind is not None and kind.__module__ != __name__:
-            names.add(kind.__name__)
-    return names
+        yield node
+        following = {parent for parent, _ in node.next_functions if parent is not None} - seen
+        seen |= following
+        waiting += following
 
 
 def linearity_error(output, input, seed=0):

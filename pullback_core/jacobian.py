@@ -16,6 +16,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from .autocast import without_autocast
+from .derivative import autograd_nodes
 
 NEARBY = 1e-3  # a relative change of x that f shows, if it depends on x at all
 OFFLOADED_BYTES = 2**20  # smaller activations take less memory than time
@@ -193,15 +194,7 @@ def _require_dependence(value, x):
 
 def _leads_to(value, leaf):
     """Whether the autograd graph of a tensor leads to a leaf of it."""
-    seen, waiting = set(), [value.grad_fn] if value.grad_fn is not None else []
-    while waiting:
-        node = waiting.pop()
-        if getattr(node, "variable", None) is leaf:
-            return True
-        following = {parent for parent, _ in node.next_functions if parent is not None} - seen
-        seen |= following
-        waiting += following
-    return False
+    return any(getattr(node, "variable", None) is leaf for node in autograd_nodes(value))
 
 
 def _without_zeros(tensor, offload):
