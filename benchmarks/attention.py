@@ -23,8 +23,12 @@ CHUNKS = {"one chunk": 2**40, **{f"{size} MiB": size * 2**20 for size in (64, 32
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heads", type=int, default=8, help="the default is Stable Diffusion 1.5 at 512 x 512")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--heads", type=int, default=8, help="the default is Stable Diffusion 1.5 at 512 x 512"
+    )
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--width", type=int, default=40)
     parser.add_argument("--only", choices=("plain", *CHUNKS), help=argparse.SUPPRESS)
@@ -32,8 +36,10 @@ def main():
     if options.only:
         print(json.dumps(measure(options)))
         return
-    print(f"{options.heads} heads of {options.width}, {options.tokens} tokens, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"{options.heads} heads of {options.width}, {options.tokens} tokens, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
     print("                J v           J^T u             GiB")
     first = None
     for name in ("plain", *CHUNKS):
@@ -51,6 +57,7 @@ def main():
 
 def measure(options):
     """Seconds of J v, seconds of J^T u, and GiB, of one way."""
+
     def plain(x):
         return torch.softmax(x @ (0.5 * x).mT / math.sqrt(options.width), -1) @ (2 * x)
 

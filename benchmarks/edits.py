@@ -39,11 +39,15 @@ def random_directions(count, cycles, generator):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--faces", type=int, default=20)
     parser.add_argument("--directions", type=int, default=5)
     parser.add_argument("--timestep", type=float, default=0.7)
-    parser.add_argument("--scale", type=float, default=1.0, help="gamma of the guided edit, which sets the length")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="gamma of the guided edit, which sets the length"
+    )
     parser.add_argument("--guidance-steps", type=int, default=16)
     parser.add_argument("--cycles", type=float, default=4.0)
     parser.add_argument("--json", help="also write the figures to this file")
@@ -56,12 +60,18 @@ def main():
     generator = torch.Generator().manual_seed(0)
 
     def generate(z):
-        return faces.decode_latent(ddim.generate(denoiser, schedule.from_network(z, sigma), levels)).clamp(-1, 1)
+        return faces.decode_latent(ddim.generate(denoiser, schedule.from_network(z, sigma), levels)).clamp(
+            -1, 1
+        )
 
     def off_face(image):
         return (image - faces.draw_faces(regressor(image))).square().mean(dim=(1, 2, 3)).sqrt()
 
-    table = {(way, kind): {name: [] for name in COLUMNS} for way in ("guided", "straight") for kind in ("basis", "smooth", "white")}
+    table = {
+        (way, kind): {name: [] for name in COLUMNS}
+        for way in ("guided", "straight")
+        for kind in ("basis", "smooth", "white")
+    }
     lengths, untouched = [], []
     sign = torch.tensor([1.0, -1.0]).repeat_interleave(options.directions)
     for number in tqdm(range(options.faces), desc="faces"):
@@ -75,8 +85,17 @@ def main():
             ("white", random_directions(options.directions, 0, generator)),
         ):
             straight = directions.repeat(2, 1, 1, 1) * sign.view(-1, 1, 1, 1)
-            guided = x_space_guidance(denoiser, z.expand_as(straight), sigma, straight, scale=options.scale,
-                                      steps=options.guidance_steps)[-1] - z
+            guided = (
+                x_space_guidance(
+                    denoiser,
+                    z.expand_as(straight),
+                    sigma,
+                    straight,
+                    scale=options.scale,
+                    steps=options.guidance_steps,
+                )[-1]
+                - z
+            )
             if length is None:
                 length = guided.flatten(1).norm(dim=1).mean()
                 lengths.append((length / z.norm()).item())
@@ -85,26 +104,41 @@ def main():
                 plus, minus = image.chunk(2)
                 change = (regressor(plus) - regressor(minus)).abs() / regressor.deviation
                 pixels = (plus - minus).square().mean(dim=(1, 2, 3)).sqrt()
-                for name, value in zip(COLUMNS, (change.mean(dim=1), change.max(dim=1).values, pixels, off_face(image))):
+                for name, value in zip(
+                    COLUMNS, (change.mean(dim=1), change.max(dim=1).values, pixels, off_face(image))
+                ):
                     table[way, kind][name].append(value)
 
     table = {row: {name: torch.cat(value) for name, value in values.items()} for row, values in table.items()}
-    print(f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, each way by "
-          f"{sum(lengths) / len(lengths):.1%} of the latent's norm; smooth: up to {options.cycles:g} cycles per picture")
+    print(
+        f"{options.faces} faces x {options.directions} directions at {options.timestep:g} T, each way by "
+        f"{sum(lengths) / len(lengths):.1%} of the latent's norm; smooth: up to {options.cycles:g} cycles per picture"
+    )
     print(" " * 18 + "".join(f"{name:>12s}" for name in COLUMNS))
     for (way, kind), values in table.items():
         print(f"  {way:9s} {kind:6s} " + "".join(f"{value.mean():12.3f}" for value in values.values()))
     ratios = {}
     for way in ("guided", "straight"):
         for kind in ("smooth", "white"):
-            ratio, (low, high) = paired_ratio(table[way, "basis"]["attributes"], table[way, kind]["attributes"], options.directions)
+            ratio, (low, high) = paired_ratio(
+                table[way, "basis"]["attributes"], table[way, kind]["attributes"], options.directions
+            )
             ratios[f"{way}, basis / {kind}"] = [ratio, low, high]
-            print(f"  attributes, {way}: basis / {kind} = {ratio:.2f} (95% interval over faces {low:.2f} to {high:.2f})")
+            print(
+                f"  attributes, {way}: basis / {kind} = {ratio:.2f} (95% interval over faces {low:.2f} to {high:.2f})"
+            )
     print(f"  off face, unedited reconstructions: {sum(untouched) / len(untouched):.3f}")
     if options.json:
-        rows = {", ".join(row): {name: value.mean().item() for name, value in values.items()} for row, values in table.items()}
+        rows = {
+            ", ".join(row): {name: value.mean().item() for name, value in values.items()}
+            for row, values in table.items()
+        }
         with open(options.json, "w") as file:
-            json.dump({"rows": rows, "ratios": ratios, "off face, unedited": sum(untouched) / len(untouched)}, file, indent=2)
+            json.dump(
+                {"rows": rows, "ratios": ratios, "off face, unedited": sum(untouched) / len(untouched)},
+                file,
+                indent=2,
+            )
 
 
 def paired_ratio(a, b, per_face, draws=2000):

@@ -1,6 +1,6 @@
 """Every example face with its first directions, both ways: which of them would a person name?
 
-    python -m benchmarks.gallery gallery.png
+python -m benchmarks.gallery gallery.png
 """
 
 import argparse
@@ -11,7 +11,9 @@ from pullback_core import ddim, edit_grid, faces, figures, local_basis
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("picture", help="PNG file to write")
     parser.add_argument("--faces", type=int, nargs="*", default=list(range(20)))
     parser.add_argument("--directions", type=int, default=5)
@@ -27,12 +29,16 @@ def main():
     rows = []
     for number in tqdm(options.faces, desc="faces"):
         image = faces.example_faces([number])
-        z = schedule.to_network(ddim.invert(denoiser, faces.encode_image(image), levels.flip(0), refine=2), sigma)
+        z = schedule.to_network(
+            ddim.invert(denoiser, faces.encode_image(image), levels.flip(0), refine=2), sigma
+        )
         directions = local_basis(denoiser, z, sigma, options.directions).v
         moved = edit_grid(denoiser, z, sigma, directions, [-options.strength, options.strength]).flatten(0, 1)
         edited = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(moved, sigma), levels))
         rows.append((f"face {number}", [image[0], *edited]))
-    headings = ["original"] + [f"{index} {sign}" for index in range(1, options.directions + 1) for sign in "-+"]
+    headings = ["original"] + [
+        f"{index} {sign}" for index in range(1, options.directions + 1) for sign in "-+"
+    ]
     figures.save_picture(figures.contact_sheet(rows, headings, cell=options.cell), options.picture)
 
 

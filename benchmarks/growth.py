@@ -18,7 +18,9 @@ RANKS, BATCHES, SIZES, REPEATS = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16), (8, 16,
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--points", type=int, default=5, help="faces over which ranks are averaged")
     parser.add_argument("--tolerance", type=float, default=1e-2)
     options = parser.parse_args()
@@ -30,10 +32,15 @@ def main():
     first = None
     for rank in RANKS:
         start = time.perf_counter()
-        products = sum(local_basis(denoiser, z, sigma, rank, tolerance=options.tolerance).products for z in points) / len(points)
+        products = sum(
+            local_basis(denoiser, z, sigma, rank, tolerance=options.tolerance).products for z in points
+        ) / len(points)
         seconds = (time.perf_counter() - start) / len(points)
         first = first or seconds
-        print(f"{rank:6d} {products:10.1f} {products / rank:14.1f} {seconds:9.3f} {seconds / first:10.1f}x", flush=True)
+        print(
+            f"{rank:6d} {products:10.1f} {products / rank:14.1f} {seconds:9.3f} {seconds / first:10.1f}x",
+            flush=True,
+        )
 
     print("\nat once   milliseconds a vector: h       J v     of h     J^T u     of h")
     for batch in BATCHES:
@@ -51,7 +58,14 @@ def report(label, denoiser, z, sigma, batch, record=False):
     jacobian = Jacobian(encode, z)
     v, u = torch.randn(batch, *z.shape), torch.randn(batch, *jacobian.out_shape)
     samples = z.expand(batch, *z.shape).contiguous()
-    times = [fastest(work) / batch for work in (torch.no_grad()(lambda: encode(samples)), lambda: jacobian.jvp(v), lambda: jacobian.vjp(u))]
+    times = [
+        fastest(work) / batch
+        for work in (
+            torch.no_grad()(lambda: encode(samples)),
+            lambda: jacobian.jvp(v),
+            lambda: jacobian.vjp(u),
+        )
+    ]
     if record:
         times.append(fastest(lambda: (jacobian.forget(), jacobian.record())))
     shown = "".join(f"{1e3 * seconds:10.2f} {seconds / times[0]:7.2f}x" for seconds in times[1:])

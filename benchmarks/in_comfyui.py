@@ -35,31 +35,60 @@ from processes import timed_and_weighed  # a script finds what lies beside it
 PACK = Path(__file__).resolve().parents[1]
 WORKS = ("sampling", "model", "h", "h and back", "record", "J v", "J^T u", "2 J v", "2 J^T u", "offloaded")
 UNETS = {  # as comfy.model_detection finds them
-    "sd15": ("sd1", {
-        "model_channels": 320, "channel_mult": [1, 2, 4, 4], "num_res_blocks": [2] * 4, "context_dim": 768, "num_heads": 8,
-        "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_output": [1] * 9 + [0] * 3, "num_head_channels": -1,
-    }),
-    "sdxl": ("sdxl", {
-        "model_channels": 320, "channel_mult": [1, 2, 4], "num_res_blocks": [2] * 3, "context_dim": 2048,
-        "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-        "transformer_depth_middle": 10,
-    }),
-    "flux": ("flux", {
-        "context_in_dim": 4096, "hidden_size": 3072, "mlp_ratio": 4.0, "num_heads": 24, "axes_dim": [16, 56, 56], "vec_in_dim": 768,
-        "depth": 19, "depth_single_blocks": 38,
-    }),
+    "sd15": (
+        "sd1",
+        {
+            "model_channels": 320,
+            "channel_mult": [1, 2, 4, 4],
+            "num_res_blocks": [2] * 4,
+            "context_dim": 768,
+            "num_heads": 8,
+            "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+            "transformer_depth_output": [1] * 9 + [0] * 3,
+            "num_head_channels": -1,
+        },
+    ),
+    "sdxl": (
+        "sdxl",
+        {
+            "model_channels": 320,
+            "channel_mult": [1, 2, 4],
+            "num_res_blocks": [2] * 3,
+            "context_dim": 2048,
+            "transformer_depth": [0, 0, 2, 2, 10, 10],
+            "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+            "transformer_depth_middle": 10,
+        },
+    ),
+    "flux": (
+        "flux",
+        {
+            "context_in_dim": 4096,
+            "hidden_size": 3072,
+            "mlp_ratio": 4.0,
+            "num_heads": 24,
+            "axes_dim": [16, 56, 56],
+            "vec_in_dim": 768,
+            "depth": 19,
+            "depth_single_blocks": 38,
+        },
+    ),
 }
 CONTEXT = {"sd15": (77, 768), "sdxl": (77, 2048), "flux": (256, 4096)}
 POOLED = {"sd15": 1280, "sdxl": 1280, "flux": 768}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--network", choices=UNETS, default="sd15")
     parser.add_argument("--size", type=int, default=32, help="latent pixels a side: 64 is 512 x 512")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     parser.add_argument("--feature", default="middle")
-    parser.add_argument("--blocks", type=int, nargs=2, help="of each kind in flux: fewer than 19 and 38 where memory is short")
+    parser.add_argument(
+        "--blocks", type=int, nargs=2, help="of each kind in flux: fewer than 19 and 38 where memory is short"
+    )
     parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")
     parser.add_argument("--works", choices=WORKS, nargs="+", default=WORKS, help="lines of the table")
     parser.add_argument("--only", choices=WORKS, help=argparse.SUPPRESS)
@@ -77,19 +106,29 @@ def main():
             continue
         one["bytes"] = weighed["bytes"]
         if not found:
-            print(f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
-                  f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "
-                  f"ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB")
-            print("             seconds   of h   of h and back   GiB   of sampling   of the estimate   of sampling, with weights")
+            print(
+                f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
+                f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "
+                f"ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB"
+            )
+            print(
+                "             seconds   of h   of h and back   GiB   of sampling   of the estimate   of sampling, with weights"
+            )
         found[work] = one
-        times = [f"{one['seconds'] / found[base]['seconds']:.2f}x" if base in found else "" for base in ("h", "h and back")]
+        times = [
+            f"{one['seconds'] / found[base]['seconds']:.2f}x" if base in found else ""
+            for base in ("h", "h and back")
+        ]
         seconds, times = (f"{one['seconds']:.3f}", times) if one["timed"] else ("", ("", ""))
         base = found.get("sampling", one)
         sizes = [one["bytes"] / base["bytes"], one["bytes"] / one["estimate"]]
         sizes.append((one["bytes"] + one["weights"]) / (base["bytes"] + one["weights"]))
         shown = [f"{size:.2f}x" for size in sizes]
-        print(f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} {shown[0]:>10s} {shown[1]:>15s} "
-              f"{shown[2]:>17s}", flush=True)
+        print(
+            f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} {shown[0]:>10s} {shown[1]:>15s} "
+            f"{shown[2]:>17s}",
+            flush=True,
+        )
 
 
 def measure(options):
@@ -114,25 +153,39 @@ def measure(options):
     if options.blocks:
         shape = shape | dict(zip(("depth", "depth_single_blocks"), options.blocks))
     model = tiny_model(kind, dtype=getattr(torch, options.dtype), **shape)
-    for layer in model.model.diffusion_model.modules():  # torch's reverse mode keeps no tensors made in inference mode
+    for layer in (
+        model.model.diffusion_model.modules()
+    ):  # torch's reverse mode keeps no tensors made in inference mode
         for name, weight in layer._parameters.items():
             if weight is not None:
                 layer._parameters[name] = torch.nn.Parameter(weight.detach().clone(), requires_grad=False)
     channels = model.get_model_object("latent_format").latent_channels
     latent = {"samples": draw(1, channels, options.size, options.size, seed=2)}
-    conditioning = [[draw(1, *CONTEXT[options.network], seed=1), {"pooled_output": draw(1, POOLED[options.network], seed=3)}]]
+    conditioning = [
+        [
+            draw(1, *CONTEXT[options.network], seed=1),
+            {"pooled_output": draw(1, POOLED[options.network], seed=3)},
+        ]
+    ]
 
     def work(denoiser, x):
         sigma = denoiser.schedule.sigma(0.7)
-        z = denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=4).to(x), sigma), sigma)[0]
+        z = denoiser.schedule.to_network(
+            denoiser.schedule.add_noise(x, draw(*x.shape, seed=4).to(x), sigma), sigma
+        )[0]
         with torch.no_grad():
             h = denoiser.encode_as_hosted(z[None], sigma)  # which also loads what is loaded at first
         run = _work(options.only, torch, core, denoiser, z, sigma, torch.randn(2, *h.shape[1:]).to(h))
         seconds, peak = _seconds_and_bytes(run, torch, z.device)
         return {
-            "seconds": seconds, "bytes": peak, "feature": denoiser.feature, "torch": torch.__version__, "threads": torch.get_num_threads(),
+            "seconds": seconds,
+            "bytes": peak,
+            "feature": denoiser.feature,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name(z.device) if z.is_cuda else "CPU",
-            "timed": z.is_cuda or options.only != "offloaded", "weights": model.model_size(),
+            "timed": z.is_cuda or options.only != "offloaded",
+            "weights": model.model_size(),
             "estimate": denoiser._guider.inner_model.memory_required([1, *z.shape]),
         }
 
@@ -157,10 +210,15 @@ def _work(name, torch, core, denoiser, z, sigma, u):
         jacobian.record()
 
     return {
-        "model": lambda: denoiser.denoise(z[None], sigma), "sampling": lambda: denoiser.denoise(z.expand(2, *z.shape), sigma),
-        "h": lambda: denoiser.encode_as_hosted(z[None], sigma), "h and back": back,
-        "record": record, "J v": lambda: jacobian.jvp(v[:1]), "2 J v": lambda: jacobian.jvp(v),
-        "J^T u": lambda: jacobian.vjp(u[:1]), "2 J^T u": lambda: jacobian.vjp(u),
+        "model": lambda: denoiser.denoise(z[None], sigma),
+        "sampling": lambda: denoiser.denoise(z.expand(2, *z.shape), sigma),
+        "h": lambda: denoiser.encode_as_hosted(z[None], sigma),
+        "h and back": back,
+        "record": record,
+        "J v": lambda: jacobian.jvp(v[:1]),
+        "2 J v": lambda: jacobian.jvp(v),
+        "J^T u": lambda: jacobian.vjp(u[:1]),
+        "2 J^T u": lambda: jacobian.vjp(u),
         "offloaded": lambda: (jacobian.jvp(v[:1]), jacobian.vjp(u[:1])),
     }[name]
 

@@ -1,6 +1,6 @@
 """Make the pictures of the help pages and the icon with the bundled model.
 
-    python -m benchmarks.pictures web/docs/images
+python -m benchmarks.pictures web/docs/images
 """
 
 import argparse
@@ -9,13 +9,27 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from pullback_core import bases_over_time, ddim, edit_grid, faces, figures, geometry, global_basis, local_basis, parallel_transport
+from pullback_core import (
+    bases_over_time,
+    ddim,
+    edit_grid,
+    faces,
+    figures,
+    geometry,
+    global_basis,
+    local_basis,
+    parallel_transport,
+)
 
 TIMESTEP, STEPS, CELL = 0.7, 50, 128  # STEPS over the whole of T
 FACE = 3
 SOURCE, TARGET, CARRIED_TIMESTEP = 7, 4, 0.8  # a pair with a clear alignment
 FACE_IN_TIME = 6
-AVERAGED, SHOWN, GLOBAL_TIMESTEP = range(6), (3, 0, 6, 8), 0.8  # two of the averaged faces, and two that the mean has never seen
+AVERAGED, SHOWN, GLOBAL_TIMESTEP = (
+    range(6),
+    (3, 0, 6, 8),
+    0.8,
+)  # two of the averaged faces, and two that the mean has never seen
 BANNER_FACES = 3, 5, 6
 PROMPT = "smiling, glasses, long hair, hat"
 
@@ -26,9 +40,14 @@ class Edits:
     def __init__(self, number, timestep=TIMESTEP):
         self.denoiser = faces.FacesDenoiser(faces.load_model())
         schedule = self.denoiser.schedule
-        self.sigma, self.levels = schedule.sigma(timestep), schedule.sigmas(round(STEPS * timestep), start=timestep)
+        self.sigma, self.levels = (
+            schedule.sigma(timestep),
+            schedule.sigmas(round(STEPS * timestep), start=timestep),
+        )
         self.image = faces.example_faces([number])[0]
-        self.x = ddim.invert(self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=6)
+        self.x = ddim.invert(
+            self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=6
+        )
         self.z = schedule.to_network(self.x, self.sigma)
         self.basis = local_basis(self.denoiser, self.z, self.sigma, 8)
 
@@ -55,7 +74,9 @@ def grid(pictures, columns=4):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the PNG files go")
     folder = parser.parse_args().folder
 
@@ -70,20 +91,36 @@ def main():
     again = one.generate(one.x)[0]
     columns = [f"{strength:+g}" if strength else "0" for strength in wide]
     pictures = {
-        "invert": figures.contact_sheet([("", [one.image, noise, again])], ["picture", "noise", "picture again"], cell=CELL),
+        "invert": figures.contact_sheet(
+            [("", [one.image, noise, again])], ["picture", "noise", "picture again"], cell=CELL
+        ),
         "basis": figures.contact_sheet(
-            [(name, [figures.direction_map(faces.decode_latent(vector[None])[0]), row[0], row[2], row[4]])
-             for name, vector, row in zip(numbered, v, sheet)], ["itself", "-1", "0", "+1"], cell=CELL),
+            [
+                (name, [figures.direction_map(faces.decode_latent(vector[None])[0]), row[0], row[2], row[4]])
+                for name, vector, row in zip(numbered, v, sheet)
+            ],
+            ["itself", "-1", "0", "+1"],
+            cell=CELL,
+        ),
         "edit": figures.contact_sheet([(numbered[0], sheet[0])], columns, cell=CELL),
         "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
         "transport": figures.contact_sheet(
-            [("source", source.rows(source.basis.v[:1], ways)[0]), ("carried over", target.rows(carried.direction[None], ways)[0])],
+            [
+                ("source", source.rows(source.basis.v[:1], ways)[0]),
+                ("carried over", target.rows(carried.direction[None], ways)[0]),
+            ],
             ["-1", "0", "+1"],
-            row_notes=["", f"alignment {carried.alignment:.2f}"], cell=CELL),
-        "boost": figures.contact_sheet(list(zip(["euler", "quality boost"], strong)), ["-2", "+2"], cell=CELL),
+            row_notes=["", f"alignment {carried.alignment:.2f}"],
+            cell=CELL,
+        ),
+        "boost": figures.contact_sheet(
+            list(zip(["euler", "quality boost"], strong)), ["-2", "+2"], cell=CELL
+        ),
         "files": figures.contact_sheet(
             [("", [one.image, figures.direction_map(faces.decode_latent(v[:1])[0]), sheet[0][4]])],
-            ["picture", "direction 1 in the file", "edited with it"], cell=CELL),
+            ["picture", "direction 1 in the file", "edited with it"],
+            cell=CELL,
+        ),
         "faces": grid(sample("", 8)),
         "prompt": grid(sample(PROMPT, 4)),
         "over_time": over_time(),
@@ -103,7 +140,9 @@ def over_time():
     rows = []
     for moment in moments([0.3, 0.5, 0.7, 0.9]):
         sigma, v = moment.basis.sigma, moment.basis.v[:1]
-        edits = edit_grid(denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, v, strengths).flatten(0, 1)
+        edits = edit_grid(
+            denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, v, strengths
+        ).flatten(0, 1)
         edited = ddim.generate(denoiser, denoiser.schedule.from_network(edits, sigma), moment.sigmas)
         itself = figures.direction_map(faces.decode_latent(v)[0])
         rows.append((f"{moment.basis.timestep:.2g} T", [itself, *faces.decode_latent(edited)]))
@@ -115,8 +154,12 @@ def compare():
     bases = [moment.basis for moment in moments([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
     names = [f"{basis.timestep:.2g} T" for basis in bases]
     spectra = [geometry.power_spectrum(basis.v) for basis in bases]
-    upper = figures.heat_map(geometry.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)")
-    lower = figures.spectrum_plot([(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, spectra)])
+    upper = figures.heat_map(
+        geometry.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)"
+    )
+    lower = figures.spectrum_plot(
+        [(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, spectra)]
+    )
     both = Image.new("RGB", (max(upper.width, lower.width), upper.height + lower.height), "white")
     both.paste(upper, ((both.width - upper.width) // 2, 0))
     both.paste(lower, ((both.width - lower.width) // 2, upper.height))
@@ -125,7 +168,9 @@ def compare():
 
 def moments(timesteps):
     clean = faces.encode_image(faces.example_faces([FACE_IN_TIME]))
-    return bases_over_time(faces.FacesDenoiser(faces.load_model()), clean, timesteps, 8, steps=STEPS, refine=6)
+    return bases_over_time(
+        faces.FacesDenoiser(faces.load_model()), clean, timesteps, 8, steps=STEPS, refine=6
+    )
 
 
 def common_direction():
@@ -134,16 +179,29 @@ def common_direction():
     common = global_basis([cases[number].basis for number in AVERAGED], "matched").v[:1]
     names = ["in the mean" if number in AVERAGED else "another face" for number in SHOWN]
     return figures.contact_sheet(
-        [(name, cases[number].rows(common, [-1.0, -0.5, 0.0, 0.5, 1.0])[0]) for name, number in zip(names, SHOWN)],
-        ["-1", "-0.5", "0", "+0.5", "+1"], cell=CELL,
+        [
+            (name, cases[number].rows(common, [-1.0, -0.5, 0.0, 0.5, 1.0])[0])
+            for name, number in zip(names, SHOWN)
+        ],
+        ["-1", "-0.5", "0", "+0.5", "+1"],
+        cell=CELL,
     )
 
 
 def icon(size=400):
     """One face in two halves: as it is, and with other hair, a hat and a smile."""
     before = faces.example_parameters([7])
-    changes = {"hat": 0.0, "hair_red": 0.9, "hair_green": 0.5, "hair_blue": 0.1, "smile": 1.0, "background_red": 0.95,
-               "background_green": 0.75, "background_blue": 0.4, "yaw": 0.5}
+    changes = {
+        "hat": 0.0,
+        "hair_red": 0.9,
+        "hair_green": 0.5,
+        "hair_blue": 0.1,
+        "smile": 1.0,
+        "background_red": 0.95,
+        "background_green": 0.75,
+        "background_blue": 0.4,
+        "yaw": 0.5,
+    }
     after = before.clone()
     for name, value in changes.items():
         after[:, faces.NAMES.index(name)] = value

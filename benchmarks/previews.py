@@ -16,7 +16,9 @@ from pullback_core import ddim, edit_grid, faces, local_basis
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--directions", type=int, default=5)
     parser.add_argument("--strengths", type=int, default=7)
     parser.add_argument("--timestep", type=float, default=0.7)
@@ -32,11 +34,15 @@ def main():
         edits = edit_grid(denoiser, z, sigma, basis.v, strengths, quick=quick).flatten(0, 1)
         x = schedule.from_network(edits, sigma)
         with torch.no_grad():
-            return faces.decode_latent(denoiser.denoise(x, sigma) if quick else ddim.generate(denoiser, x, down))
+            return faces.decode_latent(
+                denoiser.denoise(x, sigma) if quick else ddim.generate(denoiser, x, down)
+            )
 
     count = options.directions * options.strengths
-    print(f"{options.directions} directions at {options.strengths} strengths, {options.timestep:g} T of {options.steps} steps, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"{options.directions} directions at {options.strengths} strengths, {options.timestep:g} T of {options.steps} steps, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
     cells(True)  # the first evaluations of a process are slow
     seconds = {}
     for mode in ("fast", "full"):

@@ -15,36 +15,60 @@ from pullback_core import local_basis
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--faces", type=int, default=20)
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--tolerance", type=float, default=1e-2)
-    parser.add_argument("--limit", type=int, default=4000, help="products after which subspace iteration is given up")
+    parser.add_argument(
+        "--limit", type=int, default=4000, help="products after which subspace iteration is given up"
+    )
     options = parser.parse_args()
 
     denoiser, points, sigma = faces_points(options.faces, options.timestep)
-    print(f"rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, torch {torch.__version__}, "
-          f"{torch.get_num_threads()} threads")
-    print("face   products (krylov, subspace, ratio)   seconds (krylov, subspace, ratio)   max |s - s'| / s_1")
+    print(
+        f"rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads"
+    )
+    print(
+        "face   products (krylov, subspace, ratio)   seconds (krylov, subspace, ratio)   max |s - s'| / s_1"
+    )
     local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
     totals = [0, 0, 0.0, 0.0]
     for number, z in enumerate(points):
         bases, seconds = [], []
         for method in ("krylov", "subspace"):
             start = time.perf_counter()
-            bases.append(local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance, method=method,
-                                     max_products=options.limit))
+            bases.append(
+                local_basis(
+                    denoiser,
+                    z,
+                    sigma,
+                    options.rank,
+                    tolerance=options.tolerance,
+                    method=method,
+                    max_products=options.limit,
+                )
+            )
             seconds.append(time.perf_counter() - start)
         krylov, subspace = bases
         mark = "" if subspace.converged else f"  subspace gave up at {subspace.residuals.max():.1e}"
         mark += "" if krylov.converged else "  KRYLOV DID NOT CONVERGE"
         difference = ((krylov.s - subspace.s).abs().max() / krylov.s[0]).item()
-        print(f"{number:4d}   {krylov.products:8d} {subspace.products:10d} {subspace.products / krylov.products:9.1f}x"
-              f"   {seconds[0]:17.2f} {seconds[1]:10.2f} {seconds[1] / seconds[0]:9.1f}x   {difference:.1e}{mark}", flush=True)
-        totals = [total + value for total, value in zip(totals, (krylov.products, subspace.products, *seconds))]
-    print(f" all   {totals[0]:8d} {totals[1]:10d} {totals[1] / totals[0]:9.1f}x"
-          f"   {totals[2]:17.2f} {totals[3]:10.2f} {totals[3] / totals[2]:9.1f}x")
+        print(
+            f"{number:4d}   {krylov.products:8d} {subspace.products:10d} {subspace.products / krylov.products:9.1f}x"
+            f"   {seconds[0]:17.2f} {seconds[1]:10.2f} {seconds[1] / seconds[0]:9.1f}x   {difference:.1e}{mark}",
+            flush=True,
+        )
+        totals = [
+            total + value for total, value in zip(totals, (krylov.products, subspace.products, *seconds))
+        ]
+    print(
+        f" all   {totals[0]:8d} {totals[1]:10d} {totals[1] / totals[0]:9.1f}x"
+        f"   {totals[2]:17.2f} {totals[3]:10.2f} {totals[3] / totals[2]:9.1f}x"
+    )
 
 
 if __name__ == "__main__":

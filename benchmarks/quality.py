@@ -1,6 +1,6 @@
 """How good is the bundled model? Inversion, obedience to every word, and cleanness of its samples.
 
-    python -m benchmarks.quality
+python -m benchmarks.quality
 """
 
 import argparse
@@ -17,7 +17,9 @@ def psnr(a, b):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default=faces.WEIGHTS)
     parser.add_argument("--faces", type=int, default=20, help="held-out faces for the round trip")
     parser.add_argument("--samples", type=int, default=16, help="samples for each word")
@@ -46,18 +48,25 @@ def main():
             x = ddim.invert(denoiser, faces.encode_image(drawings), levels.flip(0), refine=refine)
             back = faces.decode_latent(ddim.generate(denoiser, x, levels))
             values = psnr(back, drawings)
-            print(f"round trip to {timestep:g} T, {options.steps} steps, {refine} corrections: "
-                  f"{values.mean():.1f} dB on average, {values.min():.1f} dB at worst", flush=True)
+            print(
+                f"round trip to {timestep:g} T, {options.steps} steps, {refine} corrections: "
+                f"{values.mean():.1f} dB on average, {values.min():.1f} dB at worst",
+                flush=True,
+            )
 
     free = sample("", 64, 1.0)
     read = regressor(free)
     print(f"off face: {off_face(free):.3f} (samples without prompt), {off_face(drawings):.3f} (drawings)")
     truth = faces.sample_parameters(5000, torch.Generator().manual_seed(1))
     spread = read.std(dim=0) / truth.std(dim=0)
-    print("spread of each attribute over samples, relative to drawings: "
-          + ", ".join(f"{name} {value:.2f}" for name, value in zip(faces.NAMES, spread.tolist())))
+    print(
+        "spread of each attribute over samples, relative to drawings: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in zip(faces.NAMES, spread.tolist()))
+    )
 
-    print(f"obedience to one word at guidance {options.guidance:g} (chance: the share of random drawings that have it)")
+    print(
+        f"obedience to one word at guidance {options.guidance:g} (chance: the share of random drawings that have it)"
+    )
     chance = vocabulary.classify(truth)
     hits = []
     for slot, phrases in vocabulary.PHRASES.items():
@@ -67,7 +76,10 @@ def main():
             seen = vocabulary.classify(regressor(sample(phrase, options.samples, options.guidance)))
             right = (seen[:, column] == token).float().mean().item()
             hits.append(right)
-            print(f"  {phrase:20s} {right:5.0%}   (chance {(chance[:, column] == token).float().mean():.0%})", flush=True)
+            print(
+                f"  {phrase:20s} {right:5.0%}   (chance {(chance[:, column] == token).float().mean():.0%})",
+                flush=True,
+            )
     print(f"  all words            {sum(hits) / len(hits):5.0%}")
 
     if options.picture:
@@ -75,7 +87,12 @@ def main():
 
 
 def sample_sheet(sample, free, count=8):
-    prompts = ["smiling, blond hair, long hair", "glasses, beard, hat", "old, bald, frowning", "dark skin, open mouth, blue background"]
+    prompts = [
+        "smiling, blond hair, long hair",
+        "glasses, beard, hat",
+        "old, bald, frowning",
+        "dark skin, open mouth, blue background",
+    ]
     rows = [("no prompt", list(free[:count])), ("", list(free[count : 2 * count]))]
     rows += [(prompt, list(sample(prompt, count, 2.0))) for prompt in prompts]
     return figures.contact_sheet(rows, [""] * count, title="Samples from pure noise", cell=112)

@@ -31,40 +31,68 @@ from pullback_core.faces.unet import UNetConfig
 RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 5, 12, 50, 1e-4
 OVERSAMPLING, GIVEN_UP = 8, 5000
 RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for latents of 128 x 128 pictures
-    in_channels=4, out_channels=4, model_channels=32, channel_mult=(1, 2, 4, 4), num_res_blocks=(1, 1, 1, 1),
-    transformer_depth=(1, 1, 1, 1), context_dim=64,
+    in_channels=4,
+    out_channels=4,
+    model_channels=32,
+    channel_mult=(1, 2, 4, 4),
+    num_res_blocks=(1, 1, 1, 1),
+    transformer_depth=(1, 1, 1, 1),
+    context_dim=64,
 )
 SD15 = UNetConfig(  # the size of Stable Diffusion 1.5; heads of one width
-    in_channels=4, out_channels=4, model_channels=320, channel_mult=(1, 2, 4, 4), num_res_blocks=(2, 2, 2, 2),
-    transformer_depth=(1, 1, 1, 0), context_dim=768, num_head_channels=80,
+    in_channels=4,
+    out_channels=4,
+    model_channels=320,
+    channel_mult=(1, 2, 4, 4),
+    num_res_blocks=(2, 2, 2, 2),
+    transformer_depth=(1, 1, 1, 0),
+    context_dim=768,
+    num_head_channels=80,
 )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", choices=NETWORKS, default="faces", help="others than faces are untrained")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--network", choices=NETWORKS, default="faces", help="others than faces are untrained"
+    )
     parser.add_argument("--points", type=int, default=5, help="how many faces, or random latents")
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--vectors", type=int, default=50, help="of the released code: 50, or 2 as for the edits of its README")
+    parser.add_argument(
+        "--vectors",
+        type=int,
+        default=50,
+        help="of the released code: 50, or 2 as for the edits of its README",
+    )
     parser.add_argument("--tolerance", type=float, default=1e-2)
     options = parser.parse_args()
 
     denoiser, points, sigma = NETWORKS[options.network](options.points, options.timestep)
-    print(f"{options.network}, rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print("point   products: krylov        released          oracle         lowrank"
-          "   seconds: krylov        released   released's residual   max |s - s'| / s_1")
+    print(
+        f"{options.network}, rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    print(
+        "point   products: krylov        released          oracle         lowrank"
+        "   seconds: krylov        released   released's residual   max |s - s'| / s_1"
+    )
     batch_size = 1 if options.network == "sd15" else None  # as in ComfyUI
     local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
     totals = torch.zeros(6, dtype=torch.float64)
     for number, z in enumerate(points):
         start = time.perf_counter()
-        basis = local_basis(denoiser, z, sigma, options.rank, tolerance=options.tolerance, batch_size=batch_size)
+        basis = local_basis(
+            denoiser, z, sigma, options.rank, tolerance=options.tolerance, batch_size=batch_size
+        )
         seconds = time.perf_counter() - start
         released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options)
         lowrank = run_lowrank(denoiser, z, sigma, options)
-        row = torch.tensor([basis.products, released, oracle, lowrank, seconds, released_seconds], dtype=torch.float64)
+        row = torch.tensor(
+            [basis.products, released, oracle, lowrank, seconds, released_seconds], dtype=torch.float64
+        )
         difference = ((basis.s - s).abs().max() / s[0]).item()
         mark = "" if basis.converged else "  KRYLOV DID NOT CONVERGE"
         print(f"{number:5d}   {line(row)}   {residual:19.1e}   {difference:18.1e}{mark}", flush=True)
@@ -124,12 +152,16 @@ class ReleasedJacobian:
     @torch.no_grad()
     def jvp(self, v):
         self.products += len(v)
-        return torch.func.vmap(lambda one: torch.func.jvp(self.f, (self.z,), (one,))[1], chunk_size=RELEASED_BATCH)(v)
+        return torch.func.vmap(
+            lambda one: torch.func.jvp(self.f, (self.z,), (one,))[1], chunk_size=RELEASED_BATCH
+        )(v)
 
     @torch.no_grad()
     def vjp(self, u):
         self.products += len(u)
-        return torch.cat([torch.func.vmap(torch.func.vjp(self.f, self.z)[1])(part)[0] for part in u.split(RELEASED_BATCH)])
+        return torch.cat(
+            [torch.func.vmap(torch.func.vjp(self.f, self.z)[1])(part)[0] for part in u.split(RELEASED_BATCH)]
+        )
 
 
 class Fast:
@@ -168,7 +200,11 @@ def faces_points(count, timestep, steps=50):
     levels = schedule.sigmas(round(steps * timestep), start=timestep)
     latents = faces.encode_image(faces.example_faces(range(count)))
     sigma = schedule.sigma(timestep)
-    return denoiser, schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma), sigma
+    return (
+        denoiser,
+        schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma),
+        sigma,
+    )
 
 
 def random_points(count, timestep, config=RANDOM):

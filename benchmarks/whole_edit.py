@@ -1,6 +1,6 @@
 """What does a whole edit cost against plain sampling with as many steps? The bundled model, one face, one direction.
 
-    python -m benchmarks.whole_edit
+python -m benchmarks.whole_edit
 """
 
 import argparse
@@ -12,8 +12,15 @@ from pullback_core import ddim, faces, local_basis, x_space_guidance
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50, help="of plain sampling, and of the whole way from T to 0 in the edit")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=50,
+        help="of plain sampling, and of the whole way from T to 0 in the edit",
+    )
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--refine", type=int, default=2, help="corrections of each step of the inversion")
@@ -22,8 +29,10 @@ def main():
     schedule = denoiser.schedule
     down = schedule.sigmas(round(options.steps * options.timestep), start=options.timestep)
     clean, sigma = faces.encode_image(faces.example_faces([0])), down[0].item()
-    print(f"{options.steps} steps, edit at {options.timestep:g} T, rank {options.rank}, {options.refine} corrections, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"{options.steps} steps, edit at {options.timestep:g} T, rank {options.rank}, {options.refine} corrections, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
     print("                     seconds   evaluations   of sampling")
 
     def sample():
@@ -32,14 +41,26 @@ def main():
 
     sample()  # the first evaluations of a process are slow
     sampling = timed("plain sampling", sample, denoiser)[1]
-    z, first = timed("inversion", lambda: schedule.to_network(
-        ddim.invert(denoiser, clean, down.flip(0), refine=options.refine), sigma), denoiser, sampling)
+    z, first = timed(
+        "inversion",
+        lambda: schedule.to_network(ddim.invert(denoiser, clean, down.flip(0), refine=options.refine), sigma),
+        denoiser,
+        sampling,
+    )
     local_basis(denoiser, z, sigma, 1, max_products=8)
     basis, second = timed("basis", lambda: local_basis(denoiser, z, sigma, options.rank), denoiser, sampling)
     edited, third = timed(
-        "x-space guidance", lambda: x_space_guidance(denoiser, z, sigma, basis.v[:1], scale=0.5, steps=16)[-1], denoiser, sampling)
+        "x-space guidance",
+        lambda: x_space_guidance(denoiser, z, sigma, basis.v[:1], scale=0.5, steps=16)[-1],
+        denoiser,
+        sampling,
+    )
     _, fourth = timed(
-        "sampling to the end", lambda: ddim.generate(denoiser, schedule.from_network(edited, sigma), down), denoiser, sampling)
+        "sampling to the end",
+        lambda: ddim.generate(denoiser, schedule.from_network(edited, sigma), down),
+        denoiser,
+        sampling,
+    )
     total = first + second + third + fourth
     print(f"{'the whole edit':20s} {total:7.2f} {'':13s} {total / sampling:12.2f}x")
     print(f"{'another edit of it':20s} {third + fourth:7.2f} {'':13s} {(third + fourth) / sampling:12.2f}x")

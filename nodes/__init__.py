@@ -22,8 +22,19 @@ from .save_basis import SaveBasis
 class PullbackExtension(ComfyExtension):
     async def get_node_list(self):
         return [
-            DDIMInvert, PullbackBasisNode, GuidanceEdit, ParallelTransport, BasisVisualizer, QualityBoost, SaveBasis, LoadBasis,
-            LoadFacesModel, FacesPrompt, ExampleFace, BasisOverTime, BasisCompare, GlobalBasis,
+            DDIMInvert,
+            PullbackBasisNode,
+            GuidanceEdit,
+            ParallelTransport,
+            BasisVisualizer,
+            QualityBoost,
+            SaveBasis,
+            LoadBasis,
+            LoadFacesModel,
+            FacesPrompt,
+            ExampleFace,
+            BasisOverTime,
+            BasisCompare,
+            GlobalBasis,
             ExplainFeatures,
         ]
-

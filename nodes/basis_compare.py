@@ -20,16 +20,39 @@ class BasisCompare(io.ComfyNode):
             category=CATEGORY,
             description="Shows how much several bases have in common, and how fine their directions are.",
             inputs=[
-                Basis.Input("bases", tooltip="A list, from Basis Over Time or from a Pullback Basis that ran on a list of latents."),
-                io.Combo.Input("space", options=[FEATURES, LATENTS], default=FEATURES,
-                               tooltip="features: what the directions do in the model, as in the paper. latents: what they look like."),
-                Basis.Input("others", optional=True, tooltip="Compare with these, one or a list, in the place of with each other."),
+                Basis.Input(
+                    "bases",
+                    tooltip="A list, from Basis Over Time or from a Pullback Basis that ran on a list of latents.",
+                ),
+                io.Combo.Input(
+                    "space",
+                    options=[FEATURES, LATENTS],
+                    default=FEATURES,
+                    tooltip="features: what the directions do in the model, as in the paper. latents: what they look like.",
+                ),
+                Basis.Input(
+                    "others",
+                    optional=True,
+                    tooltip="Compare with these, one or a list, in the place of with each other.",
+                ),
             ],
             outputs=[
-                io.Image.Output(display_name="distances", tooltip="A map of them. The darker, the more in common; grey is the same."),
-                io.Image.Output(display_name="angles", tooltip="Principal angles of the pairs. 0 degrees: shared; 90: nothing in common."),
-                io.Image.Output(display_name="frequencies", tooltip="How coarse (left) or fine (right) the directions are."),
-                io.Float.Output(display_name="distance", tooltip="Of the first two bases, or of the first one and the first other."),
+                io.Image.Output(
+                    display_name="distances",
+                    tooltip="A map of them. The darker, the more in common; grey is the same.",
+                ),
+                io.Image.Output(
+                    display_name="angles",
+                    tooltip="Principal angles of the pairs. 0 degrees: shared; 90: nothing in common.",
+                ),
+                io.Image.Output(
+                    display_name="frequencies",
+                    tooltip="How coarse (left) or fine (right) the directions are.",
+                ),
+                io.Float.Output(
+                    display_name="distance",
+                    tooltip="Of the first two bases, or of the first one and the first other.",
+                ),
                 io.String.Output(display_name="report"),
             ],
             hidden=[io.Hidden.unique_id],
@@ -48,25 +71,48 @@ class BasisCompare(io.ComfyNode):
         distances = geometry.distance_matrix(bases, others or None, space=side)
         widest = math.pi / 2 * math.sqrt(min(basis.rank for basis in everything))
 
-        pairs = list(product(range(len(bases)), range(len(bases), len(everything))) if others else combinations(range(len(bases)), 2))
+        pairs = list(
+            product(range(len(bases)), range(len(bases), len(everything)))
+            if others
+            else combinations(range(len(bases)), 2)
+        )
         if len(pairs) > MANY:
             pairs = [pair for pair in pairs if pair[0] == 0]
         angles = [
-            (f"{names[one]} and {names[two]}", geometry.principal_angles(everything[one], everything[two], space=side))
+            (
+                f"{names[one]} and {names[two]}",
+                geometry.principal_angles(everything[one], everything[two], space=side),
+            )
             for one, two in pairs
         ]
         spectra = [(name, *geometry.power_spectrum(basis.v)) for name, basis in zip(names, everything)]
 
         distance = distances.flatten()[0 if others else 1].item()
-        summary = f"{names[pairs[0][0]]} and {names[pairs[0][1]]}: distance {distance:.2f} of at most {widest:.2f}"
-        ranks = [f"{name}: effective rank {geometry.effective_rank(basis.s):.1f} of {basis.rank}" for name, basis in zip(names, everything)]
+        summary = (
+            f"{names[pairs[0][0]]} and {names[pairs[0][1]]}: distance {distance:.2f} of at most {widest:.2f}"
+        )
+        ranks = [
+            f"{name}: effective rank {geometry.effective_rank(basis.s):.1f} of {basis.rank}"
+            for name, basis in zip(names, everything)
+        ]
         host.say(cls, summary)
-        heat = host.plot_of(figures.heat_map, distances, rows, columns, f"Distances in {space}", f"distance (at most {widest:.2f})")
+        heat = host.plot_of(
+            figures.heat_map,
+            distances,
+            rows,
+            columns,
+            f"Distances in {space}",
+            f"distance (at most {widest:.2f})",
+        )
         return io.NodeOutput(
             heat,
             host.plot_of(figures.angle_plot, angles, f"Principal angles in {space}"),
-            host.plot_of(figures.spectrum_plot, [(name, at, power.mean(dim=0)) for name, at, power in spectra]),
-            distance, "\n".join([summary, *ranks]), ui=ui.PreviewImage(heat, cls=cls),
+            host.plot_of(
+                figures.spectrum_plot, [(name, at, power.mean(dim=0)) for name, at, power in spectra]
+            ),
+            distance,
+            "\n".join([summary, *ranks]),
+            ui=ui.PreviewImage(heat, cls=cls),
         )
 
 
@@ -84,12 +130,15 @@ def _check(bases, space):
         )
     blocks = sorted({basis.provenance["feature"] for basis in bases if "feature" in basis.provenance})
     if space == FEATURES and len(blocks) > 1:
-        raise ValueError(f"The bases are of different blocks ({blocks[0]} and {blocks[1]}); compare them in the space {LATENTS!r}.")
+        raise ValueError(
+            f"The bases are of different blocks ({blocks[0]} and {blocks[1]}); compare them in the space {LATENTS!r}."
+        )
 
 
 def _names(bases):
     """The timestep of each, and a number where several have the same."""
     names = [f"{basis.timestep:.3g} T" for basis in bases]
     return [
-        name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})" for index, name in enumerate(names)
+        name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})"
+        for index, name in enumerate(names)
     ]

@@ -36,10 +36,18 @@ class BasisOverTime(io.ComfyNode):
                 model_input(),
                 conditioning_input(),
                 clean_latent_input(),
-                io.String.Input("timesteps", default="0.9, 0.7, 0.5, 0.3",
-                                tooltip="Fractions of the way to pure noise, with commas between them, in any order."),
-                io.Int.Input("steps", default=40, min=1, max=1000,
-                             tooltip="DDIM steps of the whole way to pure noise. More is more exact."),
+                io.String.Input(
+                    "timesteps",
+                    default="0.9, 0.7, 0.5, 0.3",
+                    tooltip="Fractions of the way to pure noise, with commas between them, in any order.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=40,
+                    min=1,
+                    max=1000,
+                    tooltip="DDIM steps of the whole way to pure noise. More is more exact.",
+                ),
                 refine_input(),
                 rank_input(),
                 tolerance_input(),
@@ -48,16 +56,29 @@ class BasisOverTime(io.ComfyNode):
                 precision_input(),
             ],
             outputs=[
-                Basis.Output(display_name="PULLBACK_BASIS", is_output_list=True,
-                             tooltip="A list with one basis for each timestep, the lowest first. Nodes after it run once for each."),
-                io.Latent.Output(display_name="LATENT", is_output_list=True, tooltip="The noisy latents of the timesteps, as a list."),
-                io.Sigmas.Output(display_name="SIGMAS", is_output_list=True, tooltip="The ways back from the timesteps, as a list."),
+                Basis.Output(
+                    display_name="PULLBACK_BASIS",
+                    is_output_list=True,
+                    tooltip="A list with one basis for each timestep, the lowest first. Nodes after it run once for each.",
+                ),
+                io.Latent.Output(
+                    display_name="LATENT",
+                    is_output_list=True,
+                    tooltip="The noisy latents of the timesteps, as a list.",
+                ),
+                io.Sigmas.Output(
+                    display_name="SIGMAS",
+                    is_output_list=True,
+                    tooltip="The ways back from the timesteps, as a list.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, model, conditioning, latent, timesteps, steps, refine, rank, tolerance, seed, feature, precision):
+    def execute(
+        cls, model, conditioning, latent, timesteps, steps, refine, rank, tolerance, seed, feature, precision
+    ):
         fractions = _fractions(timesteps)
         only_one(latent)
         host.levels_of(model, 1, fractions[-1])
@@ -71,23 +92,38 @@ class BasisOverTime(io.ComfyNode):
         def work(denoiser, x):
             # Derivatives are right or wrong whatever the point, so those with plain noise serve, before the long inversion.
             noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
-            for sigma in map(denoiser.schedule.sigma, fractions):  # patches may be active at some noise levels only
+            for sigma in map(
+                denoiser.schedule.sigma, fractions
+            ):  # patches may be active at some noise levels only
                 noisy = denoiser.schedule.add_noise(x, noise, sigma)
                 host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
             return x, bases_over_time(
-                denoiser, x, fractions, rank, steps=steps, refine=refine, tolerance=tolerance, seed=seed, progress=show,
+                denoiser,
+                x,
+                fractions,
+                rank,
+                steps=steps,
+                refine=refine,
+                tolerance=tolerance,
+                seed=seed,
+                progress=show,
                 **denoiser.memory(x.shape[1:]),
             )
 
-        x0, moments = host.run(model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True)
+        x0, moments = host.run(
+            model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True
+        )
         origins = [host.inverted_origins(latent, x0, moment.sigmas) for moment in moments]
-        bases = [of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)]
+        bases = [
+            of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)
+        ]
         worst = max(bases, key=lambda basis: basis.residuals.max())
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "
         state += f"residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products"
         host.say(cls, state + noisy_already(latent))
         latents = [
-            host.latent_of(model, moment.x, latent, moment.basis.sigma, origin) for moment, origin in zip(moments, origins)
+            host.latent_of(model, moment.x, latent, moment.basis.sigma, origin)
+            for moment, origin in zip(moments, origins)
         ]
         return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments], ui=offered(model))
 

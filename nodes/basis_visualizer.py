@@ -31,32 +31,90 @@ class BasisVisualizer(io.ComfyNode):
             category=CATEGORY,
             description="Shows what the directions of a basis do, as a sheet of directions and strengths.",
             inputs=[
-                Basis.Input("basis", tooltip="The basis to look at, from Pullback Basis at the same noisy latent."),
+                Basis.Input(
+                    "basis", tooltip="The basis to look at, from Pullback Basis at the same noisy latent."
+                ),
                 model_input(),
                 conditioning_input(),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
                 noisy_latent_input(),
                 sigmas_input(),
-                io.Combo.Input("mode", options=[FAST, FULL], default=FAST,
-                               tooltip="fast: a rough forecast, one look of the model at each edit. full: each edit sampled to the end."),
+                io.Combo.Input(
+                    "mode",
+                    options=[FAST, FULL],
+                    default=FAST,
+                    tooltip="fast: a rough forecast, one look of the model at each edit. full: each edit sampled to the end.",
+                ),
                 direction_input(),
-                io.Int.Input("directions", default=5, min=1, max=64, tooltip="How many rows: this direction and the ones after it."),
-                io.Int.Input("strengths", default=5, min=2, max=15, tooltip="How many columns, evenly from -strength to +strength."),
-                io.Float.Input("strength", default=1.0, min=0.05, max=10.0, step=0.05, display_mode=io.NumberDisplay.slider,
-                               tooltip="How far the outermost columns go, as in X-Space Guidance Edit."),
-                io.Int.Input("steps", default=16, min=1, max=200, tooltip="Repetitions of the guidance, as in X-Space Guidance Edit."),
-                io.Int.Input("cell", default=192, min=32, max=1024, tooltip="Width of a picture on the sheet, in pixels."),
+                io.Int.Input(
+                    "directions",
+                    default=5,
+                    min=1,
+                    max=64,
+                    tooltip="How many rows: this direction and the ones after it.",
+                ),
+                io.Int.Input(
+                    "strengths",
+                    default=5,
+                    min=2,
+                    max=15,
+                    tooltip="How many columns, evenly from -strength to +strength.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.05,
+                    max=10.0,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="How far the outermost columns go, as in X-Space Guidance Edit.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=16,
+                    min=1,
+                    max=200,
+                    tooltip="Repetitions of the guidance, as in X-Space Guidance Edit.",
+                ),
+                io.Int.Input(
+                    "cell",
+                    default=192,
+                    min=32,
+                    max=1024,
+                    tooltip="Width of a picture on the sheet, in pixels.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="sheet", tooltip="Directions by strengths."),
-                io.Image.Output(display_name="spectrum", tooltip="The singular values: how strongly the model reacts to each direction."),
-                io.Image.Output(display_name="maps", tooltip="The directions themselves, one picture each: where and how they act."),
+                io.Image.Output(
+                    display_name="spectrum",
+                    tooltip="The singular values: how strongly the model reacts to each direction.",
+                ),
+                io.Image.Output(
+                    display_name="maps",
+                    tooltip="The directions themselves, one picture each: where and how they act.",
+                ),
             ],
             is_output_node=True,
         )
 
     @classmethod
-    def execute(cls, basis, model, conditioning, vae, latent, sigmas, mode, direction, directions, strengths, strength, steps, cell):
+    def execute(
+        cls,
+        basis,
+        model,
+        conditioning,
+        vae,
+        latent,
+        sigmas,
+        mode,
+        direction,
+        directions,
+        strengths,
+        strength,
+        steps,
+        cell,
+    ):
         sigma = first_level(model, sigmas)
         only_one(latent)
         require_same_level(latent, sigma)
@@ -70,8 +128,16 @@ class BasisVisualizer(io.ComfyNode):
             require_noise(denoiser, latent, x, sigma)
             size, mask = denoiser.batch_size(x.shape[1:]), host.mask_of(None, latent, x)
             edits = edit_grid(
-                denoiser, denoiser.schedule.to_network(x, sigma), sigma, along.to(x), amounts, steps=steps, quick=mode == FAST,
-                mask=mask, batch_size=size, progress=lambda done, total: bar.at(50 * done // total, 100),
+                denoiser,
+                denoiser.schedule.to_network(x, sigma),
+                sigma,
+                along.to(x),
+                amounts,
+                steps=steps,
+                quick=mode == FAST,
+                mask=mask,
+                batch_size=size,
+                progress=lambda done, total: bar.at(50 * done // total, 100),
             ).flatten(0, 1)
             moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
             finished, keeping = [], host.Keeping(denoiser, host.kept_parts(latent))
@@ -86,10 +152,13 @@ class BasisVisualizer(io.ComfyNode):
         finished = host.run(model, conditioning, latent, work, sigma=sigma)
         pictures = host.pictures_of(vae.decode(host.latent_of(model, finished)["samples"]))
         rows = [
-            (f"direction {number}", pictures[row * strengths : (row + 1) * strengths]) for row, number in enumerate(numbers)
+            (f"direction {number}", pictures[row * strengths : (row + 1) * strengths])
+            for row, number in enumerate(numbers)
         ]
         sheet = figures.contact_sheet(
-            rows, figures.number_labels(amounts, sign=True), cell=cell,
+            rows,
+            figures.number_labels(amounts, sign=True),
+            cell=cell,
             row_notes=[f"singular value {basis.s[number - 1]:.3g}" for number in numbers],
             title=f"Directions at {basis.timestep:.4g} T",
         )

@@ -18,14 +18,16 @@ Basis = io.Custom("PULLBACK_BASIS")
 
 def model_input():
     return io.Model.Input(
-        "model", tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, Chroma, SD3, Qwen-Image, Z-Image, HiDream, Hunyuan Image, Ernie "
-        "Image, Anima and others that the README lists, or the bundled faces model."
+        "model",
+        tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, Chroma, SD3, Qwen-Image, Z-Image, HiDream, Hunyuan Image, Ernie "
+        "Image, Anima and others that the README lists, or the bundled faces model.",
     )
 
 
 def conditioning_input():
     return io.Conditioning.Input(
-        "conditioning", tooltip="What the picture shows, as for a sampler. It comes back if DDIM Invert and the sampler have the same."
+        "conditioning",
+        tooltip="What the picture shows, as for a sampler. It comes back if DDIM Invert and the sampler have the same.",
     )
 
 
@@ -35,55 +37,83 @@ def clean_latent_input():
 
 def refine_input():
     return io.Int.Input(
-        "refine", default=4, min=0, max=20, tooltip="Corrections of each step. 0 is fast and inexact; with 4 no error is left to see."
+        "refine",
+        default=4,
+        min=0,
+        max=20,
+        tooltip="Corrections of each step. 0 is fast and inexact; with 4 no error is left to see.",
     )
 
 
 def noisy_latent_input():
     return io.Latent.Input(
-        "latent", tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it. Never that of VAE Encode."
+        "latent",
+        tooltip="The noisy latent, from DDIM Invert or a sampler that leaves noise in it. Never that of VAE Encode.",
     )
 
 
 def sigmas_input():
-    return io.Sigmas.Input("sigmas", tooltip="The way back from DDIM Invert; its first value says how noisy the latent is.")
+    return io.Sigmas.Input(
+        "sigmas", tooltip="The way back from DDIM Invert; its first value says how noisy the latent is."
+    )
 
 
 def direction_input():
     return io.Int.Input(
-        "direction", default=1, min=1, max=64,
+        "direction",
+        default=1,
+        min=1,
+        max=64,
         tooltip="Which direction of the basis, counted from 1, the strongest. Look at them in the Basis Visualizer.",
     )
 
 
 def rank_input():
-    return io.Int.Input("rank", default=8, min=1, max=64, tooltip="How many directions to find. Twice as many take twice as long.")
+    return io.Int.Input(
+        "rank",
+        default=8,
+        min=1,
+        max=64,
+        tooltip="How many directions to find. Twice as many take twice as long.",
+    )
 
 
 def tolerance_input():
     return io.Float.Input(
-        "tolerance", default=0.01, min=1e-5, max=0.5, step=1e-5, round=1e-6,
+        "tolerance",
+        default=0.01,
+        min=1e-5,
+        max=0.5,
+        step=1e-5,
+        round=1e-6,
         tooltip="The largest error of a direction, as a fraction of the strongest. Smaller takes longer.",
     )
 
 
 def seed_input():
     return io.Int.Input(
-        "seed", default=0, min=0, max=2**63 - 1, control_after_generate=False,
+        "seed",
+        default=0,
+        min=0,
+        max=2**63 - 1,
+        control_after_generate=False,
         tooltip="Of the vectors the search starts from. The directions do not depend on it, beyond the tolerance.",
     )
 
 
 def feature_input():
     return io.String.Input(
-        "feature", default="middle",
+        "feature",
+        default="middle",
         tooltip="The block whose response counts: middle (a UNet's bottleneck, a transformer's half depth), or one offered after a run.",
     )
 
 
 def precision_input():
     return io.Combo.Input(
-        "precision", options=[AS_LOADED, FLOAT32], default=AS_LOADED,
+        "precision",
+        options=[AS_LOADED, FLOAT32],
+        default=AS_LOADED,
         tooltip="float32 computes more exactly, and needs more memory and time, if the model is in half precision.",
     )
 
@@ -97,14 +127,18 @@ def directions_of(basis, first, count=1):
     """Directions `first`, counted from 1, and the ones after it: (count, c, h, w). Raises ValueError beyond the rank."""
     last = first + count - 1
     if last > basis.rank:
-        raise ValueError(f"This basis has directions 1 to {basis.rank}, got {last}; compute a basis of higher rank.")
+        raise ValueError(
+            f"This basis has directions 1 to {basis.rank}, got {last}; compute a basis of higher rank."
+        )
     return basis.v[first - 1 : last]
 
 
 def first_level(model, sigmas):
     """The noise level of a noisy latent. Raises ValueError for a way back that starts at nothing, or at a level that the model lacks."""
     if len(sigmas) < 2 or sigmas[0] == 0:
-        raise ValueError(f"The SIGMAS start without noise ({[float(value) for value in sigmas[:3]]}); connect those of DDIM Invert.")
+        raise ValueError(
+            f"The SIGMAS start without noise ({[float(value) for value in sigmas[:3]]}); connect those of DDIM Invert."
+        )
     return host.schedule_of(model).require_level(sigmas[0])
 
 

@@ -2,7 +2,15 @@ from comfy_api.latest import io
 
 from ..pullback_core import ddim
 from . import host
-from .common import CATEGORY, clean_latent_input, conditioning_input, model_input, noisy_already, recovered, refine_input
+from .common import (
+    CATEGORY,
+    clean_latent_input,
+    conditioning_input,
+    model_input,
+    noisy_already,
+    recovered,
+    refine_input,
+)
 
 
 class DDIMInvert(io.ComfyNode):
@@ -17,18 +25,37 @@ class DDIMInvert(io.ComfyNode):
                 model_input(),
                 conditioning_input(),
                 clean_latent_input(),
-                io.Int.Input("steps", default=40, min=1, max=1000,
-                             tooltip="DDIM steps from the picture to the noise. More is more exact."),
-                io.Float.Input("timestep", default=0.7, min=0.01, max=1.0, step=0.01, display_mode=io.NumberDisplay.slider,
-                               tooltip="How far: the fraction of the way to pure noise. High values change shapes, low ones details."),
+                io.Int.Input(
+                    "steps",
+                    default=40,
+                    min=1,
+                    max=1000,
+                    tooltip="DDIM steps from the picture to the noise. More is more exact.",
+                ),
+                io.Float.Input(
+                    "timestep",
+                    default=0.7,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="How far: the fraction of the way to pure noise. High values change shapes, low ones details.",
+                ),
                 refine_input(),
-                io.Boolean.Input("measure", default=True,
-                                 tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling."),
+                io.Boolean.Input(
+                    "measure",
+                    default=True,
+                    tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling.",
+                ),
             ],
             outputs=[
-                io.Latent.Output(display_name="LATENT",
-                                 tooltip="The noisy latent. Samplers continue from it with add_noise off and cfg 1."),
-                io.Sigmas.Output(display_name="SIGMAS", tooltip="The way back, for SamplerCustom with euler or ddim."),
+                io.Latent.Output(
+                    display_name="LATENT",
+                    tooltip="The noisy latent. Samplers continue from it with add_noise off and cfg 1.",
+                ),
+                io.Sigmas.Output(
+                    display_name="SIGMAS", tooltip="The way back, for SamplerCustom with euler or ddim."
+                ),
                 io.String.Output(display_name="report", tooltip="How much of the picture comes back."),
             ],
             hidden=[io.Hidden.unique_id],

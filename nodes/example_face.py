@@ -13,7 +13,15 @@ class ExampleFace(io.ComfyNode):
             display_name="Example Face",
             category=CATEGORY,
             description="A drawn face, 48x48 pixels, that the bundled model has never seen.",
-            inputs=[io.Int.Input("number", default=6, min=0, max=100_000, tooltip="Which face. Every number is another one.")],
+            inputs=[
+                io.Int.Input(
+                    "number",
+                    default=6,
+                    min=0,
+                    max=100_000,
+                    tooltip="Which face. Every number is another one.",
+                )
+            ],
             outputs=[io.Image.Output(display_name="IMAGE")],
         )
 

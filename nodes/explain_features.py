@@ -35,16 +35,24 @@ class ExplainFeatures(io.ComfyNode):
                 conditioning_input(),
                 noisy_latent_input(),
                 sigmas_input(),
-                io.String.Input("features", default="",
-                                tooltip="Blocks, with commas between them. Empty: some over the whole depth, with the default one."),
+                io.String.Input(
+                    "features",
+                    default="",
+                    tooltip="Blocks, with commas between them. Empty: some over the whole depth, with the default one.",
+                ),
                 rank_input(),
                 precision_input(),
             ],
             outputs=[
                 io.String.Output(display_name="report", tooltip="The table, in columns of one width."),
-                io.Image.Output(display_name="decay", tooltip="How fast the singular values of each block fall."),
-                io.String.Output(display_name="features", is_output_list=True,
-                                 tooltip="The blocks that were compared, as a list. Nodes after it run once for each."),
+                io.Image.Output(
+                    display_name="decay", tooltip="How fast the singular values of each block fall."
+                ),
+                io.String.Output(
+                    display_name="features",
+                    is_output_list=True,
+                    tooltip="The blocks that were compared, as a list. Nodes after it run once for each.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -56,13 +64,18 @@ class ExplainFeatures(io.ComfyNode):
         only_one(latent)
         require_same_level(latent, sigma)
         named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]
-        names = list(dict.fromkeys(named)) or spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
+        names = list(dict.fromkeys(named)) or spread(
+            host.features_of(model), host.feature_named(model, host.DEFAULT)
+        )
         bar = host.Progress(100)
         refused = {}
 
         def show(index, products, residual):
             bar.near(residual, TOLERANCE, index, len(names) - len(refused))
-            host.say(cls, f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}")
+            host.say(
+                cls,
+                f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}",
+            )
 
         def work(denoiser, x):
             require_noise(denoiser, latent, x, sigma)
@@ -76,10 +89,19 @@ class ExplainFeatures(io.ComfyNode):
             if not usable:
                 raise ValueError(refused[names[0]])
             careful = next((one for one in usable if one.careful), usable[0])
-            return explain_features(usable, z, sigma, rank, tolerance=TOLERANCE, progress=show, **careful.memory(z.shape[1:]))
+            return explain_features(
+                usable, z, sigma, rank, tolerance=TOLERANCE, progress=show, **careful.memory(z.shape[1:])
+            )
 
         found = host.run(
-            model, conditioning, latent, work, sigma=sigma, feature=names[0], float32=precision == FLOAT32, products=True,
+            model,
+            conditioning,
+            latent,
+            work,
+            sigma=sigma,
+            feature=names[0],
+            float32=precision == FLOAT32,
+            products=True,
         )
         report = "\n".join([explain_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
         decay = host.plot_of(figures.decay_plot, [(one.feature, one.s) for one in found])

@@ -12,10 +12,14 @@ class FacesPrompt(io.ComfyNode):
             display_name="Faces Prompt",
             category=CATEGORY,
             description="Words for the bundled faces model.",
-            inputs=[io.String.Input(
-                "text", default="", multiline=True,
-                tooltip='Words with commas between them, such as "smiling, glasses, long hair". Empty means any face.',
-            )],
+            inputs=[
+                io.String.Input(
+                    "text",
+                    default="",
+                    multiline=True,
+                    tooltip='Words with commas between them, such as "smiling, glasses, long hair". Empty means any face.',
+                )
+            ],
             outputs=[io.Conditioning.Output(display_name="CONDITIONING")],
         )
 

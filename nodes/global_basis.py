@@ -16,14 +16,26 @@ class GlobalBasis(io.ComfyNode):
             category=CATEGORY,
             description="What the bases of several pictures have in common, as one basis for all of them.",
             inputs=[
-                Basis.Input("bases", tooltip="A list of bases at one timestep, from a Pullback Basis that ran on a list of pictures."),
-                io.Combo.Input("method", options=[FRECHET, MATCHED], default=MATCHED,
-                               tooltip="matched: averages directions that are alike. frechet: the mean of the tangent spaces; "
-                                       "only for a timestep near 1."),
+                Basis.Input(
+                    "bases",
+                    tooltip="A list of bases at one timestep, from a Pullback Basis that ran on a list of pictures.",
+                ),
+                io.Combo.Input(
+                    "method",
+                    options=[FRECHET, MATCHED],
+                    default=MATCHED,
+                    tooltip="matched: averages directions that are alike. frechet: the mean of the tangent spaces; "
+                    "only for a timestep near 1.",
+                ),
             ],
             outputs=[
-                Basis.Output(display_name="PULLBACK_BASIS", tooltip="The mean. Use it as it is, or carry it over with Parallel Transport."),
-                io.String.Output(display_name="report", tooltip="How well its directions fit the pictures: 0 is perfect."),
+                Basis.Output(
+                    display_name="PULLBACK_BASIS",
+                    tooltip="The mean. Use it as it is, or carry it over with Parallel Transport.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="How well its directions fit the pictures: 0 is perfect."
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_input_list=True,

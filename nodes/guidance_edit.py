@@ -28,24 +28,59 @@ class GuidanceEdit(io.ComfyNode):
                 model_input(),
                 conditioning_input(),
                 noisy_latent_input(),
-                Basis.Input("basis", tooltip="From Pullback Basis at the same noisy latent, from Parallel Transport, or from a file."),
+                Basis.Input(
+                    "basis",
+                    tooltip="From Pullback Basis at the same noisy latent, from Parallel Transport, or from a file.",
+                ),
                 direction_input(),
-                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.05, display_mode=io.NumberDisplay.slider,
-                               tooltip="How far. Negative goes the other way; 1 is clearly visible, too much breaks the picture."),
-                io.Int.Input("steps", default=16, min=1, max=200,
-                             tooltip="Repetitions of the guidance. The edit grows with them as with the strength, but stays cleaner."),
-                io.Int.Input("strengths", default=1, min=1, max=16,
-                             tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength."),
-                io.Int.Input("directions", default=1, min=1, max=64,
-                             tooltip="1 takes the direction alone. More make a batch of it and the ones after it."),
-                io.Mask.Input("mask", optional=True,
-                              tooltip="Where the step may act. Without one, the latent's own mask counts, and the rest stays the picture."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="How far. Negative goes the other way; 1 is clearly visible, too much breaks the picture.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=16,
+                    min=1,
+                    max=200,
+                    tooltip="Repetitions of the guidance. The edit grows with them as with the strength, but stays cleaner.",
+                ),
+                io.Int.Input(
+                    "strengths",
+                    default=1,
+                    min=1,
+                    max=16,
+                    tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength.",
+                ),
+                io.Int.Input(
+                    "directions",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="1 takes the direction alone. More make a batch of it and the ones after it.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where the step may act. Without one, the latent's own mask counts, and the rest stays the picture.",
+                ),
             ],
-            outputs=[io.Latent.Output(display_name="LATENT", tooltip="The edited noisy latents. Samplers continue with add_noise off.")],
+            outputs=[
+                io.Latent.Output(
+                    display_name="LATENT",
+                    tooltip="The edited noisy latents. Samplers continue with add_noise off.",
+                )
+            ],
         )
 
     @classmethod
-    def execute(cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None):
+    def execute(
+        cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None
+    ):
         along = directions_of(basis, direction, directions)
         amounts = [strength] if strengths == 1 else torch.linspace(-strength, strength, strengths).tolist()
         keeps = mask is None and any(host.kept_parts(latent))
@@ -59,13 +94,23 @@ class GuidanceEdit(io.ComfyNode):
             edits = []
             for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
                 moved = edit_grid(
-                    denoiser, z, basis.sigma, along.to(z), amounts, steps=steps, batch_size=size,
+                    denoiser,
+                    z,
+                    basis.sigma,
+                    along.to(z),
+                    amounts,
+                    steps=steps,
+                    batch_size=size,
                     mask=None if masks is None else masks[number],
-                    progress=lambda done, total, number=number: bar.at(ends * (number * total + done) // (len(x) * total)),
+                    progress=lambda done, total, number=number: bar.at(
+                        ends * (number * total + done) // (len(x) * total)
+                    ),
                 ).flatten(0, 1)
                 edits.append(denoiser.schedule.from_network(moved, basis.sigma))
             if keeps:
-                edits = host.with_kept_parts(denoiser, edits, latent, size, lambda done, total: bar.at(50 + 50 * done // total))
+                edits = host.with_kept_parts(
+                    denoiser, edits, latent, size, lambda done, total: bar.at(50 + 50 * done // total)
+                )
             return x, torch.cat(edits)
 
         x, edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)

@@ -13,7 +13,11 @@ class LoadBasis(io.ComfyNode):
             display_name="Load Pullback Basis",
             category=CATEGORY,
             description="Reads a basis from ComfyUI's input or output folder. Press R after copying a file there.",
-            inputs=[io.Combo.Input("file", options=host.basis_files(), tooltip="A .safetensors file of Save Pullback Basis.")],
+            inputs=[
+                io.Combo.Input(
+                    "file", options=host.basis_files(), tooltip="A .safetensors file of Save Pullback Basis."
+                )
+            ],
             outputs=[Basis.Output(display_name="PULLBACK_BASIS")],
         )
 

@@ -16,14 +16,26 @@ class ParallelTransport(io.ComfyNode):
             description="Carries a direction of one picture to another picture.",
             inputs=[
                 Basis.Input("source", tooltip="The basis of the picture that has the direction."),
-                Basis.Input("target", tooltip="The basis of the picture that shall change the same way, at the same timestep."),
+                Basis.Input(
+                    "target",
+                    tooltip="The basis of the picture that shall change the same way, at the same timestep.",
+                ),
                 direction_input(),
-                io.Boolean.Input("exact", default=False,
-                                 tooltip="Off: as the paper's released code. On: the exact pullback, in which weak directions count more."),
+                io.Boolean.Input(
+                    "exact",
+                    default=False,
+                    tooltip="Off: as the paper's released code. On: the exact pullback, in which weak directions count more.",
+                ),
             ],
             outputs=[
-                Basis.Output(display_name="PULLBACK_BASIS", tooltip="A basis of the target with one direction: the one carried over."),
-                io.Float.Output(display_name="alignment", tooltip="From 0 (the target has no such direction) to 1 (it has all of it)."),
+                Basis.Output(
+                    display_name="PULLBACK_BASIS",
+                    tooltip="A basis of the target with one direction: the one carried over.",
+                ),
+                io.Float.Output(
+                    display_name="alignment",
+                    tooltip="From 0 (the target has no such direction) to 1 (it has all of it).",
+                ),
                 io.String.Output(display_name="report"),
             ],
             hidden=[io.Hidden.unique_id],

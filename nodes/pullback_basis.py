@@ -66,11 +66,25 @@ class PullbackBasisNode(io.ComfyNode):
             z = denoiser.schedule.to_network(x, sigma)
             errors = host.check_derivatives(denoiser, z, sigma)
             return errors.precision, local_basis(
-                denoiser, z, sigma, rank, tolerance=tolerance, seed=seed, progress=show, **denoiser.memory(z.shape[1:])
+                denoiser,
+                z,
+                sigma,
+                rank,
+                tolerance=tolerance,
+                seed=seed,
+                progress=show,
+                **denoiser.memory(z.shape[1:]),
             )
 
         inexact, basis = host.run(
-            model, conditioning, latent, work, sigma=sigma, feature=feature, float32=precision == FLOAT32, products=True,
+            model,
+            conditioning,
+            latent,
+            work,
+            sigma=sigma,
+            feature=feature,
+            float32=precision == FLOAT32,
+            products=True,
         )
         [origin] = host.origins_of(latent)
         basis = of_picture(on_cpu(basis), origin.picture if origin else "")

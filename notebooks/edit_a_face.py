@@ -21,25 +21,36 @@ print(f"The round trip changes the latent by {100 * ddim.relative_error(again, x
 sigma = schedule.sigma(TIMESTEP)
 z_t = schedule.to_network(x_t, sigma)
 basis = local_basis(denoiser, z_t, sigma, rank=8)
-print(f"{basis.products} Jacobian products; singular values {', '.join(f'{value:.0f}' for value in basis.s)}; "
-      f"effective rank {geometry.effective_rank(basis.s):.1f}.")
+print(
+    f"{basis.products} Jacobian products; singular values {', '.join(f'{value:.0f}' for value in basis.s)}; "
+    f"effective rank {geometry.effective_rank(basis.s):.1f}."
+)
 
 # %% X-space guidance along the first five directions, both ways, and generation.
 strengths = [-1.0, -0.5, 0.0, 0.5, 1.0]
 edited = edit_grid(denoiser, z_t, sigma, basis.v[:5], strengths).flatten(0, 1)
-pictures = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(edited, sigma), sigmas)).clamp(-1, 1)
+pictures = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(edited, sigma), sigmas)).clamp(
+    -1, 1
+)
 
 # %% What the network that reads attributes says has changed most, from one end of each row to the other.
 regressor = faces.load_regressor()
 readings = regressor(pictures).unflatten(0, (5, 5))
 changes = (readings[:, -1] - readings[:, 0]) / regressor.deviation
-notes = [f"{faces.NAMES[index].replace('_', ' ')} {row[index]:+.1f}" for row, index in zip(changes, changes.abs().argmax(dim=1).tolist())]
+notes = [
+    f"{faces.NAMES[index].replace('_', ' ')} {row[index]:+.1f}"
+    for row, index in zip(changes, changes.abs().argmax(dim=1).tolist())
+]
 
 # %% The contact sheet.
-rows = [(f"direction {number}", list(row)) for number, row in enumerate(pictures.split(len(strengths)), start=1)]
+rows = [
+    (f"direction {number}", list(row)) for number, row in enumerate(pictures.split(len(strengths)), start=1)
+]
 sheet = figures.contact_sheet(
-    [("original", [image[0], None, faces.decode_latent(again)[0], None, None]), *rows], [f"{strength:+g}" for strength in strengths],
-    row_notes=["reconstructed in the middle", *notes], title=f"Directions at {TIMESTEP:g} T",
+    [("original", [image[0], None, faces.decode_latent(again)[0], None, None]), *rows],
+    [f"{strength:+g}" for strength in strengths],
+    row_notes=["reconstructed in the middle", *notes],
+    title=f"Directions at {TIMESTEP:g} T",
 )
 figures.save_picture(sheet, Path("output/example/contact_sheet.png"))
 sheet  # noqa: B018 - a notebook shows it

@@ -34,7 +34,9 @@ def attention(q, k, v, mask=None, scale=None):
         scale = 1 / math.sqrt(q.shape[-1])
     if q.ndim > 2:
         k, v = (
-            part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3) if 1 < part.shape[-3] < q.shape[-3] else part
+            part.repeat_interleave(q.shape[-3] // part.shape[-3], dim=-3)
+            if 1 < part.shape[-3] < q.shape[-3]
+            else part
             for part in (k, v)
         )
     if mask is not None:
@@ -55,7 +57,10 @@ def attention(q, k, v, mask=None, scale=None):
 
 def _value(scale, q, k, v, mask=None):
     batch = q.shape[:-2]
-    folded = [part if part is None else part.expand(*batch[:-1], *part.shape[-3:]).flatten(0, -4) for part in (q, k, v, mask)]
+    folded = [
+        part if part is None else part.expand(*batch[:-1], *part.shape[-3:]).flatten(0, -4)
+        for part in (q, k, v, mask)
+    ]
     # Not by its name in torch.nn.functional, which `Differentiable` answers with this.
     result = torch.ops.aten.scaled_dot_product_attention(*folded, scale=scale).unflatten(0, batch[:-1])
     if mask is not None and mask.dtype == torch.bool:
@@ -69,7 +74,9 @@ def _tangent(scale, changes, q, k, v, mask=None):
     result = q.new_empty(*batch, q.shape[-2], v.shape[-1])
     q, k, v, dq, dk, dv = (_precise(part) for part in (q, k, v, dq, dk, dv))
     pairs = [pair for pair in ((dq, k), (q, dk)) if not any(part is None for part in pair)]
-    left, right = (torch.cat(torch.broadcast_tensors(*side), -1) for side in zip(*pairs)) if pairs else (None, None)
+    left, right = (
+        (torch.cat(torch.broadcast_tensors(*side), -1) for side in zip(*pairs)) if pairs else (None, None)
+    )
     for rows in _chunks(q, k, batch):
         weights, out = _weights(rows(q), k, rows(mask), scale), 0
         if pairs:
@@ -83,7 +90,9 @@ def _tangent(scale, changes, q, k, v, mask=None):
 def _adjoint(scale, do, needed, q, k, v, mask=None):
     batch, dtype = _batch(q, k, v, mask, do), q.dtype
     q, k, v, do = (_precise(part) for part in (q, k, v, do))
-    dq, dk, dv = (part.new_zeros(*batch, *part.shape[-2:]) if one else None for part, one in zip((q, k, v), needed))
+    dq, dk, dv = (
+        part.new_zeros(*batch, *part.shape[-2:]) if one else None for part, one in zip((q, k, v), needed)
+    )
     for rows in _chunks(q, k, batch):
         part = rows(q)
         weights = _weights(part, k, rows(mask), scale)
@@ -112,8 +121,10 @@ def _chunks(q, k, batch):
     size = max(1, bound // (math.prod(batch) * k.shape[-2] * q.element_size()))
     for start in range(0, q.shape[-2], size):
         count = min(size, q.shape[-2] - start)
-        yield lambda part, start=start, count=count: (
-            part if part is None or part.shape[-2] == 1 else part.narrow(-2, start, count)
+        yield (
+            lambda part, start=start, count=count: (
+                part if part is None or part.shape[-2] == 1 else part.narrow(-2, start, count)
+            )
         )
 
 

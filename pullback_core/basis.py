@@ -20,7 +20,14 @@ VERSION = 1
 TENSORS = ("v", "s", "u", "residuals")
 ORTHONORMAL_TOLERANCE = 1e-3
 CHUNK = 2**22  # numbers that are checked at once, so that a check takes little memory
-HEADER_TYPES = {"products": int, "converged": bool, "sigma": float, "timestep": float, "seed": int, "provenance": dict}
+HEADER_TYPES = {
+    "products": int,
+    "converged": bool,
+    "sigma": float,
+    "timestep": float,
+    "seed": int,
+    "provenance": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,11 @@ def _parse_header(text):
     if not (0 < header["sigma"] <= sys.float_info.max and 0 <= header["timestep"] <= 1):
         raise ValueError("its noise level is impossible")
     if not 0 <= header["products"] < 2**63:
-        raise ValueError("its count of products is impossible" if header["products"] > 0 else "its count of products is negative")
+        raise ValueError(
+            "its count of products is impossible"
+            if header["products"] > 0
+            else "its count of products is negative"
+        )
     if not -(2**63) <= header["seed"] < 2**64:
         raise ValueError("its seed has more than 64 bits")
     return header
@@ -153,7 +164,9 @@ def _validate_sizes(sizes):
         raise ValueError(f"it has {v[0]} directions in x, {u[0]} in h and {rank} singular values")
     for name in ("v", "u"):
         if sizes[name].numel < rank * rank:
-            raise ValueError(f"it has {rank} directions {name} of {sizes[name].numel // rank} numbers, which cannot be orthonormal")
+            raise ValueError(
+                f"it has {rank} directions {name} of {sizes[name].numel // rank} numbers, which cannot be orthonormal"
+            )
     for name in TENSORS:
         if sizes[name].dtype not in FLOATS:
             raise ValueError(f"its {name} is of type {sizes[name].dtype}")
@@ -176,9 +189,13 @@ def _validate_numbers(tensors):
 
 def _are_orthonormal(rows):
     """Whether finite rows (n, d) are orthonormal, computed in blocks and in float64, which all CPUs have."""
-    tolerance = max(ORTHONORMAL_TOLERANCE, torch.finfo(rows.dtype).eps)  # bfloat16 cannot hold them more exactly
+    tolerance = max(
+        ORTHONORMAL_TOLERANCE, torch.finfo(rows.dtype).eps
+    )  # bfloat16 cannot hold them more exactly
     blocks = rows.split(max(1, CHUNK // rows.shape[1]))
-    for block in blocks:  # norms come first: products of entries above 1e154 would overflow, and inf - inf is NaN
+    for (
+        block
+    ) in blocks:  # norms come first: products of entries above 1e154 would overflow, and inf - inf is NaN
         if not ((block.double().square().sum(dim=1) - 1).abs() <= tolerance).all():
             return False
     for index, block in enumerate(blocks):
@@ -197,7 +214,9 @@ def require_one_origin(one, other):
     for name in ("model", "feature"):
         first, second = one.provenance.get(name), other.provenance.get(name)
         if first != second and None not in (first, second):
-            raise ValueError(f"The bases differ in their {name} ({first} and {second}); compute them with the same one.")
+            raise ValueError(
+                f"The bases differ in their {name} ({first} and {second}); compute them with the same one."
+            )
 
 
 def hash_weights(digest, weights):
@@ -218,14 +237,29 @@ def require_latent(z):
     if z.ndim != 3:
         raise ValueError(f"A basis belongs to one latent (c, h, w), got shape {tuple(z.shape)}.")
     if not torch.isfinite(z).all() or not z.any():
-        raise ValueError("The noisy latent is all zeros or not finite; add noise to it or invert a picture first.")
+        raise ValueError(
+            "The noisy latent is all zeros or not finite; add noise to it or invert a picture first."
+        )
     return z
 
 
 @without_autocast()
 def local_basis(
-    denoiser, z, sigma, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", start=None, batch_size=None, progress=None,
-    keep_space=False, offload=False, block_size=None,
+    denoiser,
+    z,
+    sigma,
+    rank,
+    *,
+    tolerance=1e-2,
+    max_products=None,
+    seed=0,
+    method="krylov",
+    start=None,
+    batch_size=None,
+    progress=None,
+    keep_space=False,
+    offload=False,
+    block_size=None,
 ):
     """The leading directions of x_t -> h at one noisy latent.
 
@@ -252,19 +286,37 @@ def local_basis(
             progress(products, residual)
 
     jacobian = Jacobian(
-        lambda points: denoiser.encode(points, sigma), z, batch_size=batch_size, offload=offload,
+        lambda points: denoiser.encode(points, sigma),
+        z,
+        batch_size=batch_size,
+        offload=offload,
         progress=progress and (lambda products: progress(products, residual)),
     )
     provenance = dict(denoiser.provenance)
-    goes_on = start is not None and (start.sigma, start.provenance) == (float(sigma), provenance)  # z: the solver finds out
+    goes_on = start is not None and (start.sigma, start.provenance) == (
+        float(sigma),
+        provenance,
+    )  # z: the solver finds out
     triplets = top_singular_triplets(
-        jacobian, rank, tolerance=tolerance, max_products=max_products, seed=seed, method=method, block_size=block_size,
-        progress=after_block, start=None if start is None else start.v.to(z), space=start.space if goes_on else None,
+        jacobian,
+        rank,
+        tolerance=tolerance,
+        max_products=max_products,
+        seed=seed,
+        method=method,
+        block_size=block_size,
+        progress=after_block,
+        start=None if start is None else start.v.to(z),
+        space=start.space if goes_on else None,
     )
     if not keep_space:
         triplets = triplets._replace(space=None)
     return PullbackBasis(
-        **triplets._asdict(), sigma=float(sigma), timestep=denoiser.schedule.fraction(sigma), seed=seed, provenance=provenance,
+        **triplets._asdict(),
+        sigma=float(sigma),
+        timestep=denoiser.schedule.fraction(sigma),
+        seed=seed,
+        provenance=provenance,
     )
 
 

@@ -9,7 +9,12 @@ from torch.overrides import TorchFunctionMode
 
 from .differentiable import overwrites
 
-INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # of as many bytes as a number of a tensor
+INTEGERS = {
+    1: torch.int8,
+    2: torch.int16,
+    4: torch.int32,
+    8: torch.int64,
+}  # of as many bytes as a number of a tensor
 
 
 class Constants(TorchFunctionMode):

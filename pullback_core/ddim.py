@@ -37,7 +37,9 @@ def generate(denoiser, x, sigmas, *, eta=0.0, boost_below=0.0, seed=0, progress=
         alpha, alpha_next = schedule.alpha(sigma), schedule.alpha(sigma_next)
         level = 1.0 if schedule.fraction(sigma) <= boost_below else eta
         # Fresh noise up to the variance of the forward transition from sigma_next to sigma.
-        fresh = level * sigma_next / sigma * max(sigma**2 - (alpha / alpha_next * sigma_next) ** 2, 0.0) ** 0.5
+        fresh = (
+            level * sigma_next / sigma * max(sigma**2 - (alpha / alpha_next * sigma_next) ** 2, 0.0) ** 0.5
+        )
         x = alpha_next * denoised + (sigma_next**2 - fresh**2) ** 0.5 * noise
         if fresh > 0:
             x = x + fresh * torch.randn(x.shape, generator=generator).to(x)

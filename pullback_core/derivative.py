@@ -25,7 +25,9 @@ class Derivative:
 def attach(output, inputs, derivative, *kept):
     """The output, computed without autograd, as a function of the inputs with this `Derivative`. kept: activations that it needs."""
     kept = (without_inference_mode(part).detach() for part in kept)
-    return _Value.apply(lambda: _alias(output), derivative, len(inputs), *map(without_inference_mode, inputs), *kept)
+    return _Value.apply(
+        lambda: _alias(output), derivative, len(inputs), *map(without_inference_mode, inputs), *kept
+    )
 
 
 def without_inference_mode(tensor):
@@ -35,7 +37,9 @@ def without_inference_mode(tensor):
 
 def _alias(tensor):
     """A tensor of the same memory, of which autograd knows neither inference mode nor that it is a view."""
-    return tensor.new_empty(0).set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+    return tensor.new_empty(0).set_(
+        tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
+    )
 
 
 class _Value(Function):
@@ -54,7 +58,11 @@ class _Value(Function):
     def backward(ctx, gradient):
         needed = ctx.needs_input_grad[3 : 3 + ctx.count]
         gradients = iter(_Adjoint.apply(gradient, ctx.derivative, needed, *ctx.saved_tensors))
-        return *[None] * 3, *(next(gradients) if one else None for one in needed), *[None] * len(ctx.saved_tensors)
+        return (
+            *[None] * 3,
+            *(next(gradients) if one else None for one in needed),
+            *[None] * len(ctx.saved_tensors),
+        )
 
 
 class _Adjoint(Function):
@@ -74,7 +82,9 @@ class _Adjoint(Function):
     def backward(ctx, *changes):
         changes = iter(changes)
         changes = [next(changes) if one else None for one in ctx.needed]
-        return _Tangent.apply(ctx.derivative, changes, *ctx.saved_tensors), *[None] * (2 + len(ctx.saved_tensors))
+        return _Tangent.apply(ctx.derivative, changes, *ctx.saved_tensors), *[None] * (
+            2 + len(ctx.saved_tensors)
+        )
 
     @staticmethod
     def vmap(info, dims, gradient, derivative, needed, *kept):

@@ -73,9 +73,13 @@ def _ordinary(part):
     return without_inference_mode(part.detach() if part.requires_grad and part.is_leaf else part)
 
 
-def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+def _attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
     """As torch's, by its own signature; with what `attention` does not know, in torch's plain operations."""
     if dropout_p or is_causal:
         with sdpa_kernel(SDPBackend.MATH):
-            return scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+            return scaled_dot_product_attention(
+                query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+            )
     return attention(query, key, value, attn_mask, scale)

@@ -20,12 +20,21 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
 # Pipelines that at guidance 1 hand their UNet the encoded prompt and nothing else (TEXT), or also sizes (TEXT_AND_SIZE).
 TEXT = (
-    "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline",
-    "StableDiffusionInpaintPipelineLegacy", "StableDiffusionDiffEditPipeline", "AltDiffusionPipeline",
-    "AltDiffusionImg2ImgPipeline", "LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline",
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionInpaintPipeline",
+    "StableDiffusionInpaintPipelineLegacy",
+    "StableDiffusionDiffEditPipeline",
+    "AltDiffusionPipeline",
+    "AltDiffusionImg2ImgPipeline",
+    "LatentConsistencyModelPipeline",
+    "LatentConsistencyModelImg2ImgPipeline",
 )
 TEXT_AND_SIZE = (
-    "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline", "KolorsPipeline",
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusionXLInpaintPipeline",
+    "KolorsPipeline",
     "KolorsImg2ImgPipeline",
 )
 SIDE_NETWORKS = ("controlnet", "adapter")  # components of a pipeline
@@ -33,13 +42,20 @@ BY_HAND = "make a DiffusersDenoiser of its UNet, its scheduler and the keyword a
 # What a UNet of a kind needs in added_cond_kwargs.
 ADDED = {
     "addition_embed_type": {
-        "text_time": ("text_embeds", "time_ids"), "text_image": ("image_embeds",), "image": ("image_embeds",),
+        "text_time": ("text_embeds", "time_ids"),
+        "text_image": ("image_embeds",),
+        "image": ("image_embeds",),
         "image_hint": ("image_embeds", "hint"),
     },
-    "encoder_hid_dim_type": dict.fromkeys(("text_image_proj", "image_proj", "ip_image_proj"), ("image_embeds",)),
+    "encoder_hid_dim_type": dict.fromkeys(
+        ("text_image_proj", "image_proj", "ip_image_proj"), ("image_embeds",)
+    ),
 }
 LINEARITY_TOLERANCE, LINEARITY_TOLERANCE_HALF = 1e-4, 0.02  # of J v against J^T u; rounding stays below
-NOT_A_SETTING = ("training", "slice_size")  # attributes of an attention processor that do not change what it computes
+NOT_A_SETTING = (
+    "training",
+    "slice_size",
+)  # attributes of an attention processor that do not change what it computes
 FREEU = ("s1", "s2", "b1", "b2")
 
 
@@ -76,10 +92,16 @@ class DiffusersDenoiser:
         Raises ValueError as the class does, and for pipelines whose conditioning is of another kind.
         """
         if not hasattr(pipeline, "unet"):
-            raise ValueError(f"A pipeline with a UNet is needed (Stable Diffusion 1, 2, XL, DDPM, DDIM), got {type(pipeline).__name__}.")
+            raise ValueError(
+                f"A pipeline with a UNet is needed (Stable Diffusion 1, 2, XL, DDPM, DDIM), got {type(pipeline).__name__}."
+            )
         if not isinstance(prompt, str):
-            raise ValueError(f"A denoiser has one prompt, a string, got a {type(prompt).__name__}; make one denoiser for each.")
-        denoiser = cls(pipeline.unet, pipeline.scheduler, _conditioning(pipeline, prompt, size), feature=feature)
+            raise ValueError(
+                f"A denoiser has one prompt, a string, got a {type(prompt).__name__}; make one denoiser for each."
+            )
+        denoiser = cls(
+            pipeline.unet, pipeline.scheduler, _conditioning(pipeline, prompt, size), feature=feature
+        )
         denoiser.provenance["prompt"] = prompt_hash(prompt)
         encoders = [getattr(pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
         denoiser.provenance["model"] = _with_adapters_of(encoders, denoiser.provenance["model"])
@@ -88,7 +110,9 @@ class DiffusersDenoiser:
     def denoise(self, x, sigma):
         """Predict x_0, never clipped. x: (b, c, h, w) in sampler coordinates (VE). Returns x's shape and precision."""
         z = self.schedule.to_network(x, sigma)
-        predicted = self._network(z, sigma)[:, : x.shape[1]].to(x)  # channels beyond x's are a learned variance
+        predicted = self._network(z, sigma)[:, : x.shape[1]].to(
+            x
+        )  # channels beyond x's are a learned variance
         if self._prediction == "epsilon":
             return x - sigma * predicted
         return predicted if self._prediction == "sample" else (z - sigma * predicted) / (1 + sigma**2) ** 0.5
@@ -111,7 +135,9 @@ class DiffusersDenoiser:
                 self._network(z, sigma)
             except Captured as captured:
                 return captured.h.to(z)
-        raise RuntimeError(f"The UNet ran without calling its block {self.feature!r}; restore the UNet's own forward.")
+        raise RuntimeError(
+            f"The UNet ran without calling its block {self.feature!r}; restore the UNet's own forward."
+        )
 
     def _check_foreign_functions(self, h, z):
         """Once for each autograd function of another library, compare J v with J^T u: it may have no second derivative."""
@@ -138,7 +164,9 @@ class DiffusersDenoiser:
         dtype = self.unet.dtype
         timestep = self.schedule.timestep(sigma).round().long().to(z.device).expand(len(z))
         conditioning = _map_tensors(
-            lambda part: part.to(z.device, dtype if part.is_floating_point() else None).expand(len(z), *part.shape[1:]),
+            lambda part: part.to(z.device, dtype if part.is_floating_point() else None).expand(
+                len(z), *part.shape[1:]
+            ),
             self.conditioning,
         )
         with _evaluating(self.unet), _uncompiled(), without_autocast():
@@ -190,7 +218,9 @@ def _latent_statistics(pipeline, vae, latent):
     config, call = vae.config, _call_of(pipeline)
     scale, shift = config.get("scaling_factor"), 0.0
     if scale is None:
-        raise ValueError(f"The {type(vae).__name__} has no scaling_factor in its config; register it with vae.register_to_config().")
+        raise ValueError(
+            f"The {type(vae).__name__} has no scaling_factor in its config; register it with vae.register_to_config()."
+        )
     mean, std = config.get("latents_mean"), config.get("latents_std")
     if mean is not None and std is not None and call not in TEXT:
         mean, std = (torch.as_tensor(values).view(1, -1, 1, 1).to(latent) for values in (mean, std))
@@ -210,7 +240,9 @@ def _has_moving_weights(module):
 
 
 def _leave(block, inputs, output):
-    raise Captured(output[0] if isinstance(output, tuple) else output)  # a down block returns its skips as well
+    raise Captured(
+        output[0] if isinstance(output, tuple) else output
+    )  # a down block returns its skips as well
 
 
 @contextmanager
@@ -254,25 +286,39 @@ def _unwrapped(unet):
 def _blocks(unet):
     """The blocks whose output can serve as h, by name, in the order of computation."""
     if not any(kind.__name__ in UNETS for kind in type(unet).__mro__):
-        raise ValueError(f"A diffusers UNet is needed (UNet2DModel or UNet2DConditionModel), got {type(unet).__name__}.")
+        raise ValueError(
+            f"A diffusers UNet is needed (UNet2DModel or UNet2DConditionModel), got {type(unet).__name__}."
+        )
     taken, returned = unet.config["in_channels"], unet.config["out_channels"]
     if returned < taken:
-        raise ValueError(f"This UNet takes {taken} channels and returns {returned}, as for inpainting; choose another model.")
-    down, up = ({f"{kind}_{i}": block for i, block in enumerate(getattr(unet, f"{kind}_blocks"))} for kind in ("down", "up"))
+        raise ValueError(
+            f"This UNet takes {taken} channels and returns {returned}, as for inpainting; choose another model."
+        )
+    down, up = (
+        {f"{kind}_{i}": block for i, block in enumerate(getattr(unet, f"{kind}_blocks"))}
+        for kind in ("down", "up")
+    )
     return down | ({} if unet.mid_block is None else {"middle": unet.mid_block}) | up
 
 
 def _schedule(scheduler):
     """(`VPSchedule`, prediction type) of a scheduler."""
-    alphas, prediction = getattr(scheduler, "alphas_cumprod", None), scheduler.config.get("prediction_type", "epsilon")
-    continuous = scheduler.config.get("timestep_type") == "continuous" or scheduler.config.get("use_flow_sigmas")
+    alphas, prediction = (
+        getattr(scheduler, "alphas_cumprod", None),
+        scheduler.config.get("prediction_type", "epsilon"),
+    )
+    continuous = scheduler.config.get("timestep_type") == "continuous" or scheduler.config.get(
+        "use_flow_sigmas"
+    )
     if alphas is None or continuous:
         raise ValueError(
             f"A scheduler with alphas_cumprod (DDPM, DDIM, PNDM, Euler, DPM-Solver) is needed, got {type(scheduler).__name__}"
             f"{' of continuous timesteps' if continuous else ''}; flow and EDM models cannot serve."
         )
     if prediction not in PREDICTIONS:
-        raise ValueError(f"The scheduler's prediction_type must be one of {', '.join(PREDICTIONS)}, got {prediction!r}.")
+        raise ValueError(
+            f"The scheduler's prediction_type must be one of {', '.join(PREDICTIONS)}, got {prediction!r}."
+        )
     return VPSchedule(_precise_alphas(scheduler, alphas.cpu().double())), prediction
 
 
@@ -282,7 +328,11 @@ def _precise_alphas(scheduler, alphas):
     if alphas[0] < 1 or not isinstance(betas, torch.Tensor) or betas.shape != alphas.shape:
         return alphas
     precise = torch.cumprod(1 - betas.cpu().double(), dim=0)
-    return torch.where(alphas > 0.5, precise, alphas) if torch.allclose(precise, alphas, rtol=1e-3, atol=1e-6) else alphas
+    return (
+        torch.where(alphas > 0.5, precise, alphas)
+        if torch.allclose(precise, alphas, rtol=1e-3, atol=1e-6)
+        else alphas
+    )
 
 
 @without_autocast()
@@ -291,21 +341,34 @@ def _conditioning(pipeline, prompt, size):
     unet = _unwrapped(pipeline.unet)
     config, call = getattr(unet, "config", {}), _call_of(pipeline)
     if getattr(unet, "class_embedding", None) is not None:
-        raise ValueError(f"The UNet of this {type(pipeline).__name__} needs class labels, which no prompt gives; {BY_HAND}.")
+        raise ValueError(
+            f"The UNet of this {type(pipeline).__name__} needs class labels, which no prompt gives; {BY_HAND}."
+        )
     if "cross_attention_dim" not in config:
         if prompt:
-            raise ValueError(f"This pipeline is unconditional and takes no prompt, got {prompt!r}; leave the prompt empty.")
+            raise ValueError(
+                f"This pipeline is unconditional and takes no prompt, got {prompt!r}; leave the prompt empty."
+            )
         return {}
     _require_text_alone(pipeline, config, call)
     with torch.no_grad():
-        text = pipeline.encode_prompt(prompt, device=pipeline._execution_device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+        text = pipeline.encode_prompt(
+            prompt,
+            device=pipeline._execution_device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=False,
+        )
     conditioning = {"encoder_hidden_states": text[0]}
     if call in TEXT_AND_SIZE:
         height, width = size or 2 * (config["sample_size"] * pipeline.vae_scale_factor,)
-        time_ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=text[0].dtype)  # original size, crop, target size
+        time_ids = torch.tensor(
+            [[height, width, 0, 0, height, width]], dtype=text[0].dtype
+        )  # original size, crop, target size
         conditioning["added_cond_kwargs"] = {"text_embeds": text[2], "time_ids": time_ids}
     if config.get("time_cond_proj_dim") is not None:  # a distilled UNet is told the guidance scale, less 1
-        guidance = pipeline.get_guidance_scale_embedding(torch.zeros(1), embedding_dim=config["time_cond_proj_dim"])
+        guidance = pipeline.get_guidance_scale_embedding(
+            torch.zeros(1), embedding_dim=config["time_cond_proj_dim"]
+        )
         conditioning["timestep_cond"] = guidance.to(text[0])
     return conditioning
 
@@ -334,13 +397,17 @@ def _require_text_alone(pipeline, config, call):
         )
     added = "text_time" if call in TEXT_AND_SIZE else None
     if (
-        call not in TEXT + TEXT_AND_SIZE or _setting(config, "addition_embed_type") != added
+        call not in TEXT + TEXT_AND_SIZE
+        or _setting(config, "addition_embed_type") != added
         or _setting(config, "encoder_hid_dim_type") not in (None, "text_proj")
-        or "gated" in (_setting(config, "attention_type") or "") or pipeline.config.get("requires_aesthetics_score")
+        or "gated" in (_setting(config, "attention_type") or "")
+        or pipeline.config.get("requires_aesthetics_score")
     ):
         raise ValueError(f"{name} conditions its UNet on more than a prompt, or may do so; {BY_HAND}.")
     if all(getattr(pipeline, part, None) is None for part in ("text_encoder", "text_encoder_2")):
-        raise ValueError(f"This {name} has no text encoder, so it cannot read a prompt; load one, or {BY_HAND}.")
+        raise ValueError(
+            f"This {name} has no text encoder, so it cannot read a prompt; load one, or {BY_HAND}."
+        )
 
 
 def _setting(config, name):
@@ -353,14 +420,18 @@ def _require_conditioning(unet, conditioning):
     config, added = unet.config, conditioning.get("added_cond_kwargs") or {}
     missing = [
         f"added_cond_kwargs[{name!r}]"
-        for kind, needed in ADDED.items() for name in needed.get(_setting(config, kind), ()) if name not in added
+        for kind, needed in ADDED.items()
+        for name in needed.get(_setting(config, kind), ())
+        if name not in added
     ]
     if "cross_attention_dim" in config and "encoder_hidden_states" not in conditioning:
         missing.append("encoder_hidden_states")
     if getattr(unet, "class_embedding", None) is not None and conditioning.get("class_labels") is None:
         missing.append("class_labels")
     if missing:
-        raise ValueError(f"The conditioning lacks {', '.join(dict.fromkeys(missing))}, which this UNet needs; add them.")
+        raise ValueError(
+            f"The conditioning lacks {', '.join(dict.fromkeys(missing))}, which this UNet needs; add them."
+        )
 
 
 def _require_derivatives(unet):
@@ -375,7 +446,9 @@ def _require_derivatives(unet):
         hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
         stateful = [name for name, hook in hooks.items() if getattr(hook, "_is_stateful", False)]
         if stateful:
-            raise ValueError(f"The UNet has a cache ({stateful[0]}), which reuses results of other inputs; call unet.disable_cache().")
+            raise ValueError(
+                f"The UNet has a cache ({stateful[0]}), which reuses results of other inputs; call unet.disable_cache()."
+            )
 
 
 def _map_tensors(function, value):
@@ -389,7 +462,9 @@ def _map_tensors(function, value):
 
 def _of_one_sample(tensor):
     if tensor.ndim == 0 or len(tensor) != 1:
-        raise ValueError(f"Every tensor of the conditioning must be of batch 1, got shape {tuple(tensor.shape)}; give those of one sample.")
+        raise ValueError(
+            f"Every tensor of the conditioning must be of batch 1, got shape {tuple(tensor.shape)}; give those of one sample."
+        )
     return tensor
 
 
@@ -397,10 +472,15 @@ def _fingerprint(unet, conditioning):
     """Names the weights, the same in every session, and the strengths of adapters. Reads a few numbers of every tensor."""
     digest = hashlib.sha256()
     with _weights_loaded(unet):
-        weights = {name.replace("_orig_mod.", ""): weight for name, weight in (unet.state_dict() | _offloaded_weights(unet)).items()}
+        weights = {
+            name.replace("_orig_mod.", ""): weight
+            for name, weight in (unet.state_dict() | _offloaded_weights(unet)).items()
+        }
         unread = [name for name, weight in weights.items() if weight.device.type == "meta"]
         if unread:
-            raise ValueError(f"The UNet's weight {unread[0]} is not loaded (it is on the meta device); load the UNet's weights first.")
+            raise ValueError(
+                f"The UNet's weight {unread[0]} is not loaded (it is on the meta device); load the UNet's weights first."
+            )
         hash_weights(digest, weights)
     settings = _strengths(unet) + _plain_values(conditioning)
     if settings:
@@ -426,7 +506,11 @@ def _offloaded_weights(module):
         for one in getattr(hook, "hooks", (hook,)):
             kept = getattr(one, "weights_map", None)
             if kept is not None:
-                names = [name for name, tensor in part.state_dict().items() if tensor.device.type == "meta" and "." not in name]
+                names = [
+                    name
+                    for name, tensor in part.state_dict().items()
+                    if tensor.device.type == "meta" and "." not in name
+                ]
                 weights |= {f"{prefix}.{name}" if prefix else name: kept[name] for name in names}
     return weights
 
@@ -434,7 +518,11 @@ def _offloaded_weights(module):
 @contextmanager
 def _weights_loaded(unet):
     """Load the groups of weights that diffusers keeps on disk, and put them back."""
-    hooks = (hook for part in unet.modules() for hook in getattr(getattr(part, "_diffusers_hook", None), "hooks", {}).values())
+    hooks = (
+        hook
+        for part in unet.modules()
+        for hook in getattr(getattr(part, "_diffusers_hook", None), "hooks", {}).values()
+    )
     groups = {id(group): group for hook in hooks if (group := getattr(hook, "group", None)) is not None}
     with ExitStack() as stack:
         for group in groups.values():
@@ -465,7 +553,10 @@ def _strengths(module):
             found.append((name, freeu))
         if hasattr(part, "processor"):
             settings = vars(part.processor).items()
-            found += [(name, key, value) for key, value in _plain_values({k: v for k, v in settings if k not in NOT_A_SETTING})]
+            found += [
+                (name, key, value)
+                for key, value in _plain_values({k: v for k, v in settings if k not in NOT_A_SETTING})
+            ]
     return found
 
 

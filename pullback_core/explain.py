@@ -46,7 +46,17 @@ class FeatureReport(NamedTuple):
 
 @without_autocast()
 def explain_features(
-    denoisers, z, sigma, rank=8, *, tolerance=0.05, max_products=None, seed=0, batch_size=None, offload=False, progress=None
+    denoisers,
+    z,
+    sigma,
+    rank=8,
+    *,
+    tolerance=0.05,
+    max_products=None,
+    seed=0,
+    batch_size=None,
+    offload=False,
+    progress=None,
 ):
     """What speaks for and against each feature of one model, at one noisy latent.
 
@@ -65,26 +75,48 @@ def explain_features(
         with torch.no_grad():
             denoise = denoise or _seconds(lambda: denoiser.denoise(x, sigma))  # noqa: B023  called here and now
         show = progress and (lambda products, residual, index=index: progress(index, products, residual))
-        jacobian = Jacobian(lambda points, one=denoiser: one.encode(points, sigma), z, batch_size=batch_size, offload=offload)
-        search = {"tolerance": tolerance, "max_products": max_products or PRODUCTS * rank, "seed": seed, "progress": show}
-        reports.append(_explain(denoiser, jacobian, sigma, top_singular_triplets(jacobian, rank, **search), denoise))
+        jacobian = Jacobian(
+            lambda points, one=denoiser: one.encode(points, sigma), z, batch_size=batch_size, offload=offload
+        )
+        search = {
+            "tolerance": tolerance,
+            "max_products": max_products or PRODUCTS * rank,
+            "seed": seed,
+            "progress": show,
+        }
+        reports.append(
+            _explain(denoiser, jacobian, sigma, top_singular_triplets(jacobian, rank, **search), denoise)
+        )
     return reports
 
 
 def _explain(denoiser, jacobian, sigma, found, denoise):
     if not found.s[0] > 0:
-        raise ValueError(f"The feature {denoiser.provenance['feature']!r} does not depend on the noisy latent; leave it out.")
+        raise ValueError(
+            f"The feature {denoiser.provenance['feature']!r} does not depend on the noisy latent; leave it out."
+        )
     z, here = jacobian.x, jacobian.value
     v, u = found.v[:1].to(z), found.u[:1].to(z)
     column = jacobian.jvp(v)
     step = CHANGE * here.norm() / column.norm()
     with torch.no_grad():
-        errors = [denoiser.encode(z + sign * step * v, sigma) - here - sign * step * column for sign in (1, -1)]
+        errors = [
+            denoiser.encode(z + sign * step * v, sigma) - here - sign * step * column for sign in (1, -1)
+        ]
     bend = torch.cat(errors).norm() / (math.sqrt(2) * step * column.norm())
     return FeatureReport(
-        denoiser.provenance["feature"], jacobian.out_shape, found.s, found.residuals.max().item(), found.converged,
-        effective_rank(found.s), bend.item(), (step / z.norm()).item(), found.products,
-        _seconds(lambda: jacobian.jvp(v)), _seconds(lambda: jacobian.vjp(u)), denoise,
+        denoiser.provenance["feature"],
+        jacobian.out_shape,
+        found.s,
+        found.residuals.max().item(),
+        found.converged,
+        effective_rank(found.s),
+        bend.item(),
+        (step / z.norm()).item(),
+        found.products,
+        _seconds(lambda: jacobian.jvp(v)),
+        _seconds(lambda: jacobian.vjp(u)),
+        denoise,
     )
 
 
@@ -114,14 +146,31 @@ def explain_table(reports):
     last = f"s_{len(reports[0].s)}/s_1"
     rows = [("feature", "h", "s_1", last, "eff. rank", "bend", "reach", "products", "J v", "J^T u")]
     for one in reports:
-        times = (f"{1e3 * seconds:.3g} ms ({seconds / one.seconds_denoise:.1f}x)" for seconds in (one.seconds_jvp, one.seconds_vjp))
-        rows.append((
-            one.feature, "x".join(map(str, one.shape)), f"{one.s[0]:.3g}", f"{one.s[-1] / one.s[0]:.2f}", f"{one.effective_rank:.1f}",
-            f"{one.bend:.2f}", f"{100 * one.reach:.2g}%", f"{one.products}{'' if one.converged else '*'}", *times,
-        ))
+        times = (
+            f"{1e3 * seconds:.3g} ms ({seconds / one.seconds_denoise:.1f}x)"
+            for seconds in (one.seconds_jvp, one.seconds_vjp)
+        )
+        rows.append(
+            (
+                one.feature,
+                "x".join(map(str, one.shape)),
+                f"{one.s[0]:.3g}",
+                f"{one.s[-1] / one.s[0]:.2f}",
+                f"{one.effective_rank:.1f}",
+                f"{one.bend:.2f}",
+                f"{100 * one.reach:.2g}%",
+                f"{one.products}{'' if one.converged else '*'}",
+                *times,
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(width) if index < 2 else cell.rjust(width) for index, (cell, width) in enumerate(zip(row, widths)))
-             for row in rows]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
     notes = [f"x: in evaluations of the whole model, {1e3 * reports[0].seconds_denoise:.3g} ms each"]
     if not all(one.converged for one in reports):
         notes.append(f"*: ended early, errors up to {max(one.residual for one in reports):.1g} of s_1")

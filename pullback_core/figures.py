@@ -139,7 +139,9 @@ def singular_value_plot(basis, title="Singular values"):
     figure, axes = empty_plot("direction", "singular value", title)
     number = range(1, basis.rank + 1)
     axes.plot(number, basis.s.cpu(), "o-", color="#3b6ea5")
-    axes.fill_between(number, (basis.s * (1 - basis.residuals)).cpu(), (basis.s * (1 + basis.residuals)).cpu(), alpha=0.2)
+    axes.fill_between(
+        number, (basis.s * (1 - basis.residuals)).cpu(), (basis.s * (1 + basis.residuals)).cpu(), alpha=0.2
+    )
     axes.set(ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
     return drawn(figure)
@@ -162,7 +164,9 @@ def heat_map(matrix, rows, columns, title="", label=""):
     above = matrix[matrix > 0] if (matrix > 0).any() else torch.ones(1)
     bottom, top = above.min().item(), above.max().item()
     bottom = bottom if bottom < top else top / 2
-    colours = axes.imshow(matrix.numpy(), cmap=colormaps["viridis"].with_extremes(under="#e4e4e0"), vmin=bottom, vmax=top)
+    colours = axes.imshow(
+        matrix.numpy(), cmap=colormaps["viridis"].with_extremes(under="#e4e4e0"), vmin=bottom, vmax=top
+    )
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title)
@@ -180,7 +184,9 @@ def angle_plot(curves, title="Principal angles"):
     """Principal angles of pairs of subspaces, as a Pillow image. curves: a list of (name, angles in radians, ascending)."""
     figure, axes = empty_plot("principal angle", "degrees", title)
     for (name, angles), colour in zip(curves, _colours(len(curves))):
-        axes.plot(range(1, len(angles) + 1), torch.rad2deg(angles).tolist(), "o-", ms=4, color=colour, label=name)
+        axes.plot(
+            range(1, len(angles) + 1), torch.rad2deg(angles).tolist(), "o-", ms=4, color=colour, label=name
+        )
     axes.set(ylim=(0, 93), yticks=range(0, 91, 15))
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(figure, axes)
@@ -191,7 +197,9 @@ def decay_plot(curves, title="Decay of the singular values"):
     """Singular values as parts of the largest, as a Pillow image. curves: a list of (name, (k,) descending)."""
     figure, axes = empty_plot("direction", "singular value / first", title)
     for (name, values), colour in zip(curves, _colours(len(curves))):
-        axes.plot(range(1, len(values) + 1), (values / values[0]).tolist(), "o-", ms=4, color=colour, label=name)
+        axes.plot(
+            range(1, len(values) + 1), (values / values[0]).tolist(), "o-", ms=4, color=colour, label=name
+        )
     axes.set(ylim=(0, 1.05))
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(figure, axes)
@@ -235,7 +243,9 @@ def _colours(count):
 
 def _legend(figure, axes):
     curves = axes.get_lines()
-    named = curves[:: 1 + len(curves) // 16]  # as many as there is room for; the colours in between tell the rest
+    named = curves[
+        :: 1 + len(curves) // 16
+    ]  # as many as there is room for; the colours in between tell the rest
     figure.legend(handles=named, loc="outside right upper", frameon=False, fontsize=9)
 
 

@@ -109,7 +109,9 @@ def _folder(folder):
         missing.append(folder)
         folder = os.path.dirname(folder)
     try:
-        for folder in reversed(missing):  # one at a time: Path.mkdir(parents=True) recurses, and fails at 1,000 levels
+        for folder in reversed(
+            missing
+        ):  # one at a time: Path.mkdir(parents=True) recurses, and fails at 1,000 levels
             if _make_folder(folder):
                 made.append(folder)
         yield
@@ -138,7 +140,9 @@ def _create_partial(folder):
         partial = folder / f".pullback-{secrets.token_hex(8)}.part"
         _being_written.add(partial.name)
         try:
-            handle = os.open(partial, flags, 0o666)  # the system applies the umask, which belongs to all threads
+            handle = os.open(
+                partial, flags, 0o666
+            )  # the system applies the umask, which belongs to all threads
         except BaseException:
             _being_written.discard(partial.name)
             raise
@@ -245,17 +249,23 @@ def _require_writable_name(path, new=False):
     """
     path = Path(path)
     if "\0" in str(path):
-        raise ValueError(f"A file name cannot contain the NUL character, got {_shown(path)}; choose another name.")
+        raise ValueError(
+            f"A file name cannot contain the NUL character, got {_shown(path)}; choose another name."
+        )
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise ValueError(f"This system cannot write the file name {_shown(path)}; choose another name.") from None
+        raise ValueError(
+            f"This system cannot write the file name {_shown(path)}; choose another name."
+        ) from None
     if new:
         return path
     if os.path.isdir(path):
         raise IsADirectoryError(f"Could not write {_shown(path)}: that is a folder; add a file name.")
     if os.path.lexists(path) and not os.path.isfile(path) and not os.path.islink(path):
-        raise ValueError(f"Could not write {_shown(path)}: that is not an ordinary file; choose another name.")
+        raise ValueError(
+            f"Could not write {_shown(path)}: that is not an ordinary file; choose another name."
+        )
     return path
 
 
@@ -279,7 +289,7 @@ def _reason(error, path):
         errno.EACCES: "permission was denied; choose a place that you have access to",
         errno.EPERM: "permission was denied; choose a place that you have access to",
         errno.ENAMETOOLONG: f"the name is too long ({len(os.fsencode(path.name))} bytes in a path of "
-                            f"{len(os.fsencode(path))}); choose a shorter one",
+        f"{len(os.fsencode(path))}); choose a shorter one",
         errno.ELOOP: "its links lead in a circle; choose another path",
     }
     return reasons.get(error.errno) or error.strerror or str(error)

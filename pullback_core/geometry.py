@@ -16,7 +16,9 @@ def principal_angles(a, b, *, space="h"):
     """
     a, b = _rows(a, space), _rows(b, space)
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"The two subspaces lie in spaces of different dimension, {a.shape[1]} and {b.shape[1]}.")
+        raise ValueError(
+            f"The two subspaces lie in spaces of different dimension, {a.shape[1]} and {b.shape[1]}."
+        )
     if len(a) < len(b):
         a, b = b, a
     cosines = torch.linalg.svdvals(a @ b.T).clamp(max=1)
@@ -35,11 +37,16 @@ def geodesic_distance(a, b, *, space="h"):
 def distance_matrix(bases, others=None, *, space="h"):
     """Geodesic distances between all bases, or from each of them to each of `others`: (n, n) or (n, m) float64."""
     if others is not None:
-        return torch.tensor([[geodesic_distance(one, other, space=space) for other in others] for one in bases], dtype=torch.float64)
+        return torch.tensor(
+            [[geodesic_distance(one, other, space=space) for other in others] for one in bases],
+            dtype=torch.float64,
+        )
     distances = torch.zeros(len(bases), len(bases), dtype=torch.float64)
     for row in range(len(bases)):
         for column in range(row):
-            distances[row, column] = distances[column, row] = geodesic_distance(bases[row], bases[column], space=space)
+            distances[row, column] = distances[column, row] = geodesic_distance(
+                bases[row], bases[column], space=space
+            )
     return distances
 
 
@@ -58,7 +65,9 @@ def frechet_mean(bases, *, space="h", tolerance=1e-8, max_steps=200):
         raise ValueError("The mean of no bases at all is undefined.")
     if any(one.shape != rows[0].shape for one in rows):
         raise ValueError(f"All bases must have one shape, got {sorted({tuple(one.shape) for one in rows})}.")
-    mean = torch.linalg.svd(torch.cat(rows), full_matrices=False)[2][: len(rows[0])]  # the nearest by chords: a good start
+    mean = torch.linalg.svd(torch.cat(rows), full_matrices=False)[2][
+        : len(rows[0])
+    ]  # the nearest by chords: a good start
     for _ in range(max_steps):
         step = sum(_log(mean, one) for one in rows) / len(rows)
         mean = _exp(mean, step)
@@ -71,7 +80,9 @@ def _log(x, y):
     """The tangent at span(x) that leads to span(y), both (k, n) rows."""
     inner = y @ x.T
     if torch.linalg.svdvals(inner)[-1] < 1e-12:
-        raise ValueError("Two of the subspaces are orthogonal in some direction, so no single shortest path joins them.")
+        raise ValueError(
+            "Two of the subspaces are orthogonal in some direction, so no single shortest path joins them."
+        )
     q, s, r = torch.linalg.svd((torch.linalg.solve(inner, y) - x).T, full_matrices=False)
     return (q * s.atan() @ r).T
 

@@ -26,7 +26,11 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
     Raises ValueError for a direction that does not fit z, or is zero, and for a noise level that the model does not have.
     """
     sigma = denoiser.schedule.require_level(sigma)
-    if direction.shape[-3:] != z.shape[1:] or direction.ndim not in (3, 4) or (direction.ndim == 4 and len(direction) not in (1, len(z))):
+    if (
+        direction.shape[-3:] != z.shape[1:]
+        or direction.ndim not in (3, 4)
+        or (direction.ndim == 4 and len(direction) not in (1, len(z)))
+    ):
         raise ValueError(
             f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape)}; "
             "compute the basis at the size of this latent."
@@ -38,11 +42,15 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
         raise ValueError("The direction holds numbers that are not finite.")
     scale = torch.as_tensor(scale, dtype=z.dtype, device=z.device).view(-1, 1, 1, 1)
     if len(scale) not in (1, len(z)):
-        raise ValueError(f"There must be one scale, or one for each of the {len(z)} samples, got {len(scale)}.")
+        raise ValueError(
+            f"There must be one scale, or one for each of the {len(z)} samples, got {len(scale)}."
+        )
     probe = step * scale.sign() * direction.to(z) / length.to(z).view(-1, 1, 1, 1)
     trajectory = [z]
     for _ in range(steps):
-        moved, still = predicted_noise(denoiser, torch.cat([z + probe, z.expand_as(z + probe)]), sigma).chunk(2)
+        moved, still = predicted_noise(denoiser, torch.cat([z + probe, z.expand_as(z + probe)]), sigma).chunk(
+            2
+        )
         update = scale.abs() * (moved - still)
         z = z + (update if mask is None else update * mask)
         trajectory.append(z)
@@ -52,7 +60,19 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
 
 
 @torch.no_grad()
-def edit_grid(denoiser, z, sigma, directions, strengths, *, steps=16, mask=None, batch_size=None, quick=False, progress=None):
+def edit_grid(
+    denoiser,
+    z,
+    sigma,
+    directions,
+    strengths,
+    *,
+    steps=16,
+    mask=None,
+    batch_size=None,
+    quick=False,
+    progress=None,
+):
     """One noisy latent, edited along each of several directions at each of several strengths.
 
     z: (c, h, w) or (1, c, h, w) in network coordinates at noise level sigma; directions: (d, c, h, w).
@@ -65,17 +85,27 @@ def edit_grid(denoiser, z, sigma, directions, strengths, *, steps=16, mask=None,
     z = z.view(1, *z.shape[-3:])
     strengths = torch.as_tensor(strengths, dtype=z.dtype).flatten()
     taken = strengths.sign().unique() if quick else strengths
-    vectors = directions.repeat_interleave(len(taken), dim=0).split(batch_size or len(directions) * len(taken))
+    vectors = directions.repeat_interleave(len(taken), dim=0).split(
+        batch_size or len(directions) * len(taken)
+    )
     scales = (SCALE_PER_STRENGTH * taken).repeat(len(directions)).to(z.device).split(len(vectors[0]))
     repetitions = 1 if quick else steps
     done, total = itertools.count(1), len(vectors) * repetitions
-    edits = torch.cat([
-        x_space_guidance(
-            denoiser, z.expand(len(part), -1, -1, -1), sigma, part, scale=scale, steps=repetitions, mask=mask,
-            progress=progress and (lambda _: progress(next(done), total)),
-        )[-1]
-        for part, scale in zip(vectors, scales)
-    ]).unflatten(0, (len(directions), len(taken)))
+    edits = torch.cat(
+        [
+            x_space_guidance(
+                denoiser,
+                z.expand(len(part), -1, -1, -1),
+                sigma,
+                part,
+                scale=scale,
+                steps=repetitions,
+                mask=mask,
+                progress=progress and (lambda _: progress(next(done), total)),
+            )[-1]
+            for part, scale in zip(vectors, scales)
+        ]
+    ).unflatten(0, (len(directions), len(taken)))
     if quick:
         length = steps * strengths.abs().to(z).view(-1, 1, 1, 1)
         edits = z + length * (edits[:, torch.searchsorted(taken, strengths.sign())] - z)

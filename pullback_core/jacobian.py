@@ -100,7 +100,9 @@ class Jacobian:
 
     def _in_batches(self, product, vectors, shape):
         if tuple(vectors.shape[1:]) != shape or not len(vectors):
-            raise ValueError(f"Expected a non-empty block of vectors of shape {shape}, got {tuple(vectors.shape)}.")
+            raise ValueError(
+                f"Expected a non-empty block of vectors of shape {shape}, got {tuple(vectors.shape)}."
+            )
         # A unit vector of many entries has tiny ones, which a network in half precision would round away: run with
         # entries near 1. A power of two, so that in higher precision nothing changes at all.
         scale = 2.0 ** round(0.5 * math.log2(math.prod(shape)))
@@ -185,7 +187,9 @@ class _Recording:
 def _require_dependence(value, x):
     """Raise `IndependentError` unless the autograd graph of a value leads to x."""
     if not value.is_floating_point():
-        raise IndependentError(f"h is of type {str(value.dtype).removeprefix('torch.')}, which has no derivative")
+        raise IndependentError(
+            f"h is of type {str(value.dtype).removeprefix('torch.')}, which has no derivative"
+        )
     if not value.requires_grad:
         raise IndependentError("h was computed without a record of its gradient")
     if not _leads_to(value, x):
@@ -238,7 +242,9 @@ def _gradients(output, input, vectors):
 
 
 def _gradient(output, input, vector, create_graph=False):
-    return torch.autograd.grad(output, input, vector, retain_graph=True, create_graph=create_graph, allow_unused=True)[0]
+    return torch.autograd.grad(
+        output, input, vector, retain_graph=True, create_graph=create_graph, allow_unused=True
+    )[0]
 
 
 @contextmanager
@@ -253,7 +259,10 @@ def adjoint_error(operator, seed=0):
 
     A larger value means that one of the two products is wrong. Costs two products. Returns a float.
     """
-    v, u = _random_units(1, operator.in_shape, operator, seed), _random_units(1, operator.out_shape, operator, seed + 1)
+    v, u = (
+        _random_units(1, operator.in_shape, operator, seed),
+        _random_units(1, operator.out_shape, operator, seed + 1),
+    )
     return _adjoint_error(v, operator.jvp(v), u, operator.vjp(u))
 
 
@@ -298,7 +307,9 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     lengths = _lengths(rows)
     if not (lengths > 0).all() or not torch.isfinite(lengths).all():
         return DerivativeErrors(math.inf, math.inf, math.inf, math.inf)
-    v = rows / lengths + _random_units(2, jacobian.in_shape, jacobian, seed)  # along what f feels, and everything else
+    v = rows / lengths + _random_units(
+        2, jacobian.in_shape, jacobian, seed
+    )  # along what f feels, and everything else
     v = v / _lengths(v)
     columns = jacobian.jvp(v).cpu().double()  # not every device has float64
     if not 0 < columns.norm() < math.inf:
@@ -314,7 +325,9 @@ def derivative_errors(jacobian, f, *, precise=None, changes=(1e-2, 1e-3, 1e-4), 
     for change in changes:
         step = change * value.norm().item() / column.norm().item()
         with torch.no_grad():
-            difference = (outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])).cpu().double()[0] / (2 * step)
+            difference = (
+                outside(jacobian.x + step * v[:1]) - outside(jacobian.x - step * v[:1])
+            ).cpu().double()[0] / (2 * step)
         differences.append(((column - difference).norm() / column.norm()).item())
     precision = ((columns[0] - column).norm() / column.norm()).item()
     return DerivativeErrors(_adjoint_error(v, columns, u, rows), min(differences), inside, precision)

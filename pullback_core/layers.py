@@ -20,11 +20,15 @@ def differentiable_layer(layer, input, *args, **kwargs):
     layer: one of `LAYERS`. With weights that are no plain constants it is torch's own.
     """
     constants = [part for part in (*args, *kwargs.values()) if isinstance(part, torch.Tensor)]
-    plain = all(type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad for part in constants)
+    plain = all(
+        type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad for part in constants
+    )
     if plain and (layer in NORMS or all(part.dtype == input.dtype for part in constants)):
         with torch.no_grad():
             known = LAYERS[layer](layer, input, *args, **kwargs)
-        if known is not None and known[0].dtype == input.dtype:  # norms of half precision may have weights of float32
+        if (
+            known is not None and known[0].dtype == input.dtype
+        ):  # norms of half precision may have weights of float32
             output, derivative, *kept = known
             return attach(output, [input], derivative, *kept)
     return layer(input.clone() if layer in NORMS else input, *args, **kwargs)
@@ -34,7 +38,9 @@ def differentiable_layer(layer, input, *args, **kwargs):
 
 
 def _linear(layer, input, weight, bias=None):
-    derivative = Derivative(lambda changes: layer(changes[0], weight), lambda gradient, needed: [gradient @ weight])
+    derivative = Derivative(
+        lambda changes: layer(changes[0], weight), lambda gradient, needed: [gradient @ weight]
+    )
     return layer(input, weight, bias), derivative
 
 
@@ -42,18 +48,26 @@ def _convolution(layer, input, weight, bias=None, stride=1, padding=0, dilation=
     if isinstance(padding, str) or input.ndim != weight.ndim:
         return None
     shape, ones, zeros = input.shape, [1] * (weight.ndim - 2), [0] * (weight.ndim - 2)
-    settings = [[size * one for one in ones] if isinstance(size, int) else list(size) for size in (stride, padding, dilation)]
+    settings = [
+        [size * one for one in ones] if isinstance(size, int) else list(size)
+        for size in (stride, padding, dilation)
+    ]
 
     def tangent(change):
         return layer(change, weight, None, stride, padding, dilation, groups)
 
     def adjoint(gradient):
-        like = gradient.new_empty(1).expand(len(gradient), *shape[1:])  # of the input, torch needs the shape alone
+        like = gradient.new_empty(1).expand(
+            len(gradient), *shape[1:]
+        )  # of the input, torch needs the shape alone
         outputs = [True, False, False]
-        return torch.ops.aten.convolution_backward(gradient, like, weight, None, *settings, False, zeros, groups, outputs)[0]
+        return torch.ops.aten.convolution_backward(
+            gradient, like, weight, None, *settings, False, zeros, groups, outputs
+        )[0]
 
     return layer(input, weight, bias, stride, padding, dilation, groups), Derivative(
-        lambda changes: _folded(tangent, len(shape), changes[0]), lambda gradient, needed: [_folded(adjoint, len(shape), gradient)],
+        lambda changes: _folded(tangent, len(shape), changes[0]),
+        lambda gradient, needed: [_folded(adjoint, len(shape), gradient)],
     )
 
 
@@ -67,7 +81,9 @@ def _group_norm(layer, input, num_groups, weight=None, bias=None, eps=1e-5, *_):
     def symmetric(vectors, x, mean, rstd):
         outputs, dtype = [True, False, False], vectors.dtype
         vectors, x = _as_precise_as(weight, vectors.contiguous(), x)
-        return torch.ops.aten.native_group_norm_backward(vectors, x, mean, rstd, None, *sizes(x), outputs)[0].to(dtype)
+        return torch.ops.aten.native_group_norm_backward(vectors, x, mean, rstd, None, *sizes(x), outputs)[
+            0
+        ].to(dtype)
 
     x = input.clone(memory_format=torch.contiguous_format)
     output, *statistics = torch.native_group_norm(x, weight, bias, *sizes(x), eps)
@@ -79,7 +95,9 @@ def _layer_norm(layer, input, normalized_shape, weight=None, bias=None, eps=1e-5
     def symmetric(vectors, x, mean, rstd):
         outputs, dtype = [True, False, False], vectors.dtype
         vectors, x = _as_precise_as(weight, vectors.contiguous(), x)
-        return torch.ops.aten.native_layer_norm_backward(vectors, x, normalized_shape, mean, rstd, None, None, outputs)[0].to(dtype)
+        return torch.ops.aten.native_layer_norm_backward(
+            vectors, x, normalized_shape, mean, rstd, None, None, outputs
+        )[0].to(dtype)
 
     x = input.clone(memory_format=torch.contiguous_format)
     output, *statistics = torch.native_layer_norm(x, normalized_shape, weight, bias, eps)
@@ -100,7 +118,9 @@ def _rms_norm(layer, input, normalized_shape, weight=None, eps=None):
 
     x = input.clone()
     precise = x.to(torch.promote_types(x.dtype, torch.float32))
-    rstd = (precise.square().mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)).rsqrt()
+    rstd = (
+        precise.square().mean(axes, keepdim=True) + (torch.finfo(x.dtype).eps if eps is None else eps)
+    ).rsqrt()
     return layer(x, normalized_shape, weight, eps), _scaled(symmetric, x.ndim, weight), x, rstd
 
 
@@ -115,6 +135,7 @@ def _gelu(layer, input, approximate="none"):
 
 def _scaled(symmetric, ndim, weight=None):
     """The `Derivative` weight * symmetric(., *kept)."""
+
     def scaled(vectors):
         return vectors if weight is None else (vectors * weight).to(vectors.dtype)
 
@@ -133,7 +154,19 @@ def _folded(function, ndim, vectors, *kept):
 
 
 NORMS = {
-    group_norm: _group_norm, torch.group_norm: _group_norm, layer_norm: _layer_norm, torch.layer_norm: _layer_norm,
-    rms_norm: _rms_norm, torch.rms_norm: _rms_norm,
+    group_norm: _group_norm,
+    torch.group_norm: _group_norm,
+    layer_norm: _layer_norm,
+    torch.layer_norm: _layer_norm,
+    rms_norm: _rms_norm,
+    torch.rms_norm: _rms_norm,
 }
-LAYERS = {linear: _linear, conv1d: _convolution, conv2d: _convolution, conv3d: _convolution, silu: _silu, gelu: _gelu, **NORMS}
+LAYERS = {
+    linear: _linear,
+    conv1d: _convolution,
+    conv2d: _convolution,
+    conv3d: _convolution,
+    silu: _silu,
+    gelu: _gelu,
+    **NORMS,
+}

@@ -28,11 +28,25 @@ def global_basis(bases, method="frechet"):
     _check(bases)
     v, s, u = (_frechet if method == "frechet" else _matched)(bases)
     first = bases[0]
-    v, s, u = (part.to(like.dtype).to(like.device).view_as(like) for part, like in zip((v, s, u), (first.v, first.s, first.u)))
-    provenance = {name: value for name, value in first.provenance.items() if all(one.provenance.get(name) == value for one in bases)}
+    v, s, u = (
+        part.to(like.dtype).to(like.device).view_as(like)
+        for part, like in zip((v, s, u), (first.v, first.s, first.u))
+    )
+    provenance = {
+        name: value
+        for name, value in first.provenance.items()
+        if all(one.provenance.get(name) == value for one in bases)
+    }
     return replace(
-        first, v=v, s=s, u=u, residuals=_misfit(bases, v, s, u), products=sum(one.products for one in bases),
-        converged=all(one.converged for one in bases), provenance=provenance | {"mean": f"{method} of {len(bases)}"}, space=None,
+        first,
+        v=v,
+        s=s,
+        u=u,
+        residuals=_misfit(bases, v, s, u),
+        products=sum(one.products for one in bases),
+        converged=all(one.converged for one in bases),
+        provenance=provenance | {"mean": f"{method} of {len(bases)}"},
+        space=None,
     )
 
 
@@ -46,7 +60,9 @@ def _check(bases):
                 f"The bases differ in rank or size ({tuple(first.v.shape)} and {tuple(other.v.shape)}); compute all with the same."
             )
         if abs(other.sigma / first.sigma - 1) > 1e-3:
-            raise ValueError(f"The bases are of different noise levels, {first.sigma:.4g} and {other.sigma:.4g}; compute all at one.")
+            raise ValueError(
+                f"The bases are of different noise levels, {first.sigma:.4g} and {other.sigma:.4g}; compute all at one."
+            )
         require_one_origin(first, other)
 
 
@@ -59,8 +75,12 @@ def _frechet(bases):
     try:
         mean = geometry.frechet_mean(bases)
     except ValueError as error:
-        raise ValueError("These tangent spaces have no Frechet mean; use the method 'matched', or a timestep nearer T.") from error
-    pulled = sum((mean @ u.T * s) @ v for v, s, u in map(_flat, bases)) / len(bases)  # mean J^T within the mean space
+        raise ValueError(
+            "These tangent spaces have no Frechet mean; use the method 'matched', or a timestep nearer T."
+        ) from error
+    pulled = sum((mean @ u.T * s) @ v for v, s, u in map(_flat, bases)) / len(
+        bases
+    )  # mean J^T within the mean space
     left, s, v = torch.linalg.svd(pulled, full_matrices=False)
     return v, s, left.T @ mean
 
@@ -87,6 +107,7 @@ def _nearest_orthonormal(rows):
 def _misfit(bases, v, s, u):
     v, s, u = v.flatten(1).cpu().double(), s.cpu().double(), u.flatten(1).cpu().double()
     squares = sum(
-        ((u @ other_u.T * other_s) @ other_v - s[:, None] * v).square().sum(dim=1) for other_v, other_s, other_u in map(_flat, bases)
+        ((u @ other_u.T * other_s) @ other_v - s[:, None] * v).square().sum(dim=1)
+        for other_v, other_s, other_u in map(_flat, bases)
     )
     return ((squares / len(bases)).sqrt() / s[0]).to(bases[0].residuals.dtype).to(bases[0].residuals.device)

@@ -64,9 +64,13 @@ def require_writable_folder(folder, option):
         if not folder.is_dir():
             raise NotADirectoryError(0, "it is a file")
         _write_a_file_in(folder)
-        blocked = [entry.name for entry in folder.iterdir() if entry.suffix in RESULT_ENDINGS and entry.is_dir()]
+        blocked = [
+            entry.name for entry in folder.iterdir() if entry.suffix in RESULT_ENDINGS and entry.is_dir()
+        ]
     if blocked:
-        raise ValueError(f"{option}: {shorten(folder)} holds a folder {shorten(blocked[0])}, where a result belongs; choose another one.")
+        raise ValueError(
+            f"{option}: {shorten(folder)} holds a folder {shorten(blocked[0])}, where a result belongs; choose another one."
+        )
 
 
 def require_writable_file(file, option):
@@ -87,7 +91,9 @@ def _refusing(place, option):
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ValueError(f"{option}: {shorten(place)} cannot be written to ({reason}); choose another place.") from error
+        raise ValueError(
+            f"{option}: {shorten(place)} cannot be written to ({reason}); choose another place."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -34,19 +34,31 @@ def bases_over_time(denoiser, x0, timesteps, rank, *, steps=50, refine=4, progre
     timesteps = sorted(set(timesteps))
     ways = _ways_back(schedule, timesteps, steps)
     if not (ways[-1].diff() < 0).all():
-        raise ValueError(f"Some of the timesteps {timesteps} are one noise level in float32; leave out those that hardly differ.")
+        raise ValueError(
+            f"Some of the timesteps {timesteps} are one noise level in float32; leave out those that hardly differ."
+        )
     # A host's objects may meet a level in another state where a sampler starts elsewhere: then no part of an inversion is shared.
-    anew = len(ways) > 1 and hasattr(denoiser, "depends_on_start") and denoiser.depends_on_start(ways[::-1], x0)
+    anew = (
+        len(ways) > 1 and hasattr(denoiser, "depends_on_start") and denoiser.depends_on_start(ways[::-1], x0)
+    )
     x, basis, done = x0, None, 1
     for index, (timestep, way) in enumerate(zip(timesteps, ways)):
         onward = way.flip(0)
-        x = ddim.invert(denoiser, x0, onward, refine=refine) if anew else ddim.invert(
-            denoiser, x, onward[done - 1 :], refine=refine, way_back=way
+        x = (
+            ddim.invert(denoiser, x0, onward, refine=refine)
+            if anew
+            else ddim.invert(denoiser, x, onward[done - 1 :], refine=refine, way_back=way)
         )
         done, sigma = len(onward), schedule.sigma(timestep)
         basis = local_basis(
-            denoiser, schedule.to_network(x, sigma), sigma, rank, start=basis,
-            progress=progress and (lambda products, residual, index=index: progress(index, products, residual)), **options,
+            denoiser,
+            schedule.to_network(x, sigma),
+            sigma,
+            rank,
+            start=basis,
+            progress=progress
+            and (lambda products, residual, index=index: progress(index, products, residual)),
+            **options,
         )
         moments.append(Moment(basis, x, way))
     return moments

@@ -11,12 +11,21 @@ from .files import open_file
 # Formats whose readers only decode. Others start programs (EPS), open files inside files, or read whatever they are given.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "QOI")
 MAX_PIXELS = 178_956_970  # half a gigabyte of RGB
-GROUND = (128, 128, 128)  # what shows through transparent parts: the middle of the range, which stands for nothing
+GROUND = (
+    128,
+    128,
+    128,
+)  # what shows through transparent parts: the middle of the range, which stands for nothing
 ORIENTATION_TAG, BITS_TAG, PHOTOMETRIC_TAG, SAMPLE_FORMAT_TAG = 0x0112, 258, 262, 339  # of EXIF and TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2
 UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -88,7 +97,9 @@ def _scale_png_key(picture, file):
     if picture.mode == "L" and isinstance(key, int):
         picture.info["transparency"] = key * 255 // (2**bits - 1)
     if picture.mode == "RGB" and bits == 16 and key is not None:
-        raise _Unclear("it has 16 bits for each colour and one colour that is transparent; convert it to 8 bits")
+        raise _Unclear(
+            "it has 16 bits for each colour and one colour that is transparent; convert it to 8 bits"
+        )
 
 
 def _to_rgb(picture):
@@ -101,7 +112,9 @@ def _to_rgb(picture):
     if picture.mode == "L" and _tag(picture, SAMPLE_FORMAT_TAG) == SIGNED:
         raise _Unclear("its numbers have signs; convert it to 8 or 16 bits without signs")
     if picture.mode == "CMYK" and picture.format in ("JPEG", "MPO") and "adobe" not in picture.info:
-        picture = ImageChops.invert(picture)  # Pillow takes all of these for Adobe's, which hold the inks inverted
+        picture = ImageChops.invert(
+            picture
+        )  # Pillow takes all of these for Adobe's, which hold the inks inverted
     if picture.mode == "La":
         picture = picture.convert("LA")
     if picture.has_transparency_data:
@@ -141,7 +154,9 @@ def _from_numbers(picture):
     elif largest <= 255:
         white = 255
     else:
-        raise _Unclear(f"it holds numbers up to {largest:g}, and does not say which is white; convert it to 8 or 16 bits")
+        raise _Unclear(
+            f"it holds numbers up to {largest:g}, and does not say which is white; convert it to 8 or 16 bits"
+        )
     return _from_levels(values, white, picture)
 
 

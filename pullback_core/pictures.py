@@ -19,16 +19,23 @@ def picture_fingerprints(x0):
     """
     small = torch.nn.functional.adaptive_avg_pool2d(x0.detach().cpu().float(), GRID)
     structure = (small - small.mean(dim=(2, 3), keepdim=True)).flatten(1).numpy()
-    rows = np.random.RandomState(0).standard_normal((BITS, structure.shape[1]))  # legacy: the same numbers in every numpy
+    rows = np.random.RandomState(0).standard_normal(
+        (BITS, structure.shape[1])
+    )  # legacy: the same numbers in every numpy
     signs = structure @ rows.T > 0
     sizes, spreads = small.flatten(1).norm(dim=1).tolist(), np.linalg.norm(structure, axis=1)
-    return [np.packbits(bits).tobytes().hex() if spread > FLAT * size else "" for bits, size, spread in zip(signs, sizes, spreads)]
+    return [
+        np.packbits(bits).tobytes().hex() if spread > FLAT * size else ""
+        for bits, size, spread in zip(signs, sizes, spreads)
+    ]
 
 
 def are_same_picture(one, other):
     """Whether two fingerprints are of one picture. True where that is unknown: for "" and for texts that are no fingerprints."""
     try:
-        one, other = (np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8)) for text in (one, other))
+        one, other = (
+            np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8)) for text in (one, other)
+        )
     except ValueError:
         return True
     if len(one) != BITS or len(other) != BITS:
@@ -47,7 +54,9 @@ def lacks_noise(x, sigma, alpha=1.0):
         return [False] * len(x)
     part = x[..., :height, :width].float() / alpha
     top, bottom = part[..., 0::2, :], part[..., 1::2, :]
-    diagonal = (top[..., 0::2] - top[..., 1::2] - bottom[..., 0::2] + bottom[..., 1::2]) / 2  # of unit variance for unit noise
+    diagonal = (
+        top[..., 0::2] - top[..., 1::2] - bottom[..., 0::2] + bottom[..., 1::2]
+    ) / 2  # of unit variance for unit noise
     finest = diagonal.square().mean(dim=(1, 2, 3)).sqrt()
     spread = (part - part.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3)).sqrt()
     clean = (finest < TOO_LITTLE_NOISE * sigma / alpha) & (finest <= SMOOTH * spread)

@@ -16,7 +16,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
-ZERO_SNR_ALPHA = 2.0**-24  # replaces a last alphas_cumprod of 0, whose sigma would be infinite; Euler schedulers use the same value
+ZERO_SNR_ALPHA = (
+    2.0**-24
+)  # replaces a last alphas_cumprod of 0, whose sigma would be infinite; Euler schedulers use the same value
 LARGEST_ZERO_SNR_ALPHA = 1e-6
 NOT_DECREASING = "alphas_cumprod must be a decreasing list of at least two numbers between 0 and 1."
 ROUNDED_STEP = 2.0**-22  # of log sigma, between timesteps that float32 cannot tell apart
@@ -86,7 +88,9 @@ class NoiseSchedule(ABC):
         _check_fraction(start)
         _check_fraction(end)
         between = (start + (end - start) * index / steps for index in range(1, steps))
-        return torch.tensor([self.sigma(fraction) if fraction > 0 else 0.0 for fraction in (start, *between, end)])
+        return torch.tensor(
+            [self.sigma(fraction) if fraction > 0 else 0.0 for fraction in (start, *between, end)]
+        )
 
 
 def _check_fraction(fraction):
@@ -148,7 +152,9 @@ class VPSchedule(NoiseSchedule):
 
 def _in_float64(numbers):
     """A float, list, array or tensor as a float64 tensor on the CPU: not every device has float64."""
-    return torch.as_tensor(numbers.cpu() if isinstance(numbers, torch.Tensor) else numbers, dtype=torch.float64)
+    return torch.as_tensor(
+        numbers.cpu() if isinstance(numbers, torch.Tensor) else numbers, dtype=torch.float64
+    )
 
 
 def _log_sigmas(alphas):

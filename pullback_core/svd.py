@@ -53,7 +53,16 @@ class SingularTriplets(NamedTuple):
 
 @without_autocast()
 def top_singular_triplets(
-    operator, rank, *, tolerance=1e-2, max_products=None, seed=0, method="krylov", block_size=None, start=None, progress=None,
+    operator,
+    rank,
+    *,
+    tolerance=1e-2,
+    max_products=None,
+    seed=0,
+    method="krylov",
+    block_size=None,
+    start=None,
+    progress=None,
     space=None,
 ):
     """Find the `rank` largest singular values of an operator and their vectors.
@@ -104,12 +113,16 @@ def top_singular_triplets(
             f"got {tuple(start.shape)} for {method!r}."
         )
     if space is not None and (not krylov or [rows.shape[1:] for rows in space[:3]] != [(n,), (m,), (n,)]):
-        raise ValueError(f"A space is for the method 'krylov' and an operator of the same shape, here {m} x {n}, got one for {method!r}.")
+        raise ValueError(
+            f"A space is for the method 'krylov' and an operator of the same shape, here {m} x {n}, got one for {method!r}."
+        )
     least = 2 * min(n, block_size * -(-rank // block_size))
     if max_products is None:
         max_products = max(200 * rank, least)
     if max_products < least:
-        raise ValueError(f"max_products must be at least {least} for rank {rank} in blocks of {block_size}, got {max_products}.")
+        raise ValueError(
+            f"max_products must be at least {least} for rank {rank} in blocks of {block_size}, got {max_products}."
+        )
 
     search.rank, search.tolerance, search.max_products = rank, tolerance, max_products
     if method == "subspace":
@@ -117,7 +130,9 @@ def top_singular_triplets(
     checked = False
     if space is None or not search.resume(space):
         if rank == block_size == 1 and start is None:
-            checked = _check(search, DOUBT)  # for one value, which no repetition can displace, the check is the search
+            checked = _check(
+                search, DOUBT
+            )  # for one value, which no repetition can displace, the check is the search
         else:
             search.extend(search.first_block(block_size, start))
     return search.triplets(*_krylov(search, block_size, checked))._replace(space=search.space())
@@ -222,7 +237,11 @@ class _Unseen:
     def largest(self):
         """A lower bound of the largest eigenvalue of C, near it after a few steps."""
         beside = torch.tensor(self._beside[:-1], dtype=torch.float64)
-        matrix = torch.diag(torch.tensor(self._diagonal, dtype=torch.float64)) + torch.diag(beside, 1) + torch.diag(beside, -1)
+        matrix = (
+            torch.diag(torch.tensor(self._diagonal, dtype=torch.float64))
+            + torch.diag(beside, 1)
+            + torch.diag(beside, -1)
+        )
         return torch.linalg.eigvalsh(matrix)[-1].item()
 
     def chance_of_more_than(self, value):
@@ -291,7 +310,9 @@ class _Search:
         self.keep_nothing()
 
     def keep_nothing(self):
-        self.q, self.images, self.returns = (self.like.new_empty(0, size) for size in (self.n, self.m, self.n))
+        self.q, self.images, self.returns = (
+            self.like.new_empty(0, size) for size in (self.n, self.m, self.n)
+        )
         self._p, self._factors = self.like.new_empty(0, self.m), torch.zeros(0, 0, dtype=torch.float64)
 
     @property
@@ -345,7 +366,9 @@ class _Search:
     def _power_of_two(self, values):
         limit = self._largest_exponent
         exponents = [math.frexp(value)[1] if value else 0 for value in values.flatten().tolist()]
-        return self.like.new_tensor([2.0 ** max(-limit, min(exponent, limit)) for exponent in exponents])[:, None]
+        return self.like.new_tensor([2.0 ** max(-limit, min(exponent, limit)) for exponent in exponents])[
+            :, None
+        ]
 
     def _product(self, product, rows, shape):
         result = product(rows.view(-1, *shape).to(self._dtype)).flatten(1).to(self.like.dtype)
@@ -404,14 +427,20 @@ class _Search:
         if null.any():
             back = self._product(self._operator.vjp, u[null], self._operator.out_shape) / (self.scale or 1.0)
             missing = (back - self._lifting(found.s)[null, None] * v[null]).norm(dim=1)
-            residuals = residuals.masked_scatter(null, missing / (found.s[0].item() or torch.finfo(v.dtype).tiny))
+            residuals = residuals.masked_scatter(
+                null, missing / (found.s[0].item() or torch.finfo(v.dtype).tiny)
+            )
         s = self._lifting(found.s) * (self.scale or 1.0)
         if not torch.isfinite(s).all():
             raise ValueError(OVERFLOW)
         sign = torch.gather(v, 1, v.abs().argmax(dim=1, keepdim=True)).sign()
         return SingularTriplets(
-            (v * sign).view(-1, *self._operator.in_shape), s, (u * sign).view(-1, *self._operator.out_shape), residuals,
-            self.products, checked and residuals.max().item() <= self.tolerance,
+            (v * sign).view(-1, *self._operator.in_shape),
+            s,
+            (u * sign).view(-1, *self._operator.out_shape),
+            residuals,
+            self.products,
+            checked and residuals.max().item() <= self.tolerance,
         )
 
     def space(self):

@@ -13,8 +13,18 @@ from .files import open_file
 MAX_HEADER = 2**20  # bytes; ours have a few thousand
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 DTYPES = {
-    "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
-    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "BOOL": "bool",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "BOOL": "bool",
 }
 
 
@@ -34,7 +44,9 @@ def to_bytes(tensors, metadata):
 
     tensors: {name: tensor on any device}; metadata: {str: str}.
     """
-    data = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, metadata)
+    data = save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, metadata
+    )
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
         raise ValueError("its header is larger than one megabyte")
     return data
@@ -82,10 +94,16 @@ def require_weights(sizes, expected):
     """
     missing, surplus = sorted(expected.keys() - sizes.keys()), sorted(sizes.keys() - expected.keys())
     if missing or surplus:
-        raise ValueError(f"it lacks the weights {_listed(missing)}" if missing else f"its weights {_listed(surplus)} belong to no layer")
+        raise ValueError(
+            f"it lacks the weights {_listed(missing)}"
+            if missing
+            else f"its weights {_listed(surplus)} belong to no layer"
+        )
     for name, size in sizes.items():
         if size.shape != tuple(expected[name]):
-            raise ValueError(f"its weights {name} have the shape {size.shape}, and {tuple(expected[name])} is needed")
+            raise ValueError(
+                f"its weights {name} have the shape {size.shape}, and {tuple(expected[name])} is needed"
+            )
         if size.dtype not in FLOATS:
             raise ValueError(f"its weights {name} are of type {size.dtype}")
 
@@ -114,7 +132,10 @@ def read_json(text, name):
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except _Duplicate as error:
         raise ValueError(f"{name} has the entry {error} twice") from None
-    except (ValueError, RecursionError):  # ValueError: also text that is not UTF-8, and numbers of thousands of digits
+    except (
+        ValueError,
+        RecursionError,
+    ):  # ValueError: also text that is not UTF-8, and numbers of thousands of digits
         raise ValueError(f"{name} is not JSON") from None
 
 

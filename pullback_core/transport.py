@@ -40,7 +40,9 @@ def parallel_transport(direction, source, target, *, exact=False):
         direction = source.u[direction]
     u = direction.flatten().to(target.u)
     if len(u) != target.u[0].numel():
-        raise ValueError(f"A direction of shape {tuple(direction.shape)} is not of the features' shape {tuple(target.u.shape[1:])}.")
+        raise ValueError(
+            f"A direction of shape {tuple(direction.shape)} is not of the features' shape {tuple(target.u.shape[1:])}."
+        )
     if not u.norm() > 0:
         raise ValueError("The direction is zero, so there is nothing to carry.")
     coordinates = target.u.flatten(1) @ (u / u.norm())
@@ -50,7 +52,9 @@ def parallel_transport(direction, source, target, *, exact=False):
         coordinates = torch.where(null, 0, coordinates / torch.where(null, 1, target.s))  # the pseudo-inverse
     carried = torch.einsum("i,ichw->chw", coordinates, target.v)
     if not carried.norm() > 0:
-        raise ValueError("The direction is orthogonal to everything in the target's basis; nothing can be carried.")
+        raise ValueError(
+            "The direction is orthogonal to everything in the target's basis; nothing can be carried."
+        )
     return Transported(carried / carried.norm(), alignment)
 
 
@@ -67,7 +71,13 @@ def transported_basis(direction, source, target, *, exact=False):
     u = image / s
     residual = torch.einsum("i,ichw->chw", u * target.s, target.v) - s * v
     basis = replace(
-        target, v=v[None], s=s[None], u=torch.einsum("i,i...->...", u, target.u)[None],
-        residuals=(residual.norm() / target.s[0])[None], products=0, converged=True, space=None,
+        target,
+        v=v[None],
+        s=s[None],
+        u=torch.einsum("i,i...->...", u, target.u)[None],
+        residuals=(residual.norm() / target.s[0])[None],
+        products=0,
+        converged=True,
+        space=None,
     )
     return basis, alignment

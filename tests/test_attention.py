@@ -40,9 +40,17 @@ def bool_mask(*shape):
     return mask
 
 
-SHAPES = [(QUERIES, KEYS), (1, KEYS), (HEADS, QUERIES, KEYS), (BATCH, 1, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS)]
+SHAPES = [
+    (QUERIES, KEYS),
+    (1, KEYS),
+    (HEADS, QUERIES, KEYS),
+    (BATCH, 1, QUERIES, KEYS),
+    (BATCH, HEADS, QUERIES, KEYS),
+]
 MASKS = [None, *(draw(*shape, seed=20) for shape in SHAPES), *(bool_mask(*shape) for shape in SHAPES)]
-every_mask = pytest.mark.parametrize("mask", MASKS, ids=lambda mask: "none" if mask is None else f"{str(mask.dtype)[6:]}-{mask.ndim}d")
+every_mask = pytest.mark.parametrize(
+    "mask", MASKS, ids=lambda mask: "none" if mask is None else f"{str(mask.dtype)[6:]}-{mask.ndim}d"
+)
 
 
 @pytest.fixture(params=[1, 300, attention.CHUNK_BYTES], ids=["one query", "few queries", "all queries"])
@@ -67,13 +75,19 @@ def products(function, active, mask=None, scale=None):
 
 
 @every_mask
-@pytest.mark.parametrize("active", [(0,), (1,), (2,), (1, 2), (0, 1, 2)], ids=lambda active: "".join("qkv"[i] for i in active))
+@pytest.mark.parametrize(
+    "active", [(0,), (1,), (2,), (1, 2), (0, 1, 2)], ids=lambda active: "".join("qkv"[i] for i in active)
+)
 def test_products_are_those_of_the_plain_formula(chunks, mask, active):
-    torch.testing.assert_close(products(attention.attention, active, mask), products(plain, active, mask), **EXACT)
+    torch.testing.assert_close(
+        products(attention.attention, active, mask), products(plain, active, mask), **EXACT
+    )
 
 
 def test_scale(chunks):
-    torch.testing.assert_close(products(attention.attention, (0, 1, 2), scale=0.3), products(plain, (0, 1, 2), scale=0.3), **EXACT)
+    torch.testing.assert_close(
+        products(attention.attention, (0, 1, 2), scale=0.3), products(plain, (0, 1, 2), scale=0.3), **EXACT
+    )
 
 
 def test_added_minus_infinity_is_a_bool_mask(chunks):
@@ -84,10 +98,17 @@ def test_added_minus_infinity_is_a_bool_mask(chunks):
     assert (ours[0][..., 0, :] == 0).all()
 
 
-@pytest.mark.parametrize("shapes", [
-    [(7, 4), (5, 4), (5, 6)], [(3, 7, 4), (1, 5, 4), (3, 5, 6)], [(2, 3, 7, 4), (1, 3, 5, 4), (1, 3, 5, 6)],
-    [(2, 4, 7, 4), (2, 2, 5, 4), (2, 2, 5, 6)], [(2, 2, 4, 7, 4), (2, 2, 2, 5, 4), (2, 2, 2, 5, 6)],
-], ids=["2d", "3d", "broadcast", "shared heads", "5d"])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(7, 4), (5, 4), (5, 6)],
+        [(3, 7, 4), (1, 5, 4), (3, 5, 6)],
+        [(2, 3, 7, 4), (1, 3, 5, 4), (1, 3, 5, 6)],
+        [(2, 4, 7, 4), (2, 2, 5, 4), (2, 2, 5, 6)],
+        [(2, 2, 4, 7, 4), (2, 2, 2, 5, 4), (2, 2, 2, 5, 6)],
+    ],
+    ids=["2d", "3d", "broadcast", "shared heads", "5d"],
+)
 def test_shapes_and_values_are_those_of_torch(shapes):
     parts = [draw(*shape, seed=i) for i, shape in enumerate(shapes)]
     expected = scaled_dot_product_attention(*parts, enable_gqa=len(shapes[0]) > 3)
@@ -151,9 +172,16 @@ class Largest(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("product", [lambda J, x: J.jvp(x[None]), lambda J, x: J.jvp(torch.stack([x, -x])),
-                                     lambda J, x: J.vjp(x[None]), lambda J, x: J.vjp(torch.stack([x, -x]))],
-                         ids=["jvp", "jvps", "vjp", "vjps"])
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda J, x: J.jvp(x[None]),
+        lambda J, x: J.jvp(torch.stack([x, -x])),
+        lambda J, x: J.vjp(x[None]),
+        lambda J, x: J.vjp(torch.stack([x, -x])),
+    ],
+    ids=["jvp", "jvps", "vjp", "vjps"],
+)
 def test_no_tensor_holds_the_logits_of_all_queries(product, monkeypatch):
     tokens, width = 256, 8
     monkeypatch.setattr(attention, "CHUNK_BYTES", 2**15)  # 16 queries, of both heads
@@ -165,7 +193,9 @@ def test_no_tensor_holds_the_logits_of_all_queries(product, monkeypatch):
     x = draw(2, tokens, width, dtype=torch.float32)
     with Largest() as largest:
         product(Jacobian(f, x), x)
-    assert largest.entries <= 2 * 2 * tokens * 2 * width  # two vectors, two parts side by side; all logits are 2 * tokens**2
+    assert (
+        largest.entries <= 2 * 2 * tokens * 2 * width
+    )  # two vectors, two parts side by side; all logits are 2 * tokens**2
     assert largest.entries < 2 * tokens**2 / 4
 
 

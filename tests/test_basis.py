@@ -47,7 +47,9 @@ def test_it_is_the_decomposition_of_the_jacobian_at_that_point(basis):
     assert (u.T[:RANK] * basis.u.flatten(1)).sum(dim=1).abs().min() > 0.9999
     assert basis.converged and basis.rank == RANK
     assert basis.provenance == Toy.provenance and basis.provenance is not Toy.provenance
-    assert (basis.sigma, basis.seed) == (1.5, 4) and basis.timestep == pytest.approx(Toy.schedule.fraction(1.5))
+    assert (basis.sigma, basis.seed) == (1.5, 4) and basis.timestep == pytest.approx(
+        Toy.schedule.fraction(1.5)
+    )
 
 
 def test_a_seed_means_the_same_bits(basis):
@@ -57,7 +59,10 @@ def test_a_seed_means_the_same_bits(basis):
 
 def test_a_basis_that_kept_its_space_is_extended():
     model = faces.load_model()
-    denoiser, z = faces.FacesDenoiser(model), torch.randn(faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0))
+    denoiser, z = (
+        faces.FacesDenoiser(model),
+        torch.randn(faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0)),
+    )
     whole = local_basis(denoiser, z, 1.5, 12)
     part = local_basis(denoiser, z, 1.5, 6, keep_space=True)
     rest = local_basis(denoiser, z, 1.5, 12, start=part)
@@ -68,21 +73,36 @@ def test_a_basis_that_kept_its_space_is_extended():
     def products(denoiser, z, sigma, start):
         return local_basis(denoiser, z, sigma, 6, start=start).products
 
-    near, warm = z + 0.1 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1)), replace(part, space=None)
-    assert products(denoiser, near, 1.5, part) == products(denoiser, near, 1.5, warm) + 1  # found out by one product
-    assert products(denoiser, z, 1.4, part) == products(denoiser, z, 1.4, warm)  # another level or prompt: none
+    near, warm = (
+        z + 0.1 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1)),
+        replace(part, space=None),
+    )
+    assert (
+        products(denoiser, near, 1.5, part) == products(denoiser, near, 1.5, warm) + 1
+    )  # found out by one product
+    assert products(denoiser, z, 1.4, part) == products(
+        denoiser, z, 1.4, warm
+    )  # another level or prompt: none
     smiling = faces.FacesDenoiser(model, "smiling")
     assert products(smiling, z, 1.5, part) == products(smiling, z, 1.5, warm)
 
 
 def test_a_network_has_a_basis_with_its_provenance():
     torch.manual_seed(0)
-    config = UNetConfig(in_channels=48, out_channels=48, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
-                        transformer_depth=(0, 1), context_dim=16)
+    config = UNetConfig(
+        in_channels=48,
+        out_channels=48,
+        model_channels=32,
+        channel_mult=(1, 1),
+        num_res_blocks=(1, 1),
+        transformer_depth=(0, 1),
+        context_dim=16,
+    )
     model = faces.FacesModel(config).eval().requires_grad_(False)
     z = torch.randn(48, 4, 4)
     one, same, hat = (
-        local_basis(faces.FacesDenoiser(model, prompt), z, 3.0, RANK, seed=1, batch_size=2) for prompt in ("", "", "hat")
+        local_basis(faces.FacesDenoiser(model, prompt), z, 3.0, RANK, seed=1, batch_size=2)
+        for prompt in ("", "", "hat")
     )
     assert one.v.shape == (RANK, 48, 4, 4) and one.u.shape == (RANK, 32, 2, 2) and one.converged
     for rows in (one.v.flatten(1), one.u.flatten(1)):
@@ -94,13 +114,22 @@ def test_a_network_has_a_basis_with_its_provenance():
 
 
 def test_a_prompt_is_kept_as_a_fingerprint():
-    assert len(prompt_hash("hat")) == 16 and int(prompt_hash("hat"), 16) and prompt_hash("hat") != prompt_hash("Hat")
+    assert (
+        len(prompt_hash("hat")) == 16
+        and int(prompt_hash("hat"), 16)
+        and prompt_hash("hat") != prompt_hash("Hat")
+    )
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"method": "magic"}, "magic"), ({"batch_size": 0}, "batch_size"), ({"tolerance": 0}, "tolerance"),
-    ({"block_size": 11}, "block of 11"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"method": "magic"}, "magic"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"tolerance": 0}, "tolerance"),
+        ({"block_size": 11}, "block of 11"),
+    ],
+)
 def test_options_reach_the_solver(options, message):
     with pytest.raises(ValueError, match=message):
         local_basis(Toy(), point(), 1.5, RANK, **options)
@@ -108,8 +137,14 @@ def test_options_reach_the_solver(options, message):
 
 def test_the_limit_and_progress_reach_the_solver():
     calls = []
-    limited = local_basis(Toy(), point(), 1.5, RANK, tolerance=1e-9, max_products=8, progress=lambda *call: calls.append(call))
-    assert limited.products == 8 and not limited.converged and [products for products, _ in calls] == [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8]
+    limited = local_basis(
+        Toy(), point(), 1.5, RANK, tolerance=1e-9, max_products=8, progress=lambda *call: calls.append(call)
+    )
+    assert (
+        limited.products == 8
+        and not limited.converged
+        and [products for products, _ in calls] == [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8]
+    )
     assert calls[0][1] == float("inf") and calls[-1][1] == limited.residuals.max().item()
 
 
@@ -205,23 +240,47 @@ def damaged(kind, path):
 
 
 DAMAGE = {
-    "truncated": "", "garbage": "", "empty": "", "pickled": "", "torch.save": "", "another format": "something else",
-    "a newer version": "version is 99", "without u": "lacks u", "wrong shape": "shapes", "wrong count": "2 in h",
-    "integers": "s is of type int64", "not a number": "finite", "ascending": "descend", "v not orthonormal": "v are not orthonormal",
-    "u not orthonormal": "u are not orthonormal", "negative value": "descend", "residuals of another rank": "shapes",
-    "header not JSON": "JSON", "header lacks an entry": "entries", "header of wrong type": "seed is not of type int",
-    "header is a number": "entries", "provenance not text": "provenance", "negative noise level": "noise level",
-    "infinite noise level": "noise level", "timestep after the end": "noise level",
-    "negative residual": "residuals", "negative products": "products",
-    "float8": "float8", "header nested without end": "", "noise level beyond floats": "noise level",
+    "truncated": "",
+    "garbage": "",
+    "empty": "",
+    "pickled": "",
+    "torch.save": "",
+    "another format": "something else",
+    "a newer version": "version is 99",
+    "without u": "lacks u",
+    "wrong shape": "shapes",
+    "wrong count": "2 in h",
+    "integers": "s is of type int64",
+    "not a number": "finite",
+    "ascending": "descend",
+    "v not orthonormal": "v are not orthonormal",
+    "u not orthonormal": "u are not orthonormal",
+    "negative value": "descend",
+    "residuals of another rank": "shapes",
+    "header not JSON": "JSON",
+    "header lacks an entry": "entries",
+    "header of wrong type": "seed is not of type int",
+    "header is a number": "entries",
+    "provenance not text": "provenance",
+    "negative noise level": "noise level",
+    "infinite noise level": "noise level",
+    "timestep after the end": "noise level",
+    "negative residual": "residuals",
+    "negative products": "products",
+    "float8": "float8",
+    "header nested without end": "",
+    "noise level beyond floats": "noise level",
 }
+
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_file_is_refused_in_one_sentence(kind, basis, tmp_path):
     path = tmp_path / "shared.safetensors"
     basis.save(path)
     damaged(kind, path)
-    with pytest.raises(ValueError, match=f"^'shared.safetensors' is not a usable pullback basis: .*{DAMAGE[kind]}"):
+    with pytest.raises(
+        ValueError, match=f"^'shared.safetensors' is not a usable pullback basis: .*{DAMAGE[kind]}"
+    ):
         PullbackBasis.load(path)
 
 
@@ -246,18 +305,23 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(basis, tmp_p
     path = tmp_path / "basis.safetensors"
     basis.save(path)
     before = path.read_bytes()
-    monkeypatch.setattr("pullback_core.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "pullback_core.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         local_basis(Toy(), point(1), 1.5, RANK).save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("z, message", [
-    (torch.zeros(2, 3, 4), "all zeros"),
-    (torch.full((2, 3, 4), float("inf")), "not finite"),
-    (torch.ones(2, 2, 3, 4), "one latent"),
-    (torch.ones(3, 4), "one latent"),
-])
+@pytest.mark.parametrize(
+    "z, message",
+    [
+        (torch.zeros(2, 3, 4), "all zeros"),
+        (torch.full((2, 3, 4), float("inf")), "not finite"),
+        (torch.ones(2, 2, 3, 4), "one latent"),
+        (torch.ones(3, 4), "one latent"),
+    ],
+)
 def test_unusable_latents_are_refused(z, message):
     with pytest.raises(ValueError, match=message):
         local_basis(Toy(), z, 1.5, RANK)

@@ -20,14 +20,23 @@ NAN, INF = math.nan, math.inf
 
 
 def orthonormal(rank, *shape, dtype=torch.float32, seed=0):
-    columns = torch.linalg.qr(torch.randn(math.prod(shape), rank, generator=torch.Generator().manual_seed(seed)).double())[0]
+    columns = torch.linalg.qr(
+        torch.randn(math.prod(shape), rank, generator=torch.Generator().manual_seed(seed)).double()
+    )[0]
     return columns.T.reshape(rank, *shape).to(dtype)
 
 
 def make(rank=3, dtype=torch.float32, **changes):
     basis = PullbackBasis(
-        v=orthonormal(rank, 4, 3, 2, dtype=dtype), s=torch.arange(rank, 0, -1).to(dtype), u=orthonormal(rank, 5, 6, dtype=dtype, seed=1),
-        residuals=torch.full((rank,), 1e-4, dtype=dtype), products=17, converged=True, sigma=1.5, timestep=0.5, seed=4,
+        v=orthonormal(rank, 4, 3, 2, dtype=dtype),
+        s=torch.arange(rank, 0, -1).to(dtype),
+        u=orthonormal(rank, 5, 6, dtype=dtype, seed=1),
+        residuals=torch.full((rank,), 1e-4, dtype=dtype),
+        products=17,
+        converged=True,
+        sigma=1.5,
+        timestep=0.5,
+        seed=4,
         provenance={"model": "toy", "feature": "middle"},
     )
     return replace(basis, **changes)
@@ -36,21 +45,32 @@ def make(rank=3, dtype=torch.float32, **changes):
 def assert_same(one, other):
     for entry in fields(PullbackBasis):
         first, second = getattr(one, entry.name), getattr(other, entry.name)
-        same = torch.equal(first, second) and first.dtype == second.dtype if isinstance(first, torch.Tensor) else first == second
+        same = (
+            torch.equal(first, second) and first.dtype == second.dtype
+            if isinstance(first, torch.Tensor)
+            else first == second
+        )
         assert same, entry.name
 
 
 def write(path, basis, header=None, metadata=None, **tensors):
     """Write a basis file without any check. header: the text of its header, or changes of its entries."""
-    entries = {name: getattr(basis, name) for name in ("products", "converged", "sigma", "timestep", "seed", "provenance")}
+    entries = {
+        name: getattr(basis, name)
+        for name in ("products", "converged", "sigma", "timestep", "seed", "provenance")
+    }
     text = header if isinstance(header, str) else json.dumps(entries | (header or {}))
     everything = {name: getattr(basis, name).clone() for name in TENSORS} | tensors
-    save_file(everything, path, {"format": "pullback_basis", "version": "1", "header": text} | (metadata or {}))
+    save_file(
+        everything, path, {"format": "pullback_basis", "version": "1", "header": text} | (metadata or {})
+    )
     return path
 
 
 def refused(path, reason):
-    with pytest.raises(ValueError, match=f"^'{path.name}' is not a usable pullback basis: .*{reason}") as caught:
+    with pytest.raises(
+        ValueError, match=f"^'{path.name}' is not a usable pullback basis: .*{reason}"
+    ) as caught:
         PullbackBasis.load(path)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
 
@@ -69,23 +89,47 @@ def test_a_file_of_version_0_1_loads():
 def test_a_file_of_version_0_1_is_written_again_as_it_was(tmp_path):
     PullbackBasis.load(DATA / "basis_0.1.safetensors").save(tmp_path / "again")
     for name in TENSORS:
-        with safe_open(DATA / "basis_0.1.safetensors", "pt") as old, safe_open(tmp_path / "again", "pt") as new:
-            assert torch.equal(old.get_tensor(name), new.get_tensor(name)) and old.metadata() == new.metadata()
+        with (
+            safe_open(DATA / "basis_0.1.safetensors", "pt") as old,
+            safe_open(tmp_path / "again", "pt") as new,
+        ):
+            assert (
+                torch.equal(old.get_tensor(name), new.get_tensor(name)) and old.metadata() == new.metadata()
+            )
 
 
 # What is saved loads.
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"rank": 1}, {"rank": 24}, {"dtype": torch.float64}, {"dtype": torch.float16}, {"dtype": torch.bfloat16, "rank": 2},
-    {"sigma": 5e-324}, {"sigma": 1.7e308}, {"sigma": 2}, {"timestep": 0}, {"timestep": 1}, {"timestep": -0.0}, {"products": 0},
-    {"seed": 2**64 - 1}, {"seed": -(2**63)}, {"converged": False}, {"provenance": {}},
-    {"provenance": {"\N{SNOWMAN}": "\ud800 \0 \"", "": "x" * 10_000}},
-    {"s": torch.tensor([2.0, 0.0, -0.0])}, {"s": torch.tensor([3e38, 2e-45, 0])},
-    {"s": torch.tensor([1e308, 1e-320, 0], dtype=torch.float64)},
-    {"residuals": torch.tensor([0.0, -0.0, 3e38])},
-    {"v": orthonormal(3, 4, 3, 2).double()},
-], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rank": 1},
+        {"rank": 24},
+        {"dtype": torch.float64},
+        {"dtype": torch.float16},
+        {"dtype": torch.bfloat16, "rank": 2},
+        {"sigma": 5e-324},
+        {"sigma": 1.7e308},
+        {"sigma": 2},
+        {"timestep": 0},
+        {"timestep": 1},
+        {"timestep": -0.0},
+        {"products": 0},
+        {"seed": 2**64 - 1},
+        {"seed": -(2**63)},
+        {"converged": False},
+        {"provenance": {}},
+        {"provenance": {"\N{SNOWMAN}": '\ud800 \0 "', "": "x" * 10_000}},
+        {"s": torch.tensor([2.0, 0.0, -0.0])},
+        {"s": torch.tensor([3e38, 2e-45, 0])},
+        {"s": torch.tensor([1e308, 1e-320, 0], dtype=torch.float64)},
+        {"residuals": torch.tensor([0.0, -0.0, 3e38])},
+        {"v": orthonormal(3, 4, 3, 2).double()},
+    ],
+    ids=str,
+)
 def test_what_is_saved_loads_as_it_was(changes, tmp_path):
     basis = make(**changes)
     basis.save(tmp_path / "basis.safetensors")
@@ -146,19 +190,55 @@ WRONG = {
     "s is below zero": ({"s": torch.tensor([3.0, 1.0, -1e-30])}, "descend"),
     "s is NaN": ({"s": torch.tensor([3.0, NAN, 1.0])}, "s holds numbers that are not finite"),
     "s is infinite": ({"s": torch.tensor([INF, 2.0, 1.0])}, "s holds numbers that are not finite"),
-    "residuals are NaN": ({"residuals": torch.tensor([0, NAN, 0])}, "residuals holds numbers that are not finite"),
-    "residuals are infinite": ({"residuals": torch.tensor([0, INF, 0])}, "residuals holds numbers that are not finite"),
+    "residuals are NaN": (
+        {"residuals": torch.tensor([0, NAN, 0])},
+        "residuals holds numbers that are not finite",
+    ),
+    "residuals are infinite": (
+        {"residuals": torch.tensor([0, INF, 0])},
+        "residuals holds numbers that are not finite",
+    ),
     "residuals are below zero": ({"residuals": torch.tensor([0, -1e-9, 0])}, "residuals are negative"),
-    "v is NaN": ({"v": with_entry(orthonormal(3, 4, 3, 2), 2, 3, 2, 1, value=NAN)}, "v holds numbers that are not finite"),
-    "u is infinite": ({"u": with_entry(orthonormal(3, 5, 6), 0, 0, 0, value=-INF)}, "u holds numbers that are not finite"),
-    "v is huge": ({"v": with_entry(orthonormal(3, 4, 3, 2).double(), 1, 0, 0, 0, value=1e200)}, "v are not orthonormal"),
-    "v and u are huge": ({"v": 1e300 * torch.ones(3, 4, 3, 2).double(), "u": -1e300 * torch.ones(3, 5, 6).double()}, "v are not"),
-    "u is huge with alternating signs": ({"u": 1e200 * orthonormal(3, 5, 6).double().sign()}, "u are not orthonormal"),
+    "v is NaN": (
+        {"v": with_entry(orthonormal(3, 4, 3, 2), 2, 3, 2, 1, value=NAN)},
+        "v holds numbers that are not finite",
+    ),
+    "u is infinite": (
+        {"u": with_entry(orthonormal(3, 5, 6), 0, 0, 0, value=-INF)},
+        "u holds numbers that are not finite",
+    ),
+    "v is huge": (
+        {"v": with_entry(orthonormal(3, 4, 3, 2).double(), 1, 0, 0, 0, value=1e200)},
+        "v are not orthonormal",
+    ),
+    "v and u are huge": (
+        {"v": 1e300 * torch.ones(3, 4, 3, 2).double(), "u": -1e300 * torch.ones(3, 5, 6).double()},
+        "v are not",
+    ),
+    "u is huge with alternating signs": (
+        {"u": 1e200 * orthonormal(3, 5, 6).double().sign()},
+        "u are not orthonormal",
+    ),
     "v is zero": ({"v": torch.zeros(3, 4, 3, 2)}, "v are not orthonormal"),
     "v is too long": ({"v": 1.01 * orthonormal(3, 4, 3, 2)}, "v are not orthonormal"),
     "v repeats": ({"v": orthonormal(3, 4, 3, 2)[[0, 1, 0]]}, "v are not orthonormal"),
-    "u leans": ({"u": torch.nn.functional.normalize(orthonormal(3, 30) + 0.01 * orthonormal(3, 30)[[1, 2, 0]], dim=1)}, "u are not"),
-    "no directions": ({"v": torch.zeros(0, 4, 3, 2), "s": torch.zeros(0), "u": torch.zeros(0, 5), "residuals": torch.zeros(0)}, "shapes"),
+    "u leans": (
+        {
+            "u": torch.nn.functional.normalize(
+                orthonormal(3, 30) + 0.01 * orthonormal(3, 30)[[1, 2, 0]], dim=1
+            )
+        },
+        "u are not",
+    ),
+    "no directions": (
+        {
+            "v": torch.zeros(0, 4, 3, 2),
+            "s": torch.zeros(0),
+            "u": torch.zeros(0, 5),
+            "residuals": torch.zeros(0),
+        },
+        "shapes",
+    ),
     "no height": ({"v": torch.zeros(3, 4, 0, 2)}, "cannot be orthonormal"),
     "no features": ({"u": torch.zeros(3, 0)}, "cannot be orthonormal"),
     "u is flat": ({"u": torch.zeros(3)}, "shapes"),
@@ -182,13 +262,21 @@ def test_what_is_wrong_is_neither_loaded_nor_saved(kind, tmp_path):
         basis.save(tmp_path / "kept.safetensors")
     with pytest.raises(ValueError, match="cannot be saved"):
         basis.save_as_first_free([tmp_path / "new.safetensors"])
-    assert os.listdir(tmp_path) == ["kept.safetensors"] and (tmp_path / "kept.safetensors").read_bytes() == b"what was there before"
+    assert (
+        os.listdir(tmp_path) == ["kept.safetensors"]
+        and (tmp_path / "kept.safetensors").read_bytes() == b"what was there before"
+    )
     refused(write(tmp_path / "wrong.safetensors", basis), reason)
 
 
-@pytest.mark.parametrize("changes", [{"products": torch.tensor(3)}, {"provenance": {"model": Path("a")}}, {"provenance": {7: "seven"}}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"products": torch.tensor(3)}, {"provenance": {"model": Path("a")}}, {"provenance": {7: "seven"}}],
+)
 def test_what_json_does_not_have_is_not_saved(changes, tmp_path):
-    with pytest.raises(ValueError, match=r"^This basis cannot be saved: its (header|provenance) holds something"):
+    with pytest.raises(
+        ValueError, match=r"^This basis cannot be saved: its (header|provenance) holds something"
+    ):
         make(**changes).save(tmp_path / "basis.safetensors")
     assert not os.listdir(tmp_path)
 
@@ -204,8 +292,12 @@ def test_sizes_are_refused_before_any_number_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("pullback_core.basis._validate_numbers", read)
     rank = 13_000  # 80 kB of float16, and a Gram matrix of 1.3 GB
     path = write(
-        tmp_path / "a.safetensors", make(), v=torch.ones(rank, 1, 1, 1).half(), u=torch.ones(rank, 1).half(),
-        s=torch.ones(rank).half(), residuals=torch.zeros(rank).half(),
+        tmp_path / "a.safetensors",
+        make(),
+        v=torch.ones(rank, 1, 1, 1).half(),
+        u=torch.ones(rank, 1).half(),
+        s=torch.ones(rank).half(),
+        residuals=torch.zeros(rank).half(),
     )
     refused(path, "13000 directions v of 1 numbers, which cannot be orthonormal")
 
@@ -227,14 +319,30 @@ def raw(path, header, data=b"", length=None):
     return path
 
 
-@pytest.mark.parametrize("header", [
-    b"", b"5", b"null", b"[]", b'"v"', b"{", b"[" * 100_000, b'{"a":' * 100_000, b'{"v": 1}', b'{"v": {"shape": 3}}', b"\xff\xfe",
-    b"9" * 5000,
-    b'{"__metadata__": 3}', b'{"__metadata__": {"format": 3}}', b'{"v": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
-    b'{"v": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}', b'{"v": {"dtype": "F32", "shape": [true]}}',
-    b'{"v": {"shape": [1]}}',
-    b'{"__metadata__": {"format": "pullback_basis"}, "__metadata__": {"format": "pullback_basis"}}',
-])
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"5",
+        b"null",
+        b"[]",
+        b'"v"',
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"v": 1}',
+        b'{"v": {"shape": 3}}',
+        b"\xff\xfe",
+        b"9" * 5000,
+        b'{"__metadata__": 3}',
+        b'{"__metadata__": {"format": 3}}',
+        b'{"v": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        b'{"v": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}',
+        b'{"v": {"dtype": "F32", "shape": [true]}}',
+        b'{"v": {"shape": [1]}}',
+        b'{"__metadata__": {"format": "pullback_basis"}, "__metadata__": {"format": "pullback_basis"}}',
+    ],
+)
 def test_headers_that_list_nothing_are_refused(header, tmp_path):
     refused(raw(tmp_path / "a.safetensors", header), "")
 
@@ -248,8 +356,12 @@ def test_a_header_as_large_as_it_may_be(tmp_path):
     basis = make(provenance={"model": "x" * (tensor_files.MAX_HEADER - 2000)})
     basis.save(tmp_path / "basis.safetensors")
     assert_same(PullbackBasis.load(tmp_path / "basis.safetensors"), basis)
-    with pytest.raises(ValueError, match="This basis cannot be saved: its header is larger than one megabyte"):
-        replace(basis, provenance={"model": "x" * tensor_files.MAX_HEADER}).save(tmp_path / "basis.safetensors")
+    with pytest.raises(
+        ValueError, match="This basis cannot be saved: its header is larger than one megabyte"
+    ):
+        replace(basis, provenance={"model": "x" * tensor_files.MAX_HEADER}).save(
+            tmp_path / "basis.safetensors"
+        )
 
 
 def sound_parts(path):
@@ -258,20 +370,23 @@ def sound_parts(path):
     return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
-@pytest.mark.parametrize("change", [
-    lambda header: header["v"].update(shape=[3, 4, 3, 1]),
-    lambda header: header["v"].update(dtype="F64"),
-    lambda header: header["v"].update(data_offsets=[0, 10**15]),
-    lambda header: header["v"].update(data_offsets=[-4, 284]),
-    lambda header: header["v"].update(data_offsets="all"),
-    lambda header: header["v"].pop("data_offsets"),
-    lambda header: header["v"].update(data_offsets=header["u"]["data_offsets"]),
-    lambda header: header["v"].update(shape=[3, 2**40, 2**40, 2**40]),
-    lambda header: header["v"].update(dtype="F128"),
-    lambda header: header["v"].update(dtype=["F32"]),
-    lambda header: header["v"].update(dtype="C64"),
-    lambda header: header.pop("residuals"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header["v"].update(shape=[3, 4, 3, 1]),
+        lambda header: header["v"].update(dtype="F64"),
+        lambda header: header["v"].update(data_offsets=[0, 10**15]),
+        lambda header: header["v"].update(data_offsets=[-4, 284]),
+        lambda header: header["v"].update(data_offsets="all"),
+        lambda header: header["v"].pop("data_offsets"),
+        lambda header: header["v"].update(data_offsets=header["u"]["data_offsets"]),
+        lambda header: header["v"].update(shape=[3, 2**40, 2**40, 2**40]),
+        lambda header: header["v"].update(dtype="F128"),
+        lambda header: header["v"].update(dtype=["F32"]),
+        lambda header: header["v"].update(dtype="C64"),
+        lambda header: header.pop("residuals"),
+    ],
+)
 def test_headers_that_disagree_with_the_data_are_refused(change, tmp_path):
     make().save(tmp_path / "a.safetensors")
     header, data = sound_parts(tmp_path / "a.safetensors")
@@ -286,23 +401,41 @@ def test_tensors_named_twice_are_refused(tmp_path):
     refused(raw(tmp_path / "a.safetensors", text.encode(), data), "has the entry 'v' twice")
 
 
-@pytest.mark.parametrize("header, reason", [
-    ('{"sigma": 1, "sigma": 2}', "has the entry 'sigma' twice"), ("[" * 100_000, "not JSON"), ('{"a":' * 9_000, "not JSON"),
-    ("", "not JSON"), ("1" * 5000, "not JSON"), ("null", "exactly the entries"), ("[]", "exactly the entries"),
-    ('"sigma"', "exactly the entries"),
-])
+@pytest.mark.parametrize(
+    "header, reason",
+    [
+        ('{"sigma": 1, "sigma": 2}', "has the entry 'sigma' twice"),
+        ("[" * 100_000, "not JSON"),
+        ('{"a":' * 9_000, "not JSON"),
+        ("", "not JSON"),
+        ("1" * 5000, "not JSON"),
+        ("null", "exactly the entries"),
+        ("[]", "exactly the entries"),
+        ('"sigma"', "exactly the entries"),
+    ],
+)
 def test_inner_headers_that_are_no_fields_are_refused(header, reason, tmp_path):
     refused(write(tmp_path / "a.safetensors", make(), header), reason)
 
 
 def test_numbers_of_any_length_are_refused(tmp_path):
     for number in (10**400, -(10**400), 10**4000):
-        for name, reason in (("sigma", "noise level"), ("timestep", "noise level"), ("seed", "64 bits"), ("products", "products is")):
+        for name, reason in (
+            ("sigma", "noise level"),
+            ("timestep", "noise level"),
+            ("seed", "64 bits"),
+            ("products", "products is"),
+        ):
             refused(write(tmp_path / "a.safetensors", make(), {name: number}), reason)
 
 
 def test_more_entries_than_needed_do_no_harm(tmp_path):
-    path = write(tmp_path / "a.safetensors", make(), metadata={"author": "somebody"}, picture=torch.zeros(2, dtype=torch.uint8))
+    path = write(
+        tmp_path / "a.safetensors",
+        make(),
+        metadata={"author": "somebody"},
+        picture=torch.zeros(2, dtype=torch.uint8),
+    )
     assert_same(PullbackBasis.load(path), make())
 
 
@@ -334,6 +467,8 @@ def test_checks_run_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
     """Some devices have no float64. A basis is checked before it goes to one, and after it has left it."""
     make().save(tmp_path / "a.safetensors")
     checked = []
-    monkeypatch.setattr("pullback_core.basis._validate_numbers", lambda tensors: checked.extend(tensors.values()))
+    monkeypatch.setattr(
+        "pullback_core.basis._validate_numbers", lambda tensors: checked.extend(tensors.values())
+    )
     assert PullbackBasis.load(tmp_path / "a.safetensors", device="meta").v.device.type == "meta"
     assert len(checked) == 4 and all(tensor.device.type == "cpu" for tensor in checked)

@@ -37,7 +37,9 @@ def test_the_run_without_arguments_makes_a_visible_edit(default_run):
     reconstruction = pixels(default_run / "reconstruction.png")
     assert np.abs(reconstruction - pixels(default_run / "original.png")).max() <= 8
     for number in range(1, 6):
-        plus, half, minus = (pixels(default_run / f"direction_{number}_strength_{value}.png") for value in ("+1", "+0.5", "-1"))
+        plus, half, minus = (
+            pixels(default_run / f"direction_{number}_strength_{value}.png") for value in ("+1", "+0.5", "-1")
+        )
         assert np.abs(plus - minus).mean() > 2
         assert np.abs(plus - reconstruction).mean() > np.abs(half - reconstruction).mean()
     assert pixels(default_run / "contact_sheet.png").shape[1] > 600
@@ -72,16 +74,36 @@ def save_picture(path, size):
     Image.fromarray(picture).resize(size).save(path)
 
 
-@pytest.mark.parametrize("size, expected", [((40, 60), (48, 72)), ((90, 60), (72, 48)), ((100, 131), (48, 63)), ((61, 60), (48, 48)),
-                                            ((30, 240), (48, 384)), ((1000, 10), (384, 48))])
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((40, 60), (48, 72)),
+        ((90, 60), (72, 48)),
+        ((100, 131), (48, 63)),
+        ((61, 60), (48, 48)),
+        ((30, 240), (48, 384)),
+        ((1000, 10), (384, 48)),
+    ],
+)
 def test_an_edit_keeps_the_aspect_of_a_picture(size, expected, tmp_path, capsys):
     save_picture(tmp_path / "mine.png", size)
     assert main(["edit", *SHORT, "--image", str(tmp_path / "mine.png"), "--out", str(tmp_path / "out")]) == 0
-    names = ["original", "reconstruction", "direction_1_strength_+1", "direction_1_strength_-1", "direction_1_map"]
+    names = [
+        "original",
+        "reconstruction",
+        "direction_1_strength_+1",
+        "direction_1_strength_-1",
+        "direction_1_map",
+    ]
     sizes = [Image.open(tmp_path / "out" / f"{name}.png").size for name in names]
     assert sizes[:-1] == [expected] * 4
     assert sizes[-1] == (256, round(256 * expected[1] / expected[0]))
-    assert PullbackBasis.load(tmp_path / "out" / "basis.safetensors").v.shape == (1, 27, expected[1] // 3, expected[0] // 3)
+    assert PullbackBasis.load(tmp_path / "out" / "basis.safetensors").v.shape == (
+        1,
+        27,
+        expected[1] // 3,
+        expected[0] // 3,
+    )
     assert ("trained on squares" in capsys.readouterr().out) == (expected != (48, 48))
     assert Image.open(tmp_path / "out" / "contact_sheet.png").height > 2 * 128 * expected[1] / max(expected)
 
@@ -100,7 +122,12 @@ def test_a_direction_is_carried_between_pictures_of_one_aspect_and_else_between_
 def test_transport(tmp_path):
     assert main(["transport", *QUICK, "--face", "1", "--to-face", "2", "--out", str(tmp_path)]) == 0
     assert 0 <= json.loads((tmp_path / "report.json").read_text())["alignment"] <= 1
-    assert {path.name for path in tmp_path.iterdir()} == {"contact_sheet.png", "report.json", "source.safetensors", "target.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "contact_sheet.png",
+        "report.json",
+        "source.safetensors",
+        "target.safetensors",
+    }
 
 
 def test_transport_of_a_face_to_itself_is_fully_aligned(tmp_path):
@@ -113,16 +140,25 @@ def test_over_time(tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert [basis["timestep"] for basis in report["bases"]] == pytest.approx([0.4, 0.8], abs=1e-3)
     assert report["distances"][0][1] > 0.1
-    assert PullbackBasis.load(tmp_path / "basis_0.4.safetensors").s.tolist() == report["bases"][0]["singular_values"]
-    assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == ["basis_0.4.safetensors", "basis_0.8.safetensors"]
+    assert (
+        PullbackBasis.load(tmp_path / "basis_0.4.safetensors").s.tolist()
+        == report["bases"][0]["singular_values"]
+    )
+    assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == [
+        "basis_0.4.safetensors",
+        "basis_0.8.safetensors",
+    ]
     assert pixels(tmp_path / "contact_sheet.png").std() > 5 and pixels(tmp_path / "distances.png").std() > 5
 
 
-@pytest.mark.parametrize("timesteps, names", [
-    (["0.704", "0.701"], ["basis_0.701", "basis_0.704"]),
-    (["0.7", "0.70", "0.700001"], ["basis_0.7", "basis_0.700001"]),
-    (["0.7", "0.7"], ["basis_0.7"]),
-])
+@pytest.mark.parametrize(
+    "timesteps, names",
+    [
+        (["0.704", "0.701"], ["basis_0.701", "basis_0.704"]),
+        (["0.7", "0.70", "0.700001"], ["basis_0.7", "basis_0.700001"]),
+        (["0.7", "0.7"], ["basis_0.7"]),
+    ],
+)
 def test_over_time_writes_one_basis_for_each_timestep(timesteps, names, tmp_path):
     assert main(["over-time", *SHORT, "--timesteps", *timesteps, "--out", str(tmp_path)]) == 0
     assert sorted(path.stem for path in tmp_path.glob("*.safetensors")) == names
@@ -134,7 +170,9 @@ def test_over_time_writes_one_basis_for_each_timestep(timesteps, names, tmp_path
 
 def test_features(tmp_path, capsys):
     quick = ["--steps", "12", "--rank", "2", "--refine", "1"]
-    assert main(["features", *quick, "--feature", "middle", "--feature", "input_3", "--out", str(tmp_path)]) == 0
+    assert (
+        main(["features", *quick, "--feature", "middle", "--feature", "input_3", "--out", str(tmp_path)]) == 0
+    )
     found = json.loads((tmp_path / "report.json").read_text())["features"]
     assert [one["feature"] for one in found] == ["middle", "input_3"] and found[1]["shape"] == [96, 8, 8]
     out = capsys.readouterr().out
@@ -180,24 +218,32 @@ BAD = [
     (["train", "--batch", "3"], "batch"),
     (["train", "--start", "nowhere.safetensors"], "nowhere.safetensors"),
     (["train", "--data", "cats"], "expressions"),
-    *[(["edit", option, value], option) for option, values in {
-        "--seed": [str(2**64), str(-(2**63) - 1), "1.5", "nan", ""],
-        "--face": ["9" * 20, "1e3", "", str(2**64)],
-        "--boost": ["nan", "inf", "-0.1", "1.5", "x", ""],
-        "--tolerance": ["nan", "inf", "-1", "1e30", ""],
-        "--strength": ["nan", "-1e30", "1e30", "1e-300", ""],
-        "--steps": ["100000000000", "1e11", "-1", "nan", "9" * 5000],
-        "--guidance-steps": ["0", "100000000000", "inf"],
-        "--refine": ["-1", "100000000000", "0.5"],
-        "--rank": ["-1", "1e3", "9" * 30, "nan"],
-        "--direction": ["0", "-1", "9" * 30, "nan"],
-        "--timestep": ["-0.5", "inf", "1e30", ""],
-        "--prompt": ["x" * 1000],
-        "--out": ["", " ", "a\0b", "below/" + "x" * 300, "broken.png/below", "broken.png/far/below"],
-        "--image": [""],
-        "--model": [""],
-    }.items() for value in values],
-    *[(["edit", option, name], f"'{name}'") for option in ("--image", "--model") for name in ("broken.png/below", ".")],
+    *[
+        (["edit", option, value], option)
+        for option, values in {
+            "--seed": [str(2**64), str(-(2**63) - 1), "1.5", "nan", ""],
+            "--face": ["9" * 20, "1e3", "", str(2**64)],
+            "--boost": ["nan", "inf", "-0.1", "1.5", "x", ""],
+            "--tolerance": ["nan", "inf", "-1", "1e30", ""],
+            "--strength": ["nan", "-1e30", "1e30", "1e-300", ""],
+            "--steps": ["100000000000", "1e11", "-1", "nan", "9" * 5000],
+            "--guidance-steps": ["0", "100000000000", "inf"],
+            "--refine": ["-1", "100000000000", "0.5"],
+            "--rank": ["-1", "1e3", "9" * 30, "nan"],
+            "--direction": ["0", "-1", "9" * 30, "nan"],
+            "--timestep": ["-0.5", "inf", "1e30", ""],
+            "--prompt": ["x" * 1000],
+            "--out": ["", " ", "a\0b", "below/" + "x" * 300, "broken.png/below", "broken.png/far/below"],
+            "--image": [""],
+            "--model": [""],
+        }.items()
+        for value in values
+    ],
+    *[
+        (["edit", option, name], f"'{name}'")
+        for option in ("--image", "--model")
+        for name in ("broken.png/below", ".")
+    ],
     (["transport", "--to-face", "9" * 20], "--to-face"),
     (["transport", "--to-image", "broken.png"], "broken.png"),
     (["transport", "--direction", "9"], "--direction"),
@@ -242,12 +288,19 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("arguments, part", BAD, ids=[" ".join(arguments)[:60].replace("\0", "NUL") for arguments, _ in BAD])
+@pytest.mark.parametrize(
+    "arguments, part", BAD, ids=[" ".join(arguments)[:60].replace("\0", "NUL") for arguments, _ in BAD]
+)
 def test_bad_input_gets_one_sentence_and_exit_code_2(arguments, part, tmp_path, monkeypatch, capsys):
     def work(*_, **__):
         raise AssertionError("this is work, and a check was to come first")
 
-    for module, name in ((ddim, "invert"), (ddim, "generate"), (torch.multiprocessing, "spawn"), (measure, "compute_bases")):
+    for module, name in (
+        (ddim, "invert"),
+        (ddim, "generate"),
+        (torch.multiprocessing, "spawn"),
+        (measure, "compute_bases"),
+    ):
         monkeypatch.setattr(module, name, work)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.png").write_text("not a picture")
@@ -256,7 +309,12 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(arguments, part, tmp_path, 
     before = set(tmp_path.rglob("*"))
     assert main(arguments) == 2
     message = capsys.readouterr().err.strip()
-    assert part in message and message.startswith("pullback_core: ") and len(message.splitlines()) == 1 and len(message) < 700
+    assert (
+        part in message
+        and message.startswith("pullback_core: ")
+        and len(message.splitlines()) == 1
+        and len(message) < 700
+    )
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -272,12 +330,23 @@ def refuse_to_write(monkeypatch, folder):
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
 
 
-@pytest.mark.parametrize("arguments, option", [
-    (["edit", "--out"], "--out"), (["transport", "--out"], "--out"), (["over-time", "--out"], "--out"), (["features", "--out"], "--out"),
-    (["invert", "--out"], "--out"), (["study", "--out"], "--out"), (["study", "--cache"], "--cache"),
-    (["train", "--out"], "--out"), (["train", "--checkpoint"], "--checkpoint"),
-])
-def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(arguments, option, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "arguments, option",
+    [
+        (["edit", "--out"], "--out"),
+        (["transport", "--out"], "--out"),
+        (["over-time", "--out"], "--out"),
+        (["features", "--out"], "--out"),
+        (["invert", "--out"], "--out"),
+        (["study", "--out"], "--out"),
+        (["study", "--cache"], "--cache"),
+        (["train", "--out"], "--out"),
+        (["train", "--checkpoint"], "--checkpoint"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(
+    arguments, option, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ddim, "invert", None)
     monkeypatch.setattr(measure, "compute_bases", None)
@@ -286,7 +355,9 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(arguments
     refuse_to_write(monkeypatch, tmp_path / "locked")
     assert main([*arguments, "locked/file" if arguments[0] == "train" else "locked"]) == 2
     message = capsys.readouterr().err.strip()
-    assert f"{option}: 'locked" in message and "Permission denied" in message and len(message.splitlines()) == 1
+    assert (
+        f"{option}: 'locked" in message and "Permission denied" in message and len(message.splitlines()) == 1
+    )
     assert [path.name for path in tmp_path.rglob("*")] == ["locked"]
 
 
@@ -314,8 +385,13 @@ def hear_interrupts():
 
 def start_child(arguments, **options):
     command = [sys.executable, "-m", "pullback_core", *map(str, arguments)]
-    return subprocess.Popen(command, text=True, errors="replace", preexec_fn=hear_interrupts,
-                            **{"env": child_environment(), "stderr": subprocess.PIPE, **options})
+    return subprocess.Popen(
+        command,
+        text=True,
+        errors="replace",
+        preexec_fn=hear_interrupts,
+        **{"env": child_environment(), "stderr": subprocess.PIPE, **options},
+    )
 
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and descriptors are others on Windows")
@@ -389,7 +465,9 @@ def test_a_pipe_without_a_reader_costs_no_result(tmp_path):
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "w") as broken:
-            process = start_child([*FEATURES, "--out", tmp_path / name], **{"stderr": subprocess.DEVNULL, name: broken})
+            process = start_child(
+                [*FEATURES, "--out", tmp_path / name], **{"stderr": subprocess.DEVNULL, name: broken}
+            )
             process.communicate(timeout=LIMIT)
         assert process.returncode == 0
         assert json.loads((tmp_path / name / "report.json").read_text())["features"]
@@ -416,7 +494,11 @@ def strict(path):
 
 
 def test_a_report_is_strict_json_where_a_number_is_unknown(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli._RoundTrip, "__init__", lambda self, image, reference: self.__dict__.update(image=image, psnr=math.inf))
+    monkeypatch.setattr(
+        cli._RoundTrip,
+        "__init__",
+        lambda self, image, reference: self.__dict__.update(image=image, psnr=math.inf),
+    )
     assert main(["invert", "--steps", "2", "--refine", "0", "--out", str(tmp_path)]) == 0
     assert strict(tmp_path / "report.json")["psnr_db"] == {"plain": None, "refined": None}
     known = {"a": [1, 2.5, "x", None, True], "b": {"c": (math.nan, -math.inf)}}
@@ -427,7 +509,9 @@ def test_commands_compute_in_one_thread_and_restore_the_number(tmp_path, monkeyp
     for name in threads.SETTINGS:
         monkeypatch.delenv(name, raising=False)
     seen, plain = [], faces.FacesDenoiser.denoise
-    monkeypatch.setattr(faces.FacesDenoiser, "denoise", lambda *given: seen.append(torch.get_num_threads()) or plain(*given))
+    monkeypatch.setattr(
+        faces.FacesDenoiser, "denoise", lambda *given: seen.append(torch.get_num_threads()) or plain(*given)
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -440,15 +524,22 @@ def test_commands_compute_in_one_thread_and_restore_the_number(tmp_path, monkeyp
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("command, plot", [
-    (["edit", *SHORT], "singular_values.png"), (["over-time", *SHORT, "--timesteps", "0.5"], "distances.png"), (FEATURES, "decay.png"),
-])
+@pytest.mark.parametrize(
+    "command, plot",
+    [
+        (["edit", *SHORT], "singular_values.png"),
+        (["over-time", *SHORT, "--timesteps", "0.5"], "distances.png"),
+        (FEATURES, "decay.png"),
+    ],
+)
 def test_without_matplotlib_there_is_every_result_but_the_plot(command, plot, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main([*command, "--out", str(tmp_path)]) == 0
     assert "pip install matplotlib" in capsys.readouterr().out
     names = {path.name for path in tmp_path.iterdir()}
-    assert "report.json" in names and plot not in names and ("contact_sheet.png" in names or command is FEATURES)
+    assert (
+        "report.json" in names and plot not in names and ("contact_sheet.png" in names or command is FEATURES)
+    )
 
 
 def test_the_study_says_at_once_that_it_needs_matplotlib(tmp_path, monkeypatch, capsys):
@@ -459,7 +550,16 @@ def test_the_study_says_at_once_that_it_needs_matplotlib(tmp_path, monkeypatch, 
 
 
 def test_train_resumes_and_writes_a_usable_model(tmp_path):
-    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "model.safetensors"), "--batch", "4", "--workers", "1"]
+    files = [
+        "--checkpoint",
+        str(tmp_path / "state.pt"),
+        "--out",
+        str(tmp_path / "model.safetensors"),
+        "--batch",
+        "4",
+        "--workers",
+        "1",
+    ]
     assert main(["train", "--steps", "2", *files]) == 0
     first = faces.load_model(tmp_path / "model.safetensors")
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 2
@@ -471,8 +571,19 @@ def test_train_resumes_and_writes_a_usable_model(tmp_path):
 
 
 def test_train_goes_on_from_a_finished_model_with_other_data(tmp_path):
-    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "model.safetensors"), "--batch", "4", "--workers", "1"]
-    assert main(["train", "--steps", "1", "--data", "expressions", "--start", str(faces.WEIGHTS), *files]) == 0
+    files = [
+        "--checkpoint",
+        str(tmp_path / "state.pt"),
+        "--out",
+        str(tmp_path / "model.safetensors"),
+        "--batch",
+        "4",
+        "--workers",
+        "1",
+    ]
+    assert (
+        main(["train", "--steps", "1", "--data", "expressions", "--start", str(faces.WEIGHTS), *files]) == 0
+    )
     begun, ended = faces.load_model(), faces.load_model(tmp_path / "model.safetensors")
     change = torch.cat([(a - b).flatten() for a, b in zip(begun.parameters(), ended.parameters())])
     assert 0 < change.abs().max() < 0.01
@@ -480,6 +591,7 @@ def test_train_goes_on_from_a_finished_model_with_other_data(tmp_path):
 
 def train_in_this_process(monkeypatch):
     """Replace the processes of a training run by this one, which starts much faster."""
+
     def work(arguments, workers):
         assert workers == 1
         train._work(0, *arguments)
@@ -505,14 +617,27 @@ def test_training_stops_in_a_sentence_when_numbers_are_not_finite(tmp_path, monk
 @pytest.mark.parametrize("seed", [2**64 - 1, -(2**63), 2**63])
 def test_training_takes_every_seed_that_the_command_takes(seed, tmp_path, monkeypatch):
     train_in_this_process(monkeypatch)
-    faces.train_model(tmp_path / "state.pt", faces.TrainingOptions(steps=1, batch=4, workers=1, seed=seed), progress=False)
+    faces.train_model(
+        tmp_path / "state.pt", faces.TrainingOptions(steps=1, batch=4, workers=1, seed=seed), progress=False
+    )
     assert (tmp_path / "state.pt").is_file()
 
 
-@pytest.mark.parametrize("name, value", [
-    ("steps", 0), ("batch", 0), ("batch", 6), ("workers", 0), ("save_every", 0), ("learning_rate", 0.0), ("learning_rate", math.nan),
-    ("learning_rate", math.inf), ("ema", 1.0), ("ema", math.nan),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("steps", 0),
+        ("batch", 0),
+        ("batch", 6),
+        ("workers", 0),
+        ("save_every", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("learning_rate", math.inf),
+        ("ema", 1.0),
+        ("ema", math.nan),
+    ],
+)
 def test_impossible_training_options_are_refused(name, value):
     with pytest.raises(ValueError, match=name.replace("_", ".")):
         faces.TrainingOptions(**{name: value})

@@ -42,16 +42,23 @@ def exact(schedule, x, sigma):
 @both
 def test_generation_converges_to_the_exact_solution(schedule):
     sigma = schedule.sigma(0.9)
-    x = schedule.alpha(sigma) * MEAN + math.sqrt(schedule.alpha(sigma) ** 2 * SPREAD**2 + sigma**2) * draw(2, 3, 4, 4)
+    x = schedule.alpha(sigma) * MEAN + math.sqrt(schedule.alpha(sigma) ** 2 * SPREAD**2 + sigma**2) * draw(
+        2, 3, 4, 4
+    )
     errors = [
-        (ddim.generate(Gaussian(schedule), x, schedule.sigmas(steps, start=0.9)) - exact(schedule, x, sigma)).abs().max().item()
+        (ddim.generate(Gaussian(schedule), x, schedule.sigmas(steps, start=0.9)) - exact(schedule, x, sigma))
+        .abs()
+        .max()
+        .item()
         for steps in (10, 40, 160)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2] and errors[2] < 0.05
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("schedule, sigma, sigma_next", [(VP, 3.0, 1.2), (FLOW, 0.8, 0.5)], ids=["vp", "flow"])
+@pytest.mark.parametrize(
+    "schedule, sigma, sigma_next", [(VP, 3.0, 1.2), (FLOW, 0.8, 0.5)], ids=["vp", "flow"]
+)
 def test_one_step_is_equations_12_and_16_of_ddim(schedule, sigma, sigma_next, eta):
     """Both equations speak of VP coordinates, sqrt(a) x_0 + sqrt(1 - a) noise, to which every schedule can be scaled."""
     length, length_next = (math.hypot(schedule.alpha(level), level) for level in (sigma, sigma_next))
@@ -136,19 +143,28 @@ def test_boosting_acts_below_its_fraction_alone():
     assert changed == [False] * 6 + [True] * 4
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [1.0, 2.0]), "decreasing.*1, 2"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0]), "At least two"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "not negative"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, float("nan")]), "finite"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0], eta=1.5), "eta.*1.5"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [4518.0, 1.0, 0.0]), r"up to 14\.6146, got 4518"),
-    (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [math.inf, 1.0]), r"finite.*largest of this model is 14\.6146"),
-    (lambda: ddim.generate(Gaussian(FLOW), draw(1, 3, 4, 4), [3.3, 0.5, 0.0]), "up to 1, got 3.3"),
-    (lambda: ddim.invert(Gaussian(FLOW), draw(1, 3, 4, 4), [0.0, 0.5, 3.3]), "up to 1, got 3.3"),
-    (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0]), "increasing"),
-    (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0], refine=-1), "refine.*-1"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [1.0, 2.0]), "decreasing.*1, 2"),
+        (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0]), "At least two"),
+        (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, -1.0]), "not negative"),
+        (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, float("nan")]), "finite"),
+        (lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0], eta=1.5), "eta.*1.5"),
+        (
+            lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [4518.0, 1.0, 0.0]),
+            r"up to 14\.6146, got 4518",
+        ),
+        (
+            lambda: ddim.generate(Gaussian(VP), draw(1, 3, 4, 4), [math.inf, 1.0]),
+            r"finite.*largest of this model is 14\.6146",
+        ),
+        (lambda: ddim.generate(Gaussian(FLOW), draw(1, 3, 4, 4), [3.3, 0.5, 0.0]), "up to 1, got 3.3"),
+        (lambda: ddim.invert(Gaussian(FLOW), draw(1, 3, 4, 4), [0.0, 0.5, 3.3]), "up to 1, got 3.3"),
+        (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [2.0, 1.0]), "increasing"),
+        (lambda: ddim.invert(Gaussian(VP), draw(1, 3, 4, 4), [0.0, 1.0], refine=-1), "refine.*-1"),
+    ],
+)
 def test_impossible_requests_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -26,7 +26,9 @@ from pullback_core.jacobian import derivative_errors
 from pullback_core.over_time import bases_over_time
 from pullback_core.transport import transported_basis
 
-pretended = spec_from_file_location("pretended_device", Path(__file__).parent / "host" / "pretended_device.py")
+pretended = spec_from_file_location(
+    "pretended_device", Path(__file__).parent / "host" / "pretended_device.py"
+)
 pretended_device = module_from_spec(pretended)
 pretended.loader.exec_module(pretended_device)
 DEVICE, WithoutFloat64 = pretended_device.DEVICE, pretended_device.WithoutFloat64
@@ -51,8 +53,15 @@ class Toy:
 
 def trained():
     torch.manual_seed(0)
-    config = UNetConfig(in_channels=48, out_channels=48, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
-                        transformer_depth=(0, 1), context_dim=16)
+    config = UNetConfig(
+        in_channels=48,
+        out_channels=48,
+        model_channels=32,
+        channel_mult=(1, 1),
+        num_res_blocks=(1, 1),
+        transformer_depth=(0, 1),
+        context_dim=16,
+    )
     return faces.FacesDenoiser(faces.FacesModel(config).eval().requires_grad_(False), "smiling")
 
 
@@ -78,10 +87,19 @@ def denoiser(request):
 def test_the_pretended_device_refuses_what_such_devices_refuse():
     x = draw(3, 3)
     with WithoutFloat64():
-        assert x.device == DEVICE and torch.zeros(2).device.type == "cpu" and torch.zeros(2, device=x.device).device == DEVICE
+        assert (
+            x.device == DEVICE
+            and torch.zeros(2).device.type == "cpu"
+            and torch.zeros(2, device=x.device).device == DEVICE
+        )
         assert x.cpu().double().to(x).device == DEVICE and x.cpu().double().device.type == "cpu"
-        for refused in (x.double, lambda: x.to(torch.float64), lambda: torch.zeros(2, dtype=torch.float64, device=x.device),
-                        lambda: torch.as_tensor(x, dtype=torch.float64), lambda: torch.zeros_like(x, dtype=torch.float64)):
+        for refused in (
+            x.double,
+            lambda: x.to(torch.float64),
+            lambda: torch.zeros(2, dtype=torch.float64, device=x.device),
+            lambda: torch.as_tensor(x, dtype=torch.float64),
+            lambda: torch.zeros_like(x, dtype=torch.float64),
+        ):
             with pytest.raises(TypeError, match="float64"):
                 refused()
         with pytest.raises(NotImplementedError, match="svd"):
@@ -96,13 +114,21 @@ def test_bases_and_edits(denoiser, tmp_path):
     plain = local_basis(denoiser, z, sigma, 3)
     with WithoutFloat64():
         for method in ("krylov", "subspace"):
-            basis = local_basis(denoiser, z, sigma, 3, method=method, keep_space=method == "krylov", max_products=2000)
-            assert basis.converged and basis.v.device == basis.s.device == basis.u.device == basis.residuals.device == DEVICE
+            basis = local_basis(
+                denoiser, z, sigma, 3, method=method, keep_space=method == "krylov", max_products=2000
+            )
+            assert (
+                basis.converged
+                and basis.v.device == basis.s.device == basis.u.device == basis.residuals.device == DEVICE
+            )
         basis = local_basis(denoiser, z, sigma, 3, keep_space=True)
         more = local_basis(denoiser, z, sigma, 5, start=basis, batch_size=1)
         assert more.converged and more.rank == 5
         edits = edit_grid(denoiser, z, sigma, basis.v[:2], [-1.0, 1.0], steps=2)
-        assert edits.device == DEVICE and edit_grid(denoiser, z, sigma, basis.v, [0.5], steps=2, quick=True).isfinite().all()
+        assert (
+            edits.device == DEVICE
+            and edit_grid(denoiser, z, sigma, basis.v, [0.5], steps=2, quick=True).isfinite().all()
+        )
         basis.save(tmp_path / "basis.safetensors")
         loaded = PullbackBasis.load(tmp_path / "basis.safetensors", device=DEVICE)
         assert loaded.v.device == DEVICE

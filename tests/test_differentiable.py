@@ -48,7 +48,10 @@ LAYERS = {
     "linear": (TOKENS, lambda x: functional.linear(x, WEIGHT, BIAS)),
     "linear without bias": (TOKENS, lambda x: functional.linear(x, weight=WEIGHT)),
     "convolution": (PICTURE, lambda x: functional.conv2d(x, draw(6, 4, 3, 3), draw(6), padding=1)),
-    "strided convolution": (PICTURE, lambda x: functional.conv2d(x, draw(6, 4, 3, 3), stride=2, padding=(1, 0))),
+    "strided convolution": (
+        PICTURE,
+        lambda x: functional.conv2d(x, draw(6, 4, 3, 3), stride=2, padding=(1, 0)),
+    ),
     "grouped convolution": (PICTURE, lambda x: functional.conv2d(x, KERNEL, BIAS, groups=2, dilation=(2, 1))),
     "same convolution": (PICTURE, lambda x: functional.conv2d(x, draw(6, 4, 3, 3), padding="same")),
     "convolution of one picture": (PICTURE, lambda x: functional.conv2d(x[0], draw(6, 4, 3, 3))[None]),
@@ -69,7 +72,9 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+@pytest.mark.parametrize(
+    "layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"]
+)
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_have_the_derivatives_of_torchs_own(name, layout):
     shape, layer = LAYERS[name]
@@ -92,11 +97,15 @@ def test_layers_have_the_derivatives_of_torchs_own(name, layout):
         torch.testing.assert_close(ours.vjp(u), torch.cat([theirs.vjp(one[None]) for one in u]))
 
 
-@pytest.mark.parametrize("name", ["linear", "convolution", "group norm", "layer norm", "rms norm", "silu", "gelu"])
+@pytest.mark.parametrize(
+    "name", ["linear", "convolution", "group norm", "layer norm", "rms norm", "silu", "gelu"]
+)
 def test_layers_keep_half_precision(name):
     shape, _ = LAYERS[name]
     layers = {
-        "linear": lambda x: functional.linear(x, WEIGHT.half(), BIAS.half()), "silu": functional.silu, "gelu": functional.gelu,
+        "linear": lambda x: functional.linear(x, WEIGHT.half(), BIAS.half()),
+        "silu": functional.silu,
+        "gelu": functional.gelu,
         "convolution": lambda x: functional.conv2d(x, KERNEL.half(), groups=2),
         "group norm": lambda x: functional.group_norm(x, 2, SCALE.half(), SHIFT.half()),
         "layer norm": lambda x: functional.layer_norm(x, (8,), WEIGHT[0].half()),
@@ -164,10 +173,14 @@ def test_overwriting_breaks_reverse_mode_without_it():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("norm", [
-    lambda x, weight, bias: torch.nn.functional.group_norm(x, 2, weight, bias),
-    lambda x, weight, bias: torch.nn.functional.layer_norm(x.mT, (4,), weight, bias),
-], ids=["group_norm", "layer_norm"])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda x, weight, bias: torch.nn.functional.group_norm(x, 2, weight, bias),
+        lambda x, weight, bias: torch.nn.functional.layer_norm(x.mT, (4,), weight, bias),
+    ],
+    ids=["group_norm", "layer_norm"],
+)
 def test_norms_of_half_precision_with_weights_of_float32(norm, dtype):
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((4, 6), (4,), (4,)))
@@ -177,6 +190,7 @@ def test_norms_of_half_precision_with_weights_of_float32(norm, dtype):
         def f(points):
             with Differentiable():
                 return norm(points, weight, bias)
+
         jacobian = Jacobian(f, x)
         return jacobian.jvp(v), jacobian.vjp(v.view(3, *jacobian.out_shape))
 

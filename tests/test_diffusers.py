@@ -12,12 +12,26 @@ import pytest
 import torch
 from torch import autocast
 
-diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed, so its pipelines are not tested")
-transformers = pytest.importorskip("transformers", reason="transformers is not installed, so diffusers' pipelines are not tested")
-accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed, so offloaded pipelines are not tested")
+diffusers = pytest.importorskip(
+    "diffusers", reason="diffusers is not installed, so its pipelines are not tested"
+)
+transformers = pytest.importorskip(
+    "transformers", reason="transformers is not installed, so diffusers' pipelines are not tested"
+)
+accelerate = pytest.importorskip(
+    "accelerate", reason="accelerate is not installed, so offloaded pipelines are not tested"
+)
 peft = pytest.importorskip("peft", reason="peft is not installed, so LoRA layers are not tested")
 
-from pullback_core import Jacobian, PullbackBasis, adjoint_error, ddim, local_basis, parallel_transport, x_space_guidance  # noqa: E402
+from pullback_core import (
+    Jacobian,
+    PullbackBasis,
+    adjoint_error,
+    ddim,
+    local_basis,
+    parallel_transport,
+    x_space_guidance,
+)  # noqa: E402
 from pullback_core.basis import hash_weights, prompt_hash  # noqa: E402
 from pullback_core.diffusers import DiffusersDenoiser, decode_latent, encode_image  # noqa: E402
 from pullback_core.explain import explain_features  # noqa: E402
@@ -30,43 +44,84 @@ SMALL = dict(sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm
 
 
 def ddim_scheduler(**options):
-    return diffusers.DDIMScheduler(**{"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
-                                      "clip_sample": False, "steps_offset": 1, **options})
+    return diffusers.DDIMScheduler(
+        **{
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "clip_sample": False,
+            "steps_offset": 1,
+            **options,
+        }
+    )
 
 
 def unconditional_unet(**options):
     torch.manual_seed(0)
-    return diffusers.UNet2DModel(**{
-        **SMALL, "in_channels": 3, "out_channels": 3, "attention_head_dim": 4,
-        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D"), **options,
-    })
+    return diffusers.UNet2DModel(
+        **{
+            **SMALL,
+            "in_channels": 3,
+            "out_channels": 3,
+            "attention_head_dim": 4,
+            "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+            "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+            **options,
+        }
+    )
 
 
 def text_unet(**options):
     torch.manual_seed(0)
-    return diffusers.UNet2DConditionModel(**{
-        **SMALL, "in_channels": 4, "out_channels": 4, "attention_head_dim": 4, "cross_attention_dim": WIDTH,
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"), **options,
-    })
+    return diffusers.UNet2DConditionModel(
+        **{
+            **SMALL,
+            "in_channels": 4,
+            "out_channels": 4,
+            "attention_head_dim": 4,
+            "cross_attention_dim": WIDTH,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            **options,
+        }
+    )
 
 
 def xl_unet():
-    return text_unet(cross_attention_dim=2 * WIDTH, addition_embed_type="text_time", addition_time_embed_dim=4,
-                     projection_class_embeddings_input_dim=6 * 4 + WIDTH)
+    return text_unet(
+        cross_attention_dim=2 * WIDTH,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=6 * 4 + WIDTH,
+    )
 
 
 def autoencoder(**options):
     return diffusers.AutoencoderKL(
-        block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4, norm_num_groups=4, sample_size=16, **options,
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        **options,
     ).eval()
 
 
 def text_encoder(kind):
-    return kind(transformers.CLIPTextConfig(
-        vocab_size=54, hidden_size=WIDTH, projection_dim=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=16, bos_token_id=52, eos_token_id=53,
-    )).eval()
+    return kind(
+        transformers.CLIPTextConfig(
+            vocab_size=54,
+            hidden_size=WIDTH,
+            projection_dim=WIDTH,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            bos_token_id=52,
+            eos_token_id=53,
+        )
+    ).eval()
 
 
 def tokenizer(folder):
@@ -74,20 +129,39 @@ def tokenizer(folder):
     tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    return transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
+    return transformers.CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16
+    )
 
 
 @pytest.fixture(scope="module")
 def pipelines(tmp_path_factory):
     words = tokenizer(tmp_path_factory.mktemp("tokenizer"))
-    encoder, projecting = text_encoder(transformers.CLIPTextModel), text_encoder(transformers.CLIPTextModelWithProjection)
+    encoder, projecting = (
+        text_encoder(transformers.CLIPTextModel),
+        text_encoder(transformers.CLIPTextModelWithProjection),
+    )
     return {
         "unconditional": diffusers.DDIMPipeline(unconditional_unet(), ddim_scheduler(steps_offset=0)),
         "sd": diffusers.StableDiffusionPipeline(
-            autoencoder(), encoder, words, text_unet(), ddim_scheduler(), None, None, requires_safety_checker=False
+            autoencoder(),
+            encoder,
+            words,
+            text_unet(),
+            ddim_scheduler(),
+            None,
+            None,
+            requires_safety_checker=False,
         ),
         "sdxl": diffusers.StableDiffusionXLPipeline(
-            autoencoder(), encoder, projecting, words, words, xl_unet(), ddim_scheduler(), add_watermarker=False
+            autoencoder(),
+            encoder,
+            projecting,
+            words,
+            words,
+            xl_unet(),
+            ddim_scheduler(),
+            add_watermarker=False,
         ),
     }
 
@@ -123,10 +197,16 @@ def sigma_at(scheduler, timestep):
 def conditioning_given_by(pipeline, prompt, **options):
     """What the pipeline itself calls its UNet with, other than the latent and the timestep."""
     calls = []
-    hook = pipeline.unet.register_forward_pre_hook(lambda _, positional, named: calls.append(named), with_kwargs=True)
+    hook = pipeline.unet.register_forward_pre_hook(
+        lambda _, positional, named: calls.append(named), with_kwargs=True
+    )
     pipeline(prompt, guidance_scale=1.0, num_inference_steps=1, output_type="latent", **options)
     hook.remove()
-    return {name: calls[0].get(name) for name in ("encoder_hidden_states", "added_cond_kwargs") if calls[0].get(name) is not None}
+    return {
+        name: calls[0].get(name)
+        for name in ("encoder_hidden_states", "added_cond_kwargs")
+        if calls[0].get(name) is not None
+    }
 
 
 def in_double(denoiser):
@@ -137,7 +217,9 @@ def in_double(denoiser):
     own, outputs = copy.deepcopy(unet).eval(), []
     kind, _, index = denoiser.feature.partition("_")
     block = own.mid_block if kind == "middle" else getattr(own, f"{kind}_blocks")[int(index)]
-    block.register_forward_hook(lambda _, inputs, output: outputs.append((output[0] if isinstance(output, tuple) else output).clone()))
+    block.register_forward_hook(
+        lambda _, inputs, output: outputs.append((output[0] if isinstance(output, tuple) else output).clone())
+    )
     timestep = denoiser.schedule.timestep(SIGMA).round().long()
 
     @torch.no_grad()
@@ -160,8 +242,16 @@ def differences(reference, z, v, step=1e-4):
 
 def test_importing_the_module_imports_nothing_of_its_host():
     script = "import sys, pullback_core, pullback_core.diffusers; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parent.parent, check=True, capture_output=True, text=True)
-    assert "pullback_core.diffusers" in done.stdout.split() and not {"diffusers", "transformers"} & set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "pullback_core.diffusers" in done.stdout.split() and not {"diffusers", "transformers"} & set(
+        done.stdout.split()
+    )
 
 
 @pytest.mark.parametrize("feature", ["middle", "down_0", "down_1", "up_0", "up_1"])
@@ -175,7 +265,9 @@ def test_jacobian_products_are_differences_of_the_unets_own_forward(pipeline, ki
 
 
 def test_rows_and_columns_agree_in_single_precision(denoiser):
-    assert adjoint_error(Jacobian(lambda points: denoiser.encode(points, SIGMA), latents(denoiser, 1)[0])) < 1e-5
+    assert (
+        adjoint_error(Jacobian(lambda points: denoiser.encode(points, SIGMA), latents(denoiser, 1)[0])) < 1e-5
+    )
 
 
 def test_a_basis_is_the_decomposition_of_the_matrix_of_differences(denoiser):
@@ -201,13 +293,23 @@ def test_denoise_predicts_the_same_x0_as_a_scheduler(pipeline, prediction):
         with torch.no_grad():
             predicted = copy.deepcopy(pipeline.unet).eval()(z, timestep, **conditioning).sample
             found = denoiser.denoise(denoiser.schedule.from_network(z, sigma), sigma)
-        torch.testing.assert_close(found, scheduler.step(predicted, timestep, z).pred_original_sample, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            found, scheduler.step(predicted, timestep, z).pred_original_sample, rtol=1e-4, atol=1e-4
+        )
 
 
 def made_of(pipeline, kind, unet, **parts):
     """A pipeline of another class with the parts of a given one."""
-    parts = {**pipeline.components, "requires_safety_checker": False, "add_watermarker": False, "unet": unet, **parts}
-    made = kind(**{name: part for name, part in parts.items() if name in inspect.signature(kind.__init__).parameters})
+    parts = {
+        **pipeline.components,
+        "requires_safety_checker": False,
+        "add_watermarker": False,
+        "unet": unet,
+        **parts,
+    }
+    made = kind(
+        **{name: part for name, part in parts.items() if name in inspect.signature(kind.__init__).parameters}
+    )
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -220,17 +322,20 @@ IMAGE = torch.linspace(0, 1, 3 * 16 * 16).view(1, 3, 16, 16)
 MASKED = {"image": IMAGE, "mask_image": IMAGE[:, :1], "height": 16, "width": 16}
 
 
-@pytest.mark.parametrize("source, kind, unet, call", [
-    ("sd", "StableDiffusionPipeline", text_unet, {}),
-    ("sd", "StableDiffusionPipeline", distilled_unet, {}),
-    ("sd", "StableDiffusionImg2ImgPipeline", text_unet, {"image": IMAGE}),
-    ("sd", "StableDiffusionInpaintPipeline", text_unet, MASKED),
-    ("sd", "LatentConsistencyModelPipeline", distilled_unet, {}),
-    ("sd", "LatentConsistencyModelImg2ImgPipeline", distilled_unet, {"image": IMAGE}),
-    ("sdxl", "StableDiffusionXLPipeline", xl_unet, {}),
-    ("sdxl", "StableDiffusionXLImg2ImgPipeline", xl_unet, {"image": IMAGE}),
-    ("sdxl", "StableDiffusionXLInpaintPipeline", xl_unet, MASKED),
-])
+@pytest.mark.parametrize(
+    "source, kind, unet, call",
+    [
+        ("sd", "StableDiffusionPipeline", text_unet, {}),
+        ("sd", "StableDiffusionPipeline", distilled_unet, {}),
+        ("sd", "StableDiffusionImg2ImgPipeline", text_unet, {"image": IMAGE}),
+        ("sd", "StableDiffusionInpaintPipeline", text_unet, MASKED),
+        ("sd", "LatentConsistencyModelPipeline", distilled_unet, {}),
+        ("sd", "LatentConsistencyModelImg2ImgPipeline", distilled_unet, {"image": IMAGE}),
+        ("sdxl", "StableDiffusionXLPipeline", xl_unet, {}),
+        ("sdxl", "StableDiffusionXLImg2ImgPipeline", xl_unet, {"image": IMAGE}),
+        ("sdxl", "StableDiffusionXLInpaintPipeline", xl_unet, MASKED),
+    ],
+)
 def test_all_that_a_pipeline_hands_its_unet_arrives(pipelines, source, kind, unet, call):
     scheduler = diffusers.LCMScheduler() if "LatentConsistency" in kind else ddim_scheduler()
     pipeline = made_of(pipelines[source], getattr(diffusers, kind), unet(), scheduler=scheduler)
@@ -252,7 +357,12 @@ def controlled(pipelines, source, kind, unet):
 
 
 def adapted(pipelines, source, kind, unet):
-    return made_of(pipelines[source], kind, unet, adapter=diffusers.T2IAdapter(channels=[8, 16], num_res_blocks=1, downscale_factor=2))
+    return made_of(
+        pipelines[source],
+        kind,
+        unet,
+        adapter=diffusers.T2IAdapter(channels=[8, 16], num_res_blocks=1, downscale_factor=2),
+    )
 
 
 class MoreThanAPrompt(diffusers.StableDiffusionPipeline):
@@ -262,36 +372,121 @@ class MoreThanAPrompt(diffusers.StableDiffusionPipeline):
         return super().__call__(*args, cross_attention_kwargs={"own": 1}, **kwargs)
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda ready: controlled(ready, "sd", diffusers.StableDiffusionControlNetPipeline, text_unet()), "its controlnet adds"),
-    (lambda ready: controlled(ready, "sd", diffusers.StableDiffusionControlNetImg2ImgPipeline, text_unet()), "its controlnet adds"),
-    (lambda ready: controlled(ready, "sdxl", diffusers.StableDiffusionXLControlNetPipeline, xl_unet()), "its controlnet adds"),
-    (lambda ready: adapted(ready, "sd", diffusers.StableDiffusionAdapterPipeline, text_unet()), "its adapter adds"),
-    (lambda ready: adapted(ready, "sdxl", diffusers.StableDiffusionXLAdapterPipeline, xl_unet()), "its adapter adds"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPAGPipeline, text_unet()), "more than a prompt.*keyword arguments"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPanoramaPipeline, text_unet()), "more than a prompt"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionGLIGENPipeline, text_unet(attention_type="gated")), "more than a prompt"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(attention_type="gated")), "more than a prompt"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionInstructPix2PixPipeline, text_unet(in_channels=8)), "more than a prompt"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionInpaintPipeline, text_unet(in_channels=9)), "9 channels.*inpainting"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, xl_unet()), "more than a prompt"),
-    (lambda ready: made_of(ready["sdxl"], diffusers.StableDiffusionXLImg2ImgPipeline, xl_unet(), requires_aesthetics_score=True),
-     "more than a prompt"),
-    (lambda ready: made_of(ready["sd"], MoreThanAPrompt, text_unet()), "MoreThanAPrompt.*more than a prompt"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(num_class_embeds=3)), "class labels"),
-    (lambda ready: diffusers.DDPMPipeline(unconditional_unet(num_class_embeds=3), diffusers.DDPMScheduler()), "class labels"),
-    (lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, with_ip_adapter(text_unet())), "IP-Adapter.*image_embeds"),
-], ids=str)
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda ready: controlled(ready, "sd", diffusers.StableDiffusionControlNetPipeline, text_unet()),
+            "its controlnet adds",
+        ),
+        (
+            lambda ready: controlled(
+                ready, "sd", diffusers.StableDiffusionControlNetImg2ImgPipeline, text_unet()
+            ),
+            "its controlnet adds",
+        ),
+        (
+            lambda ready: controlled(ready, "sdxl", diffusers.StableDiffusionXLControlNetPipeline, xl_unet()),
+            "its controlnet adds",
+        ),
+        (
+            lambda ready: adapted(ready, "sd", diffusers.StableDiffusionAdapterPipeline, text_unet()),
+            "its adapter adds",
+        ),
+        (
+            lambda ready: adapted(ready, "sdxl", diffusers.StableDiffusionXLAdapterPipeline, xl_unet()),
+            "its adapter adds",
+        ),
+        (
+            lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPAGPipeline, text_unet()),
+            "more than a prompt.*keyword arguments",
+        ),
+        (
+            lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPanoramaPipeline, text_unet()),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionGLIGENPipeline, text_unet(attention_type="gated")
+            ),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionPipeline, text_unet(attention_type="gated")
+            ),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionInstructPix2PixPipeline, text_unet(in_channels=8)
+            ),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionInpaintPipeline, text_unet(in_channels=9)
+            ),
+            "9 channels.*inpainting",
+        ),
+        (
+            lambda ready: made_of(ready["sd"], diffusers.StableDiffusionPipeline, xl_unet()),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sdxl"],
+                diffusers.StableDiffusionXLImg2ImgPipeline,
+                xl_unet(),
+                requires_aesthetics_score=True,
+            ),
+            "more than a prompt",
+        ),
+        (
+            lambda ready: made_of(ready["sd"], MoreThanAPrompt, text_unet()),
+            "MoreThanAPrompt.*more than a prompt",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionPipeline, text_unet(num_class_embeds=3)
+            ),
+            "class labels",
+        ),
+        (
+            lambda ready: diffusers.DDPMPipeline(
+                unconditional_unet(num_class_embeds=3), diffusers.DDPMScheduler()
+            ),
+            "class labels",
+        ),
+        (
+            lambda ready: made_of(
+                ready["sd"], diffusers.StableDiffusionPipeline, with_ip_adapter(text_unet())
+            ),
+            "IP-Adapter.*image_embeds",
+        ),
+    ],
+    ids=str,
+)
 def test_pipelines_that_hand_their_unet_more_than_a_prompt_are_refused(pipelines, make, message):
     pipeline = make(pipelines)
     with pytest.raises(ValueError, match=message) as refused:
-        DiffusersDenoiser.from_pipeline(pipeline, "" if isinstance(pipeline, diffusers.DDPMPipeline) else "a hat")
+        DiffusersDenoiser.from_pipeline(
+            pipeline, "" if isinstance(pipeline, diffusers.DDPMPipeline) else "a hat"
+        )
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
 
 
 def with_ip_adapter(unet):
-    draws = (draw(*shape, seed=seed) for seed, shape in enumerate([(4 * WIDTH, 6), (4 * WIDTH,)] + [(16, WIDTH)] * 8))
-    projection = {"proj.weight": next(draws), "proj.bias": next(draws), "norm.weight": torch.ones(WIDTH), "norm.bias": torch.zeros(WIDTH)}
+    draws = (
+        draw(*shape, seed=seed)
+        for seed, shape in enumerate([(4 * WIDTH, 6), (4 * WIDTH,)] + [(16, WIDTH)] * 8)
+    )
+    projection = {
+        "proj.weight": next(draws),
+        "proj.bias": next(draws),
+        "norm.weight": torch.ones(WIDTH),
+        "norm.bias": torch.zeros(WIDTH),
+    }
     names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
     numbers = range(1, 2 * len(names), 2)
     keys = {f"{number}.to_{kind}_ip.weight": next(draws) for number in numbers for kind in "kv"}
@@ -345,7 +540,13 @@ def test_the_fingerprint_of_a_plain_model_is_that_of_its_weights(pipelines):
 def test_strengths_of_adapters_count_in_the_fingerprint(pipelines):
     unet = with_lora(text_unet())
     pipeline, found = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, unet), []
-    for names, *strengths in (("one", 1.0), ("one", 0.5), ("two", 0.5), ("one two", 0.5, 1.0), ("one two", 0.5, 0.9)):
+    for names, *strengths in (
+        ("one", 1.0),
+        ("one", 0.5),
+        ("two", 0.5),
+        ("one two", 0.5, 1.0),
+        ("one two", 0.5, 0.9),
+    ):
         unet.set_adapters(names.split(), strengths)
         found.append(model_of(pipeline))
     unet.disable_adapters()
@@ -383,21 +584,32 @@ def test_a_scale_of_loras_acts_during_the_call_alone_and_counts(scale):
     expected = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning())
     value = expected.encode(z, SIGMA)
     unet.set_adapters(["one"], [0.5])
-    scaled = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(cross_attention_kwargs={"scale": scale}))
+    scaled = DiffusersDenoiser(
+        unet, ddim_scheduler(), text_conditioning(cross_attention_kwargs={"scale": scale})
+    )
     for _ in range(2):
         torch.testing.assert_close(scaled.encode(z, SIGMA), value)
         scaled.denoise(z, SIGMA)
     assert {layer.scaling["one"] for layer in unet.modules() if hasattr(layer, "set_scale")} == {0.5}
-    assert scaled.provenance["model"] != DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning()).provenance["model"]
+    assert (
+        scaled.provenance["model"]
+        != DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning()).provenance["model"]
+    )
 
 
 @pytest.mark.parametrize("feature", ["middle", "up_1"])
-@pytest.mark.parametrize("change", [with_lora, lambda unet: unet.enable_freeu(0.9, 0.2, 1.2, 1.4) or unet], ids=["lora", "freeu"])
+@pytest.mark.parametrize(
+    "change", [with_lora, lambda unet: unet.enable_freeu(0.9, 0.2, 1.2, 1.4) or unet], ids=["lora", "freeu"]
+)
 def test_products_with_adapters_are_differences(change, feature):
-    denoiser, reference = in_double(DiffusersDenoiser(change(text_unet()), ddim_scheduler(), text_conditioning(), feature=feature))
+    denoiser, reference = in_double(
+        DiffusersDenoiser(change(text_unet()), ddim_scheduler(), text_conditioning(), feature=feature)
+    )
     z, v = draw(4, 8, 8, dtype=torch.float64), draw(2, 4, 8, 8, seed=1, dtype=torch.float64)
     found = Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v)
-    assert ddim.relative_error(found, differences(reference, z, v, step=1e-2)) < 1e-3  # FreeU itself computes in float32
+    assert (
+        ddim.relative_error(found, differences(reference, z, v, step=1e-2)) < 1e-3
+    )  # FreeU itself computes in float32
 
 
 @pytest.mark.parametrize("name", ["sd", "sdxl"])
@@ -418,21 +630,31 @@ def test_generation_is_the_pipelines_own(pipeline, kind, denoiser):
     found = ddim.generate(denoiser, denoiser.schedule.from_network(z, sigmas[0]), sigmas)
     if PROMPT[kind]:
         expected = pipeline(
-            PROMPT[kind], latents=z, guidance_scale=1.0, num_inference_steps=8, num_images_per_prompt=2, output_type="latent",
-            height=16, width=16,
+            PROMPT[kind],
+            latents=z,
+            guidance_scale=1.0,
+            num_inference_steps=8,
+            num_images_per_prompt=2,
+            output_type="latent",
+            height=16,
+            width=16,
         ).images
     else:
         expected = z
         with torch.no_grad():
             for timestep in scheduler.timesteps:
-                expected = scheduler.step(pipeline.unet(expected, timestep).sample, timestep, expected).prev_sample
+                expected = scheduler.step(
+                    pipeline.unet(expected, timestep).sample, timestep, expected
+                ).prev_sample
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_picture_comes_back_from_its_noise(denoiser):
     x0, sigmas = latents(denoiser, 2), denoiser.schedule.sigmas(8, start=0.6)
     errors = [
-        ddim.relative_error(ddim.generate(denoiser, ddim.invert(denoiser, x0, sigmas.flip(0), refine=refine), sigmas), x0)
+        ddim.relative_error(
+            ddim.generate(denoiser, ddim.invert(denoiser, x0, sigmas.flip(0), refine=refine), sigmas), x0
+        )
         for refine in (0, 4)
     ]
     assert errors[1] < min(1e-3, errors[0] / 10)
@@ -441,13 +663,19 @@ def test_a_picture_comes_back_from_its_noise(denoiser):
 def test_a_direction_is_found_saved_followed_and_carried(denoiser, kind, tmp_path):
     one, other = (local_basis(denoiser, z, SIGMA, 3, seed=1) for z in latents(denoiser, 2))
     one.save(tmp_path / "basis.safetensors")
-    assert PullbackBasis.load(tmp_path / "basis.safetensors").provenance == one.provenance == denoiser.provenance
+    assert (
+        PullbackBasis.load(tmp_path / "basis.safetensors").provenance == one.provenance == denoiser.provenance
+    )
     assert one.provenance["prompt"] == prompt_hash(PROMPT[kind]) and one.provenance["feature"] == "middle"
     carried = parallel_transport(0, one, one)
-    assert carried.alignment == pytest.approx(1, abs=1e-3) and abs((carried.direction * one.v[0]).sum()) > 0.999
+    assert (
+        carried.alignment == pytest.approx(1, abs=1e-3) and abs((carried.direction * one.v[0]).sum()) > 0.999
+    )
     assert 0 < parallel_transport(0, one, other).alignment < 0.999
     z = latents(denoiser, 1)
-    there, back = (x_space_guidance(denoiser, z, SIGMA, one.v[0], scale=scale, steps=2)[-1] for scale in (1.0, -1.0))
+    there, back = (
+        x_space_guidance(denoiser, z, SIGMA, one.v[0], scale=scale, steps=2)[-1] for scale in (1.0, -1.0)
+    )
     assert ((there - z) * (back - z)).sum() < 0 < (there - z).norm()
 
 
@@ -462,13 +690,21 @@ def test_samples_of_a_batch_do_not_see_each_other(denoiser):
 def test_encoding_stops_at_the_feature(pipeline):
     seen = []
     unet = copy.deepcopy(pipeline.unet)
-    watched = {"down_0": unet.down_blocks[0], "down_1": unet.down_blocks[1], "middle": unet.mid_block, "up_0": unet.up_blocks[0],
-               "up_1": unet.up_blocks[1], "end": unet.conv_out}
+    watched = {
+        "down_0": unet.down_blocks[0],
+        "down_1": unet.down_blocks[1],
+        "middle": unet.mid_block,
+        "up_0": unet.up_blocks[0],
+        "up_1": unet.up_blocks[1],
+        "end": unet.conv_out,
+    }
     for name, block in watched.items():
         block.register_forward_pre_hook(lambda *_, name=name: seen.append(name))
     names = list(watched)
     for feature in names[:-1]:
-        denoiser = DiffusersDenoiser(unet, pipeline.scheduler, DiffusersDenoiser.from_pipeline(pipeline).conditioning, feature=feature)
+        denoiser = DiffusersDenoiser(
+            unet, pipeline.scheduler, DiffusersDenoiser.from_pipeline(pipeline).conditioning, feature=feature
+        )
         seen.clear()
         denoiser.encode(latents(denoiser, 1), SIGMA)
         assert seen == names[: names.index(feature) + 1]
@@ -480,9 +716,21 @@ def test_encoding_stops_at_the_feature(pipeline):
 def state(unet):
     """All that using a UNet might leave behind, in a form to compare."""
     return [
-        *((name, module.training, getattr(module, "gradient_checkpointing", None), list(module._forward_hooks),
-           list(module._forward_pre_hooks), vars(module).get("forward")) for name, module in unet.named_modules()),
-        *((name, weight.requires_grad, weight.dtype, weight.grad, weight._version) for name, weight in unet.named_parameters()),
+        *(
+            (
+                name,
+                module.training,
+                getattr(module, "gradient_checkpointing", None),
+                list(module._forward_hooks),
+                list(module._forward_pre_hooks),
+                vars(module).get("forward"),
+            )
+            for name, module in unet.named_modules()
+        ),
+        *(
+            (name, weight.requires_grad, weight.dtype, weight.grad, weight._version)
+            for name, weight in unet.named_parameters()
+        ),
         *sorted((name, id(processor)) for name, processor in unet.attn_processors.items()),
     ]
 
@@ -522,8 +770,10 @@ def test_the_unet_is_left_as_it_was_found(denoiser):
     ddim.generate(denoiser, z, [SIGMA, 0.0])
     assert state(unet) == before
     for error in (Broken, KeyboardInterrupt):
+
         def fail(*_, error=error):
             raise error
+
         hook = unet.mid_block.resnets[0].register_forward_pre_hook(fail)
         broken = state(unet)
         for function in (denoiser.encode, denoiser.denoise):
@@ -549,14 +799,17 @@ def test_dropout_and_checkpointing_are_off_for_the_time(denoiser):
 def test_half_precision_stays_inside_the_unet(denoiser, dtype, tolerance):
     scheduler = ddim_scheduler(prediction_type="sample")
     half, denoiser = (
-        DiffusersDenoiser(unet, scheduler, denoiser.conditioning) for unet in (copy.deepcopy(denoiser.unet).to(dtype), denoiser.unet)
+        DiffusersDenoiser(unet, scheduler, denoiser.conditioning)
+        for unet in (copy.deepcopy(denoiser.unet).to(dtype), denoiser.unet)
     )
     z = latents(denoiser, 1)
     with torch.no_grad():
         for function, exact in ((half.encode, denoiser.encode), (half.denoise, denoiser.denoise)):
             found = function(z, SIGMA)
             assert found.dtype == torch.float32 and ddim.relative_error(found, exact(z, SIGMA)) < tolerance
-    jacobians = [Jacobian(lambda points, one=one: one.encode(points, SIGMA), z[0]) for one in (half, denoiser)]
+    jacobians = [
+        Jacobian(lambda points, one=one: one.encode(points, SIGMA), z[0]) for one in (half, denoiser)
+    ]
     v = latents(denoiser, 2, seed=1) / z[0].numel() ** 0.5
     found, exact = (jacobian.jvp(v) for jacobian in jacobians)
     assert found.dtype == torch.float32 and ddim.relative_error(found, exact) < 2 * tolerance
@@ -575,7 +828,9 @@ def test_memory_formats_make_no_difference(denoiser):
     unet = copy.deepcopy(denoiser.unet).to(memory_format=torch.channels_last)
     other = DiffusersDenoiser(unet, ddim_scheduler(), denoiser.conditioning)
     z, v = latents(denoiser, 1)[0], latents(denoiser, 2, seed=1)
-    found, expected = (Jacobian(lambda points, one=one: one.encode(points, SIGMA), z).jvp(v) for one in (other, denoiser))
+    found, expected = (
+        Jacobian(lambda points, one=one: one.encode(points, SIGMA), z).jvp(v) for one in (other, denoiser)
+    )
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -662,7 +917,9 @@ def compiled_in_parts(unet):
 
 
 def cached(unet):
-    diffusers.hooks.HookRegistry.check_if_exists_or_initialize(unet.mid_block).register_hook(Cache(), "a_cache")
+    diffusers.hooks.HookRegistry.check_if_exists_or_initialize(unet.mid_block).register_hook(
+        Cache(), "a_cache"
+    )
 
 
 class Cache(diffusers.hooks.ModelHook):
@@ -675,8 +932,14 @@ WAYS_TO_HOLD_WEIGHTS = {
     "layerwise float8 in bfloat16": (layerwise(torch.float8_e4m3fn, torch.bfloat16), 0.2),
     "layerwise float8 in float16": (layerwise(torch.float8_e4m3fn, torch.float16), 0.2),
     "cpu_offload": (lambda unet: accelerate.cpu_offload(unet, execution_device=CPU), 1e-5),
-    "cpu_offload with buffers": (lambda unet: accelerate.cpu_offload(unet, execution_device=CPU, offload_buffers=True), 1e-5),
-    "cpu_offload_with_hook": (lambda unet: accelerate.cpu_offload_with_hook(unet, execution_device=CPU), 1e-5),
+    "cpu_offload with buffers": (
+        lambda unet: accelerate.cpu_offload(unet, execution_device=CPU, offload_buffers=True),
+        1e-5,
+    ),
+    "cpu_offload_with_hook": (
+        lambda unet: accelerate.cpu_offload_with_hook(unet, execution_device=CPU),
+        1e-5,
+    ),
     "disk_offload": (offloaded_to_disk, 1e-5),
     "groups of leaves": (offloaded_in_groups(offload_type="leaf_level"), 1e-5),
     "groups of blocks": (offloaded_in_groups(offload_type="block_level", num_blocks_per_group=1), 1e-5),
@@ -691,10 +954,18 @@ WAYS_TO_HOLD_WEIGHTS = {
 
 def everything_about(unet):
     """The last block's h, J v and J^T u, a prediction of a UNet, and singular values."""
-    denoiser, z = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature="up_1"), draw(4, 8, 8)
+    denoiser, z = (
+        DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature="up_1"),
+        draw(4, 8, 8),
+    )
     jacobian = Jacobian(lambda points: denoiser.encode(points, SIGMA), z)
     products = jacobian.jvp(draw(2, 4, 8, 8, seed=1)), jacobian.vjp(draw(2, *jacobian.out_shape, seed=2))
-    return jacobian.value, *products, denoiser.denoise(z[None], SIGMA), local_basis(denoiser, z, SIGMA, 2, seed=1).s
+    return (
+        jacobian.value,
+        *products,
+        denoiser.denoise(z[None], SIGMA),
+        local_basis(denoiser, z, SIGMA, 2, seed=1).s,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -712,7 +983,9 @@ def test_weights_that_live_only_while_their_layer_runs_give_the_plain_unets_numb
         assert found.dtype == exact.dtype and ddim.relative_error(found, exact) < tolerance
 
 
-@pytest.mark.parametrize("way", ["cpu_offload", "disk_offload", "groups of leaves", "groups on disk", "compiled in parts"])
+@pytest.mark.parametrize(
+    "way", ["cpu_offload", "disk_offload", "groups of leaves", "groups on disk", "compiled in parts"]
+)
 def test_the_fingerprint_does_not_depend_on_where_weights_are(way, tmp_path):
     unet, (hold, _) = text_unet(), WAYS_TO_HOLD_WEIGHTS[way]
     expected = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning()).provenance["model"]
@@ -732,19 +1005,31 @@ def test_offloaded_weights_stay_offloaded():
     unet.enable_layerwise_casting(storage_dtype=torch.float16, compute_dtype=torch.float32)
     before = {name: weight.dtype for name, weight in unet.named_parameters()}
     everything_about(unet)
-    assert {name: weight.dtype for name, weight in unet.named_parameters()} == before and torch.float16 in before.values()
+    assert {
+        name: weight.dtype for name, weight in unet.named_parameters()
+    } == before and torch.float16 in before.values()
 
 
 def test_a_pipeline_that_is_offloaded_piece_by_piece_serves(pipelines):
-    pipeline, image = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet()), draw(1, 3, 16, 16).clamp(-1, 1)
+    pipeline, image = (
+        made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet()),
+        draw(1, 3, 16, 16).clamp(-1, 1),
+    )
     expected = DiffusersDenoiser.from_pipeline(pipeline, "a hat").encode(draw(1, 4, 8, 8), SIGMA)
     latent = encode_image(pipeline, image)
     decoded = decode_latent(pipeline, latent)
-    pipeline = made_of(pipelines["sd"], diffusers.StableDiffusionPipeline, text_unet(), vae=copy.deepcopy(pipeline.vae),
-                       text_encoder=copy.deepcopy(pipeline.text_encoder))
+    pipeline = made_of(
+        pipelines["sd"],
+        diffusers.StableDiffusionPipeline,
+        text_unet(),
+        vae=copy.deepcopy(pipeline.vae),
+        text_encoder=copy.deepcopy(pipeline.text_encoder),
+    )
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         accelerate.cpu_offload(part, execution_device=CPU, offload_buffers=True)
-    torch.testing.assert_close(DiffusersDenoiser.from_pipeline(pipeline, "a hat").encode(draw(1, 4, 8, 8), SIGMA), expected)
+    torch.testing.assert_close(
+        DiffusersDenoiser.from_pipeline(pipeline, "a hat").encode(draw(1, 4, 8, 8), SIGMA), expected
+    )
     torch.testing.assert_close(encode_image(pipeline, image), latent)
     torch.testing.assert_close(decode_latent(pipeline, latent), decoded)
 
@@ -760,7 +1045,9 @@ def test_autocast_around_changes_nothing(pipelines, plain, dtype):
     for one, other in zip(found, plain, strict=True):
         assert torch.equal(one, other)
     torch.testing.assert_close(explained, singular_values_explained())
-    torch.testing.assert_close(conditioning, DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning)
+    torch.testing.assert_close(
+        conditioning, DiffusersDenoiser.from_pipeline(pipelines["sd"], "a hat").conditioning
+    )
     torch.testing.assert_close(latent, encode_image(pipelines["sd"], draw(1, 3, 16, 16)))
 
 
@@ -778,10 +1065,17 @@ class XFormersAttnProcessor(diffusers.models.attention_processor.AttnProcessor2_
     """Stands for that of a library which is not installed here."""
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda unet: unet.set_attn_processor(XFormersAttnProcessor()), "XFormersAttnProcessor.*disable_xformers"),
-    (cached, "cache.*a_cache"),
-], ids=["xformers", "cache"])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda unet: unet.set_attn_processor(XFormersAttnProcessor()),
+            "XFormersAttnProcessor.*disable_xformers",
+        ),
+        (cached, "cache.*a_cache"),
+    ],
+    ids=["xformers", "cache"],
+)
 def test_what_has_no_derivative_is_refused(change, message):
     unet = text_unet()
     change(unet)
@@ -831,20 +1125,27 @@ def test_functions_of_other_libraries_are_used_where_they_have_a_second_derivati
 
 @pytest.mark.parametrize("function", [PackedOnce, PackedByHand])
 def test_functions_of_other_libraries_without_a_second_derivative_are_refused(function):
-    with pytest.raises(ValueError, match=f"computes with {function.__name__}.*second derivative.*quantisation") as refused:
+    with pytest.raises(
+        ValueError, match=f"computes with {function.__name__}.*second derivative.*quantisation"
+    ) as refused:
         everything_about(with_layers_of(function))
     assert "\n" not in str(refused.value)
 
 
 def test_zero_snr_and_tiny_betas_are_accepted():
-    for options in ({"rescale_betas_zero_snr": True}, {"beta_start": 0.0015, "beta_end": 0.0195, "rescale_betas_zero_snr": True},
-                    {"beta_start": 1e-9}):
+    for options in (
+        {"rescale_betas_zero_snr": True},
+        {"beta_start": 0.0015, "beta_end": 0.0195, "rescale_betas_zero_snr": True},
+        {"beta_start": 1e-9},
+    ):
         for kind in ("DDIM", "DDPM", "EulerDiscrete", "DPMSolverMultistep"):
             for shape in ("linear", "scaled_linear", "squaredcos_cap_v2"):
                 scheduler = getattr(diffusers, f"{kind}Scheduler")(beta_schedule=shape, **options)
                 schedule = DiffusersDenoiser(unconditional_unet(), scheduler).schedule
                 indices = schedule.timestep(torch.exp(schedule.log_sigmas)).round()
-                assert torch.equal(indices.long(), torch.arange(1000)) and (schedule.log_sigmas.diff() > 0).all()
+                assert (
+                    torch.equal(indices.long(), torch.arange(1000)) and (schedule.log_sigmas.diff() > 0).all()
+                )
                 exact = torch.cumprod(1 - scheduler.betas.double(), dim=0)
                 expected = (0.5 * torch.log((1 - exact) / exact))[:-1]
                 torch.testing.assert_close(schedule.log_sigmas[:-1], expected, rtol=0, atol=5e-3)
@@ -868,12 +1169,19 @@ def test_a_learned_variance_is_left_out():
 
 def test_noise_levels_are_the_schedulers():
     for scheduler in (
-        ddim_scheduler(), diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"), diffusers.EulerDiscreteScheduler(),
-        diffusers.PNDMScheduler(), diffusers.DPMSolverMultistepScheduler(),
+        ddim_scheduler(),
+        diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+        diffusers.EulerDiscreteScheduler(),
+        diffusers.PNDMScheduler(),
+        diffusers.DPMSolverMultistepScheduler(),
     ):
         schedule = DiffusersDenoiser(unconditional_unet(), scheduler).schedule
-        assert schedule.sigma_max == pytest.approx(sigma_at(scheduler, -1)) and schedule.sigma(0.0) == pytest.approx(sigma_at(scheduler, 0))
-    zero_snr = DiffusersDenoiser(unconditional_unet(), ddim_scheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction"))
+        assert schedule.sigma_max == pytest.approx(sigma_at(scheduler, -1)) and schedule.sigma(
+            0.0
+        ) == pytest.approx(sigma_at(scheduler, 0))
+    zero_snr = DiffusersDenoiser(
+        unconditional_unet(), ddim_scheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    )
     assert zero_snr.schedule.sigma_max == pytest.approx(2**12, rel=1e-3)
 
 
@@ -881,7 +1189,9 @@ def test_a_fingerprint_tells_weights_apart():
     one, same, other = (unconditional_unet() for _ in range(3))
     with torch.no_grad():
         other.conv_out.bias[0] += 1
-    one, same, other = (DiffusersDenoiser(unet, ddim_scheduler()).provenance["model"] for unet in (one, same, other))
+    one, same, other = (
+        DiffusersDenoiser(unet, ddim_scheduler()).provenance["model"] for unet in (one, same, other)
+    )
     assert one == same != other and len(one) == 16 and int(one, 16)
 
 
@@ -901,22 +1211,33 @@ def test_pictures_become_latents_by_the_vae(scaling, dtype):
     assert latent.dtype == torch.float32 and pipeline.vae.dtype == dtype
 
 
-STATISTICS = {"latents_mean": [0.1, -0.2, 0.3, 0.0], "latents_std": [1.5, 0.5, 2.0, 1.0], "scaling_factor": 0.5}
+STATISTICS = {
+    "latents_mean": [0.1, -0.2, 0.3, 0.0],
+    "latents_std": [1.5, 0.5, 2.0, 1.0],
+    "scaling_factor": 0.5,
+}
 
 
-@pytest.mark.parametrize("source, kind, unet", [
-    ("sd", "StableDiffusionPipeline", text_unet),
-    ("sd", "LatentConsistencyModelPipeline", distilled_unet),
-    ("sdxl", "StableDiffusionXLPipeline", xl_unet),
-])
-@pytest.mark.parametrize("config", [{}, STATISTICS, {"shift_factor": 0.3}, {**STATISTICS, "latents_mean": None}], ids=str)
+@pytest.mark.parametrize(
+    "source, kind, unet",
+    [
+        ("sd", "StableDiffusionPipeline", text_unet),
+        ("sd", "LatentConsistencyModelPipeline", distilled_unet),
+        ("sdxl", "StableDiffusionXLPipeline", xl_unet),
+    ],
+)
+@pytest.mark.parametrize(
+    "config", [{}, STATISTICS, {"shift_factor": 0.3}, {**STATISTICS, "latents_mean": None}], ids=str
+)
 def test_all_that_a_pipeline_hands_its_vae_arrives(pipelines, source, kind, unet, config):
     torch.manual_seed(0)
     vae = autoencoder(**config)
     pipeline = made_of(pipelines[source], getattr(diffusers, kind), unet(), vae=vae)
     latent, handed = draw(1, 4, 8, 8), []
     vae.decode, decode = lambda *args, **named: handed.append(args[0]) or decode(*args, **named), vae.decode
-    scheduler = pipeline.scheduler = diffusers.LCMScheduler() if "LatentConsistency" in kind else ddim_scheduler()
+    scheduler = pipeline.scheduler = (
+        diffusers.LCMScheduler() if "LatentConsistency" in kind else ddim_scheduler()
+    )
     scheduler.step = lambda *_, **__: (latent, latent)  # so that the pipeline decodes this very latent
     pipeline("a hat", guidance_scale=1.0, num_inference_steps=1, output_type="pt", height=16, width=16)
     expected = decode(handed.pop(), return_dict=False)[0]
@@ -938,7 +1259,9 @@ def test_latents_are_scaled_by_the_vaes_statistics_without_a_known_pipeline():
 
 def test_pictures_become_latents_by_a_vae_of_another_name():
     torch.manual_seed(0)
-    vae = diffusers.VQModel(block_out_channels=(8,), norm_num_groups=4, num_vq_embeddings=16, scaling_factor=0.5).eval()
+    vae = diffusers.VQModel(
+        block_out_channels=(8,), norm_num_groups=4, num_vq_embeddings=16, scaling_factor=0.5
+    ).eval()
     pipeline = diffusers.LDMPipeline(vae, unconditional_unet(), ddim_scheduler())
     image = draw(1, 3, 16, 16)
     with torch.no_grad():
@@ -965,33 +1288,103 @@ def unet_with_a_block_that_is_never_called():
     return unet
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda _: DiffusersDenoiser(autoencoder(), ddim_scheduler()), "diffusers UNet is needed.*AutoencoderKL"),
-    (lambda _: DiffusersDenoiser(text_unet(in_channels=9), ddim_scheduler()), "9 channels and returns 4"),
-    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), feature="bottom"), "'bottom'.*down_0, down_1, middle, up_0, up_1"),
-    (lambda _: DiffusersDenoiser(text_unet(mid_block_type=None), ddim_scheduler()), "'middle'.*down_0, down_1, up_0, up_1"),
-    (lambda _: DiffusersDenoiser(text_unet(), diffusers.FlowMatchEulerDiscreteScheduler()), "alphas_cumprod.*FlowMatchEuler"),
-    (lambda _: DiffusersDenoiser(text_unet(), diffusers.EDMEulerScheduler()), "alphas_cumprod.*EDMEuler"),
-    (lambda _: DiffusersDenoiser(text_unet(), diffusers.EulerDiscreteScheduler(timestep_type="continuous", sigma_min=0.1, sigma_max=9.0,
-                                                                                  prediction_type="v_prediction")), "continuous"),
-    (lambda _: DiffusersDenoiser(diffusers.UNet1DModel(), ddim_scheduler()), "UNet2DConditionModel.*UNet1DModel"),
-    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler()), "lacks encoder_hidden_states"),
-    (lambda _: DiffusersDenoiser(xl_unet(), ddim_scheduler(), text_conditioning()), r"lacks.*'text_embeds'\], .*'time_ids'\]"),
-    (lambda _: DiffusersDenoiser(with_ip_adapter(text_unet()), ddim_scheduler(), text_conditioning()), "lacks.*image_embeds"),
-    (lambda _: DiffusersDenoiser(text_unet(num_class_embeds=3), ddim_scheduler(), text_conditioning()), "lacks class_labels"),
-    (lambda _: DiffusersDenoiser(text_unet().to("meta"), ddim_scheduler(), text_conditioning()), "conv_in.weight is not loaded"),
-    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), text_conditioning()).denoise(draw(1, 4, 8, 8), 4518.0), "up to 14.*4518"),
-    (lambda _: local_basis(DiffusersDenoiser(unconditional_unet(), ddim_scheduler()), draw(3, 8, 8), 4518.0, 2), "up to 14.*4518"),
-    (lambda _: DiffusersDenoiser(text_unet(), diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction")), "'flow_prediction'"),
-    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), {"encoder_hidden_states": torch.ones(2, 3, 12)}), r"batch 1.*\(2, 3, 12\)"),
-    (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), {"added": {"ids": [torch.tensor(1)]}}), r"batch 1.*\(\)"),
-    (lambda _: DiffusersDenoiser.from_pipeline(diffusers.DiffusionPipeline()), "with a UNet.*DiffusionPipeline"),
-    (lambda _: DiffusersDenoiser.from_pipeline(without_text_encoding()), "more than a prompt"),
-    (lambda ready: DiffusersDenoiser.from_pipeline(ready["unconditional"], "a hat"), "unconditional.*'a hat'"),
-    (lambda ready: DiffusersDenoiser.from_pipeline(made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(), text_encoder=None)),
-     "no text encoder"),
-    (lambda ready: DiffusersDenoiser.from_pipeline(ready["sd"], ["a hat", "a dog"]), "one prompt.*list"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda _: DiffusersDenoiser(autoencoder(), ddim_scheduler()),
+            "diffusers UNet is needed.*AutoencoderKL",
+        ),
+        (lambda _: DiffusersDenoiser(text_unet(in_channels=9), ddim_scheduler()), "9 channels and returns 4"),
+        (
+            lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), feature="bottom"),
+            "'bottom'.*down_0, down_1, middle, up_0, up_1",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet(mid_block_type=None), ddim_scheduler()),
+            "'middle'.*down_0, down_1, up_0, up_1",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet(), diffusers.FlowMatchEulerDiscreteScheduler()),
+            "alphas_cumprod.*FlowMatchEuler",
+        ),
+        (lambda _: DiffusersDenoiser(text_unet(), diffusers.EDMEulerScheduler()), "alphas_cumprod.*EDMEuler"),
+        (
+            lambda _: DiffusersDenoiser(
+                text_unet(),
+                diffusers.EulerDiscreteScheduler(
+                    timestep_type="continuous", sigma_min=0.1, sigma_max=9.0, prediction_type="v_prediction"
+                ),
+            ),
+            "continuous",
+        ),
+        (
+            lambda _: DiffusersDenoiser(diffusers.UNet1DModel(), ddim_scheduler()),
+            "UNet2DConditionModel.*UNet1DModel",
+        ),
+        (lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler()), "lacks encoder_hidden_states"),
+        (
+            lambda _: DiffusersDenoiser(xl_unet(), ddim_scheduler(), text_conditioning()),
+            r"lacks.*'text_embeds'\], .*'time_ids'\]",
+        ),
+        (
+            lambda _: DiffusersDenoiser(with_ip_adapter(text_unet()), ddim_scheduler(), text_conditioning()),
+            "lacks.*image_embeds",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet(num_class_embeds=3), ddim_scheduler(), text_conditioning()),
+            "lacks class_labels",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet().to("meta"), ddim_scheduler(), text_conditioning()),
+            "conv_in.weight is not loaded",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), text_conditioning()).denoise(
+                draw(1, 4, 8, 8), 4518.0
+            ),
+            "up to 14.*4518",
+        ),
+        (
+            lambda _: local_basis(
+                DiffusersDenoiser(unconditional_unet(), ddim_scheduler()), draw(3, 8, 8), 4518.0, 2
+            ),
+            "up to 14.*4518",
+        ),
+        (
+            lambda _: DiffusersDenoiser(
+                text_unet(), diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction")
+            ),
+            "'flow_prediction'",
+        ),
+        (
+            lambda _: DiffusersDenoiser(
+                text_unet(), ddim_scheduler(), {"encoder_hidden_states": torch.ones(2, 3, 12)}
+            ),
+            r"batch 1.*\(2, 3, 12\)",
+        ),
+        (
+            lambda _: DiffusersDenoiser(text_unet(), ddim_scheduler(), {"added": {"ids": [torch.tensor(1)]}}),
+            r"batch 1.*\(\)",
+        ),
+        (
+            lambda _: DiffusersDenoiser.from_pipeline(diffusers.DiffusionPipeline()),
+            "with a UNet.*DiffusionPipeline",
+        ),
+        (lambda _: DiffusersDenoiser.from_pipeline(without_text_encoding()), "more than a prompt"),
+        (
+            lambda ready: DiffusersDenoiser.from_pipeline(ready["unconditional"], "a hat"),
+            "unconditional.*'a hat'",
+        ),
+        (
+            lambda ready: DiffusersDenoiser.from_pipeline(
+                made_of(ready["sd"], diffusers.StableDiffusionPipeline, text_unet(), text_encoder=None)
+            ),
+            "no text encoder",
+        ),
+        (lambda ready: DiffusersDenoiser.from_pipeline(ready["sd"], ["a hat", "a dog"]), "one prompt.*list"),
+    ],
+)
 def test_what_cannot_serve_is_refused_in_one_sentence(pipelines, call, message):
     with pytest.raises(ValueError, match=message) as refused:
         call(pipelines)

@@ -26,7 +26,9 @@ class Analytic:
 
     def encode(self, z, sigma):
         flat = z.flatten(1)
-        return (flat @ self.matrix.T + self.bend * (flat @ self.v)[:, None] ** 2 * self.u).unflatten(1, (18, 1, 1))
+        return (flat @ self.matrix.T + self.bend * (flat @ self.v)[:, None] ** 2 * self.u).unflatten(
+            1, (18, 1, 1)
+        )
 
     def denoise(self, x, sigma):
         return 0.5 * x
@@ -46,7 +48,9 @@ def test_every_report_has_the_dense_singular_values(z):
     reports = explain_features(denoisers, z, SIGMA, 4, tolerance=1e-3)
     assert [one.feature for one in reports] == ["steep", "flat"]
     for one, denoiser in zip(reports, denoisers):
-        dense = torch.func.jacrev(lambda point, map=denoiser: map.encode(point[None], SIGMA)[0])(z).reshape(18, 18)
+        dense = torch.func.jacrev(lambda point, map=denoiser: map.encode(point[None], SIGMA)[0])(z).reshape(
+            18, 18
+        )
         torch.testing.assert_close(one.s, torch.linalg.svdvals(dense)[:4], rtol=1e-3, atol=1e-3)
         assert one.converged and one.residual <= 1e-3 and one.products >= 8 and one.shape == (18, 1, 1)
         assert one.effective_rank == pytest.approx(geometry.effective_rank(one.s))
@@ -66,7 +70,14 @@ def test_the_bend_of_a_parabola_is_its_own(z):
 
 
 def test_a_search_that_ends_early_says_so(z):
-    reports = explain_features([Analytic("a", decay(0.4)), Analytic("flat", decay(0.99))], z, SIGMA, 4, tolerance=1e-6, max_products=8)
+    reports = explain_features(
+        [Analytic("a", decay(0.4)), Analytic("flat", decay(0.99))],
+        z,
+        SIGMA,
+        4,
+        tolerance=1e-6,
+        max_products=8,
+    )
     assert [one.products for one in reports] == [8, 8] and not reports[1].converged
     assert "8*" in explain_table(reports) and "ended early" in explain_table(reports)
 
@@ -84,18 +95,26 @@ def test_progress_names_the_feature_and_may_cancel(z):
         explain_features(denoisers, z, SIGMA, 2, progress=cancel)
 
 
-@pytest.mark.parametrize("values, shape, message", [
-    (decay(0.4), (2, *SHAPE), "one latent"), (0 * decay(0.4), SHAPE, "'still' does not depend"),
-])
+@pytest.mark.parametrize(
+    "values, shape, message",
+    [
+        (decay(0.4), (2, *SHAPE), "one latent"),
+        (0 * decay(0.4), SHAPE, "'still' does not depend"),
+    ],
+)
 def test_wrong_requests_are_refused(values, shape, message):
     with pytest.raises(ValueError, match=message):
         explain_features([Analytic("still", values)], torch.ones(shape), SIGMA, 2)
 
 
 def test_the_table_has_a_line_for_each_feature_and_columns_of_one_width(z):
-    table = explain_table(explain_features([Analytic("short", decay(0.4)), Analytic("a_longer_one", decay(0.4))], z, SIGMA, 3))
+    table = explain_table(
+        explain_features([Analytic("short", decay(0.4)), Analytic("a_longer_one", decay(0.4))], z, SIGMA, 3)
+    )
     heading, *lines = table.split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == ["short", "a_longer_one"] and {len(line) for line in lines} == {len(heading)}
+    assert [line.split()[0] for line in lines] == ["short", "a_longer_one"] and {
+        len(line) for line in lines
+    } == {len(heading)}
     assert "s_3/s_1" in heading and "18x1x1" in table and "ended early" not in table
 
 
@@ -106,7 +125,9 @@ def test_a_spread_goes_from_the_first_to_the_last_and_keeps_one(number, kept):
     assert len(chosen) == min(8, number) and names[kept] in chosen
     assert chosen == sorted(chosen, key=names.index)
     assert abs(names.index(chosen[0])) <= 1 and names.index(chosen[-1]) >= number - 2
-    assert max(names.index(b) - names.index(a) for a, b in itertools.pairwise(chosen)) <= max(1, math.ceil(2 * number / 8))
+    assert max(names.index(b) - names.index(a) for a, b in itertools.pairwise(chosen)) <= max(
+        1, math.ceil(2 * number / 8)
+    )
 
 
 def test_the_decay_is_drawn_for_any_number_of_features():

@@ -13,8 +13,15 @@ from pullback_core.faces.draw import draw_faces
 from pullback_core.faces.parameters import COLUMN, DATA, NAMES, columns, sample_parameters
 from pullback_core.faces.unet import GEGLU, Attention, UNet, UNetConfig, Upsample, timestep_embedding
 
-TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
-                  transformer_depth=(0, 1), context_dim=16)
+TINY = UNetConfig(
+    in_channels=3,
+    out_channels=3,
+    model_channels=32,
+    channel_mult=(1, 1),
+    num_res_blocks=(1, 1),
+    transformer_depth=(0, 1),
+    context_dim=16,
+)
 
 
 def some(count, seed=0):
@@ -90,8 +97,12 @@ def test_a_description_is_the_prompt_that_was_drawn():
             parameters[:, COLUMN[slot]] = sum(vocabulary.INTERVALS[slot][phrase]) / 2
     parameters[:, COLUMN["mouth_open"]] = 0.5  # between its phrases
     parameters[1, COLUMN["hair_length"]] = 0.0
-    bald = prompt.replace("long hair", "bald").replace("red hair, ", "")  # of hair that is not there nothing is said
-    assert torch.equal(vocabulary.describe(parameters), torch.stack([vocabulary.tokenize(prompt), vocabulary.tokenize(bald)]))
+    bald = prompt.replace("long hair", "bald").replace(
+        "red hair, ", ""
+    )  # of hair that is not there nothing is said
+    assert torch.equal(
+        vocabulary.describe(parameters), torch.stack([vocabulary.tokenize(prompt), vocabulary.tokenize(bald)])
+    )
 
 
 def test_the_empty_prompt_says_nothing():
@@ -99,12 +110,15 @@ def test_the_empty_prompt_says_nothing():
     assert torch.equal(vocabulary.tokenize(" , "), vocabulary.tokenize(""))
 
 
-@pytest.mark.parametrize("prompt, message", [
-    ("galsses", "does not know 'galsses'.*'glasses'"),
-    ("a portrait in oil", "it knows: young, old"),
-    ("blond", "'blond hair'"),
-    ("hat, no hat", "'hat' and 'no hat'"),
-])
+@pytest.mark.parametrize(
+    "prompt, message",
+    [
+        ("galsses", "does not know 'galsses'.*'glasses'"),
+        ("a portrait in oil", "it knows: young, old"),
+        ("blond", "'blond hair'"),
+        ("hat, no hat", "'hat' and 'no hat'"),
+    ],
+)
 def test_a_prompt_that_means_nothing_is_refused_helpfully(prompt, message):
     with pytest.raises(ValueError, match=message):
         vocabulary.tokenize(prompt)
@@ -113,24 +127,39 @@ def test_a_prompt_that_means_nothing_is_refused_helpfully(prompt, message):
 def test_the_network_has_compvis_names():
     names = set(UNet(TINY).state_dict())
     assert names >= {
-        "time_embed.0.weight", "input_blocks.0.0.weight", "input_blocks.1.0.in_layers.0.weight", "input_blocks.2.0.op.bias",
-        "input_blocks.3.1.proj_in.weight", "middle_block.1.transformer_blocks.0.attn2.to_k.weight", "middle_block.2.emb_layers.1.bias",
-        "output_blocks.0.0.skip_connection.weight", "output_blocks.1.1.transformer_blocks.0.ff.net.0.proj.weight",
-        "output_blocks.1.2.conv.weight", "output_blocks.3.0.out_layers.3.weight", "out.2.bias",
+        "time_embed.0.weight",
+        "input_blocks.0.0.weight",
+        "input_blocks.1.0.in_layers.0.weight",
+        "input_blocks.2.0.op.bias",
+        "input_blocks.3.1.proj_in.weight",
+        "middle_block.1.transformer_blocks.0.attn2.to_k.weight",
+        "middle_block.2.emb_layers.1.bias",
+        "output_blocks.0.0.skip_connection.weight",
+        "output_blocks.1.1.transformer_blocks.0.ff.net.0.proj.weight",
+        "output_blocks.1.2.conv.weight",
+        "output_blocks.3.0.out_layers.3.weight",
+        "out.2.bias",
     }
 
 
 def test_time_is_embedded_with_cosines_first():
-    torch.testing.assert_close(timestep_embedding(torch.tensor([0.0, 2.0]), 4), torch.tensor([
-        [1.0, 1.0, 0.0, 0.0], [math.cos(2), math.cos(0.02), math.sin(2), math.sin(0.02)],
-    ]))
+    torch.testing.assert_close(
+        timestep_embedding(torch.tensor([0.0, 2.0]), 4),
+        torch.tensor(
+            [
+                [1.0, 1.0, 0.0, 0.0],
+                [math.cos(2), math.cos(0.02), math.sin(2), math.sin(0.02)],
+            ]
+        ),
+    )
 
 
 def test_attention_equals_torchs_own():
     torch.manual_seed(0)
     layer, x, context = Attention(64, 16, 32), torch.randn(2, 5, 64), torch.randn(2, 3, 16)
     q, k, v = (
-        values.unflatten(-1, (2, 32)).transpose(1, 2) for values in (layer.to_q(x), layer.to_k(context), layer.to_v(context))
+        values.unflatten(-1, (2, 32)).transpose(1, 2)
+        for values in (layer.to_q(x), layer.to_k(context), layer.to_v(context))
     )
     expected = layer.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
     torch.testing.assert_close(layer(x, context), expected)
@@ -168,7 +197,9 @@ def test_stopping_at_a_block_gives_what_the_whole_pass_computes_there():
     seen = {}
     blocks = {"input_3": unet.input_blocks[3], "middle": unet.middle_block, "output_1": unet.output_blocks[1]}
     for name, block in blocks.items():
-        block[-1].register_forward_hook(lambda module, args, output, name=name: seen.__setitem__(name, output))
+        block[-1].register_forward_hook(
+            lambda module, args, output, name=name: seen.__setitem__(name, output)
+        )
     assert unet(x, t, context).shape == x.shape
     whole = dict(seen)
     for name in blocks:

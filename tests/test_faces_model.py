@@ -38,12 +38,16 @@ def test_inversion_reconstructs_held_out_faces(model):
     assert values[6] >= 50 and values[6] > values[0] + 10
 
 
-@pytest.mark.parametrize("phrase", ["glasses", "no glasses", "hat", "no hat", "blue background", "red background"])
+@pytest.mark.parametrize(
+    "phrase", ["glasses", "no glasses", "hat", "no hat", "blue background", "red background"]
+)
 def test_samples_obey_the_prompt(model, phrase):
     denoiser = faces.FacesDenoiser(model, phrase, guidance=2.0)
     x = ddim.generate(denoiser, noise(8) * model.schedule.sigma_max, model.schedule.sigmas(25))
     read = vocabulary.classify(faces.load_regressor()(faces.decode_latent(x)))
-    assert (read[:, vocabulary.SLOTS.index(vocabulary.SLOT_OF[phrase])] == vocabulary.TOKEN[phrase]).sum() >= 7
+    assert (
+        read[:, vocabulary.SLOTS.index(vocabulary.SLOT_OF[phrase])] == vocabulary.TOKEN[phrase]
+    ).sum() >= 7
 
 
 def test_the_regressor_reads_drawings():
@@ -58,11 +62,16 @@ def test_guidance_mixes_the_prompted_and_the_unprompted_prediction(model):
         return faces.FacesDenoiser(model, prompt, guidance=guidance).denoise(noise(2) * 3, 3.0)
 
     torch.testing.assert_close(predict("hat", 0.0), predict("", 1.0))
-    torch.testing.assert_close(predict("hat", 0.5), (predict("hat", 1.0) + predict("hat", 0.0)) / 2, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        predict("hat", 0.5), (predict("hat", 1.0) + predict("hat", 0.0)) / 2, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_basis_depends_on_the_prompt_and_says_so(model):
-    bases = [local_basis(faces.FacesDenoiser(model, prompt), noise(1), 5.0, 2, tolerance=0.1) for prompt in ("", "hat")]
+    bases = [
+        local_basis(faces.FacesDenoiser(model, prompt), noise(1), 5.0, 2, tolerance=0.1)
+        for prompt in ("", "hat")
+    ]
     assert bases[0].provenance["model"] == bases[1].provenance["model"]
     assert bases[0].provenance["prompt"] != bases[1].provenance["prompt"]
     assert (bases[0].s - bases[1].s).abs().max() > 1e-4
@@ -81,8 +90,11 @@ def test_a_saved_model_loads_and_a_foreign_file_is_refused(model, tmp_path):
     assert saved.keys() == shipped.keys() and all(torch.equal(saved[name], shipped[name]) for name in saved)
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", {"format": "something"})
     torch.save({"a": torch.zeros(1)}, tmp_path / "pickle.safetensors")
-    save_file({"a": torch.zeros(1)}, tmp_path / "short.safetensors",
-              {"format": "pullback_faces", "config": json.dumps({"in_channels": 27}), "betas": "[0.1, 0.2]"})
+    save_file(
+        {"a": torch.zeros(1)},
+        tmp_path / "short.safetensors",
+        {"format": "pullback_faces", "config": json.dumps({"in_channels": 27}), "betas": "[0.1, 0.2]"},
+    )
     for name in ("other", "pickle", "short"):
         with pytest.raises(ValueError, match=f"{name}.*not a usable faces model"):
             faces.load_model(tmp_path / f"{name}.safetensors")
@@ -94,7 +106,10 @@ def test_samples_of_the_simpler_model_are_one_person_with_many_expressions():
     denoiser = faces.FacesDenoiser(faces.load_model(faces.EXPRESSIONS))
     x = ddim.generate(denoiser, noise(12) * denoiser.schedule.sigma_max, denoiser.schedule.sigmas(25))
     spread = dict(zip(faces.NAMES, faces.load_regressor()(faces.decode_latent(x)).std(dim=0).tolist()))
-    assert max(spread[name] for name in ("skin", "hat", "beard", "hair_length", "background_red", "shirt_blue")) < 0.1
+    assert (
+        max(spread[name] for name in ("skin", "hat", "beard", "hair_length", "background_red", "shirt_blue"))
+        < 0.1
+    )
     assert min(spread[name] for name in ("smile", "glasses", "yaw")) > 0.2
 
 

@@ -9,7 +9,11 @@ import torch
 
 from pullback_core import figures
 
-LOW, HIGH, GREY = (68, 1, 84), (253, 231, 37), (228, 228, 224)  # both ends of the colours, and things compared with themselves
+LOW, HIGH, GREY = (
+    (68, 1, 84),
+    (253, 231, 37),
+    (228, 228, 224),
+)  # both ends of the colours, and things compared with themselves
 LAST = (187, 223, 39)  # of the curves, which end before the palest
 
 
@@ -19,7 +23,9 @@ def share(picture, colour):
 
 
 def test_a_heat_map_spreads_its_colours_over_what_is_not_zero():
-    picture = figures.heat_map(torch.tensor([[0.0, 3.8], [4.1, 0.0]]), ["a", "b"], ["a", "b"], "title", "label")
+    picture = figures.heat_map(
+        torch.tensor([[0.0, 3.8], [4.1, 0.0]]), ["a", "b"], ["a", "b"], "title", "label"
+    )
     assert min(share(picture, colour) for colour in (LOW, HIGH, GREY)) > 0.03
 
 
@@ -38,8 +44,13 @@ def test_a_heat_map_grows_with_its_matrix():
 
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_curves_are_drawn_whatever_their_number_and_lengths(count):
-    angles = [(f"pair {index}", torch.linspace(0.03 * index, math.pi / 2, 2 + index % 3)) for index in range(count)]
-    spectra = [(f"{index} T", torch.arange(5 + index % 3), torch.full((5 + index % 3,), 1.2**index)) for index in range(count)]
+    angles = [
+        (f"pair {index}", torch.linspace(0.03 * index, math.pi / 2, 2 + index % 3)) for index in range(count)
+    ]
+    spectra = [
+        (f"{index} T", torch.arange(5 + index % 3), torch.full((5 + index % 3,), 1.2**index))
+        for index in range(count)
+    ]
     for picture in (figures.angle_plot(angles), figures.spectrum_plot(spectra)):
         assert picture.mode == "RGB" and picture.size == (720, 432)
         assert share(picture, LAST if count > 1 else LOW) > 0.001, "the last curve lies above the others"
@@ -54,8 +65,12 @@ def framed(height, width):
     """A grey picture (3, h, w) whose four edges have colours of their own."""
     image = torch.zeros(3, height, width)
     for name, colour in EDGES.items():
-        place = {"top": (slice(0, 2), slice(None)), "bottom": (slice(-2, None), slice(None)),
-                 "left": (slice(2, -2), slice(0, 2)), "right": (slice(2, -2), slice(-2, None))}[name]
+        place = {
+            "top": (slice(0, 2), slice(None)),
+            "bottom": (slice(-2, None), slice(None)),
+            "left": (slice(2, -2), slice(0, 2)),
+            "right": (slice(2, -2), slice(-2, None)),
+        }[name]
         image[(slice(None), *place)] = (torch.tensor(colour) / 127.5 - 1).view(3, 1, 1)
     return image
 
@@ -65,10 +80,15 @@ def boxes(sheet, colour):
     from scipy.ndimage import find_objects, label
 
     found = np.abs(np.asarray(sheet, dtype=int) - colour).max(axis=2) <= 40
-    return [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in find_objects(label(found)[0])]
+    return [
+        (rows.start, columns.start, rows.stop, columns.stop)
+        for rows, columns in find_objects(label(found)[0])
+    ]
 
 
-@pytest.mark.parametrize("height, width", [(64, 64), (128, 64), (64, 128), (320, 40), (40, 320), (63, 48), (400, 20), (20, 400)])
+@pytest.mark.parametrize(
+    "height, width", [(64, 64), (128, 64), (64, 128), (320, 40), (40, 320), (63, 48), (400, 20), (20, 400)]
+)
 @pytest.mark.parametrize("notes", [None, ["one line", "one\ntwo\nthree"]])
 def test_a_sheet_shows_pictures_of_every_aspect_whole(height, width, notes):
     pictures = [framed(height, width) for _ in range(3)]
@@ -83,13 +103,27 @@ def test_a_sheet_shows_pictures_of_every_aspect_whole(height, width, notes):
         whole.append((top[0], left[1], bottom[2], right[3]))
     for one in whole:
         assert 0 <= one[0] and 0 <= one[1] and one[2] <= sheet.height and one[3] <= sheet.width
-        assert all(other is one or other[0] >= one[2] or other[2] <= one[0] or other[1] >= one[3] or other[3] <= one[1] for other in whole)
+        assert all(
+            other is one
+            or other[0] >= one[2]
+            or other[2] <= one[0]
+            or other[1] >= one[3]
+            or other[3] <= one[1]
+            for other in whole
+        )
 
 
 def test_pictures_of_different_aspects_share_a_row():
-    sheet = figures.contact_sheet([("row", [framed(32, 64), framed(128, 64)]), ("row", [framed(64, 64), None])], ["a", "b"], cell=64)
-    sizes = sorted(bottom[2] - top[0] for top, bottom in zip(
-        sorted(boxes(sheet, EDGES["top"]), key=lambda box: box[1:]), sorted(boxes(sheet, EDGES["bottom"]), key=lambda box: box[1:])))
+    sheet = figures.contact_sheet(
+        [("row", [framed(32, 64), framed(128, 64)]), ("row", [framed(64, 64), None])], ["a", "b"], cell=64
+    )
+    sizes = sorted(
+        bottom[2] - top[0]
+        for top, bottom in zip(
+            sorted(boxes(sheet, EDGES["top"]), key=lambda box: box[1:]),
+            sorted(boxes(sheet, EDGES["bottom"]), key=lambda box: box[1:]),
+        )
+    )
     assert len(sizes) == 3 and sheet.height > 128 + 64
 
 
@@ -102,7 +136,10 @@ def test_a_picture_keeps_its_aspect_when_it_is_resized(height, width):
 def test_a_sheet_needs_no_matplotlib_and_a_plot_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert figures.contact_sheet([("row", [framed(16, 8)])], ["a"], title="title").width > 100
-    for draw in (lambda: figures.heat_map(torch.eye(2), ["a", "b"], ["a", "b"]), lambda: figures.empty_plot("x", "y", "title")):
+    for draw in (
+        lambda: figures.heat_map(torch.eye(2), ["a", "b"], ["a", "b"]),
+        lambda: figures.empty_plot("x", "y", "title"),
+    ):
         with pytest.raises(ImportError, match=r"need matplotlib.*pip install matplotlib"):
             draw()
 
@@ -110,14 +147,17 @@ def test_a_sheet_needs_no_matplotlib_and_a_plot_says_what_to_install(monkeypatch
 # ---- labels ----
 
 
-@pytest.mark.parametrize("numbers, digits, labels", [
-    ([0.4, 0.8], 2, ["0.4", "0.8"]),
-    ([0.701, 0.704], 2, ["0.701", "0.704"]),
-    ([0.7, 0.7], 2, ["0.7", "0.7"]),
-    ([0.1, 0.7, 0.700001, 1.0], 2, ["0.1", "0.7", "0.700001", "1"]),
-    ([0.1 + 0.2, 0.3], 2, ["0.30000000000000004", "0.29999999999999999"]),
-    ([], 2, []),
-])
+@pytest.mark.parametrize(
+    "numbers, digits, labels",
+    [
+        ([0.4, 0.8], 2, ["0.4", "0.8"]),
+        ([0.701, 0.704], 2, ["0.701", "0.704"]),
+        ([0.7, 0.7], 2, ["0.7", "0.7"]),
+        ([0.1, 0.7, 0.700001, 1.0], 2, ["0.1", "0.7", "0.700001", "1"]),
+        ([0.1 + 0.2, 0.3], 2, ["0.30000000000000004", "0.29999999999999999"]),
+        ([], 2, []),
+    ],
+)
 def test_labels_of_different_numbers_differ(numbers, digits, labels):
     assert figures.number_labels(numbers, digits) == labels
 

@@ -56,7 +56,11 @@ class Saving:
                 print("ready", flush=True)
         """
         self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", textwrap.dedent(program)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def __enter__(self):
@@ -123,7 +127,9 @@ def test_a_save_that_is_running_is_left_alone(stage, tmp_path):
 
 def test_a_save_of_another_thread_is_left_alone_even_where_locks_do_not_help(tmp_path, monkeypatch):
     if files.fcntl:
-        monkeypatch.setattr(files.fcntl, "flock", lambda *_: None)  # a process never sees its own locks on some network drives
+        monkeypatch.setattr(
+            files.fcntl, "flock", lambda *_: None
+        )  # a process never sees its own locks on some network drives
     reached, go_on = threading.Event(), threading.Event()
     sync = files._sync
 
@@ -162,7 +168,13 @@ def test_without_locks_only_old_leftovers_are_removed(system, tmp_path, monkeypa
 
 
 def test_files_of_others_are_not_taken_for_leftovers(tmp_path):
-    others = ["a.part", ".pullback-x.part", f".pullback-{'0' * 16}.part.txt", f".pullback-{'0' * 15}.part", ".basis.safetensors.abcdefgh"]
+    others = [
+        "a.part",
+        ".pullback-x.part",
+        f".pullback-{'0' * 16}.part.txt",
+        f".pullback-{'0' * 15}.part",
+        ".basis.safetensors.abcdefgh",
+    ]
     for name in others:
         (tmp_path / name).touch()
     (tmp_path / f".pullback-{'2' * 16}.part").mkdir()
@@ -175,7 +187,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
     def recorded(name):
         original = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *arguments, **options: calls.append(name) or original(*arguments, **options))
+        monkeypatch.setattr(
+            os, name, lambda *arguments, **options: calls.append(name) or original(*arguments, **options)
+        )
 
     recorded("fsync")
     recorded("replace")
@@ -230,7 +244,10 @@ def test_of_saves_at_the_same_moment_none_is_lost(links, tmp_path, monkeypatch):
     for thread in running:
         thread.join()
     assert not errors and len({path for path, _ in saved}) == count * threads
-    assert all(path.read_bytes() == content for path, content in saved) and len(os.listdir(tmp_path)) == count * threads
+    assert (
+        all(path.read_bytes() == content for path, content in saved)
+        and len(os.listdir(tmp_path)) == count * threads
+    )
 
 
 def test_nothing_is_overwritten(tmp_path):
@@ -244,7 +261,10 @@ def test_nothing_is_overwritten(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "c", "d"]
 
 
-@pytest.mark.parametrize("name", ["n" * 246, "n" * 255, "\N{GREEK SMALL LETTER ALPHA}" * 127, "a.", "a ", "..a", "-", "a\nb", ".hidden"])
+@pytest.mark.parametrize(
+    "name",
+    ["n" * 246, "n" * 255, "\N{GREEK SMALL LETTER ALPHA}" * 127, "a.", "a ", "..a", "-", "a\nb", ".hidden"],
+)
 def test_legal_names_work(name, tmp_path):
     write_atomically(tmp_path / name, OLD)
     write_atomically(tmp_path / name, NEW)
@@ -262,11 +282,21 @@ def test_a_thousand_folders_work(tmp_path):
         folder.rmdir()
 
 
-@pytest.mark.parametrize("name, reason", [
-    ("n" * 256, "the name is too long"), ("d/" * 2500 + "x", "the name is too long"), ("d/" + "n" * 300 + "/x", "the name is too long"),
-    ("a\0b", "NUL character"), ("\ud800", "cannot write the file name"), ("file/x", "is not a folder"), ("file/a/b", "is not a folder"),
-    ("folder", "that is a folder"), ("", "that is a folder"), ("pipe", "not an ordinary file"),
-])
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("n" * 256, "the name is too long"),
+        ("d/" * 2500 + "x", "the name is too long"),
+        ("d/" + "n" * 300 + "/x", "the name is too long"),
+        ("a\0b", "NUL character"),
+        ("\ud800", "cannot write the file name"),
+        ("file/x", "is not a folder"),
+        ("file/a/b", "is not a folder"),
+        ("folder", "that is a folder"),
+        ("", "that is a folder"),
+        ("pipe", "not an ordinary file"),
+    ],
+)
 def test_other_names_are_refused_in_a_sentence(name, reason, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -280,9 +310,14 @@ def test_other_names_are_refused_in_a_sentence(name, reason, tmp_path):
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.parametrize("code, reason", [
-    (errno.ENOSPC, "the disk is full; free some space"), (errno.EROFS, "read-only"), (errno.EIO, "error"),
-])
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "error"),
+    ],
+)
 @pytest.mark.parametrize("call", ["_sync", "_create_partial"])
 def test_a_failing_disk_is_named_and_nothing_is_lost(call, code, reason, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(OLD)
@@ -291,7 +326,10 @@ def test_a_failing_disk_is_named_and_nothing_is_lost(call, code, reason, tmp_pat
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(files, call, fail)
-    for write in (lambda: write_atomically(tmp_path / "file", NEW), lambda: write_first_free([tmp_path / "new" / "file"], NEW)):
+    for write in (
+        lambda: write_atomically(tmp_path / "file", NEW),
+        lambda: write_first_free([tmp_path / "new" / "file"], NEW),
+    ):
         with pytest.raises(OSError, match=f"^Could not write .*file': .*{reason}") as caught:
             write()
         assert caught.value.errno == code
@@ -306,16 +344,26 @@ def test_a_disk_that_takes_only_half_keeps_the_old_file(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "write_atomically(sys.argv[1], b'new' * 1000)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True
+    )
     assert "the file is too large for this disk" in done.stderr
     assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_bytes() == OLD
 
 
-@pytest.mark.parametrize("name, reason", [
-    ("none", r"There is no basis file '.*none'\.$"), ("file/x", r"There is no basis file '.*x'\.$"), ("folder", "that is a folder"),
-    ("pipe", "not an ordinary file"), ("loop", "links lead in a circle"), ("n" * 300, "the name is too long"),
-    ("a\0b", "There is no basis file"), ("dangling", "There is no basis file"),
-])
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("none", r"There is no basis file '.*none'\.$"),
+        ("file/x", r"There is no basis file '.*x'\.$"),
+        ("folder", "that is a folder"),
+        ("pipe", "not an ordinary file"),
+        ("loop", "links lead in a circle"),
+        ("n" * 300, "the name is too long"),
+        ("a\0b", "There is no basis file"),
+        ("dangling", "There is no basis file"),
+    ],
+)
 def test_what_cannot_be_read_is_named(name, reason, tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
@@ -336,7 +384,10 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     path.chmod(0)
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
-    with pytest.raises(PermissionError, match=r"^Could not read .*: permission was denied; choose a place that you have access to\.$"):
+    with pytest.raises(
+        PermissionError,
+        match=r"^Could not read .*: permission was denied; choose a place that you have access to\.$",
+    ):
         open_file(path, "basis file")
 
 

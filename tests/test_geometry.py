@@ -26,11 +26,19 @@ def turn(subspace, seed=3):
     return rows(len(subspace), len(subspace), seed) @ subspace
 
 
-@pytest.mark.parametrize("angles", [[0.3], [0.0, 0.5, 1.2], [1e-9, 1e-4, math.pi / 2], [0.0, 0.0], [math.pi / 4, math.pi / 4 + 1e-7]])
+@pytest.mark.parametrize(
+    "angles",
+    [[0.3], [0.0, 0.5, 1.2], [1e-9, 1e-4, math.pi / 2], [0.0, 0.0], [math.pi / 4, math.pi / 4 + 1e-7]],
+)
 def test_prescribed_angles_are_found_whatever_the_basis(angles):
     a, b = tilted(angles)
     expected = torch.tensor(angles, dtype=torch.float64)
-    torch.testing.assert_close(geometry.principal_angles(turn(a), turn(b, 4)), expected, rtol=1e-6, atol=1e-14 if min(angles) else 3e-15)
+    torch.testing.assert_close(
+        geometry.principal_angles(turn(a), turn(b, 4)),
+        expected,
+        rtol=1e-6,
+        atol=1e-14 if min(angles) else 3e-15,
+    )
     assert geometry.geodesic_distance(a, turn(b)) == pytest.approx(expected.norm().item(), abs=1e-12)
 
 
@@ -44,16 +52,28 @@ def test_angles_agree_with_scipy(count_a, count_b):
 
 def test_distance_matrices_agree_with_scipy():
     bases = [rows(3, 20, seed) for seed in range(4)]
-    expected = torch.tensor([[float((subspace_angles(a.T.numpy(), b.T.numpy()) ** 2).sum() ** 0.5) for b in bases] for a in bases])
+    expected = torch.tensor(
+        [[float((subspace_angles(a.T.numpy(), b.T.numpy()) ** 2).sum() ** 0.5) for b in bases] for a in bases]
+    )
     matrix = geometry.distance_matrix(bases)
     torch.testing.assert_close(matrix, expected.double(), rtol=0, atol=1e-6)
     torch.testing.assert_close(geometry.distance_matrix(bases, bases[1:]), matrix[:, 1:], rtol=0, atol=1e-7)
 
 
 def test_the_space_says_which_side_of_a_basis_is_meant():
-    a, b = (PullbackBasis(
-        v=rows(2, 24, seed).view(2, 2, 3, 4), s=torch.ones(2), u=rows(2, 20, 9), residuals=torch.zeros(2), products=0, converged=True,
-        sigma=1.0, timestep=0.5) for seed in (0, 1))
+    a, b = (
+        PullbackBasis(
+            v=rows(2, 24, seed).view(2, 2, 3, 4),
+            s=torch.ones(2),
+            u=rows(2, 20, 9),
+            residuals=torch.zeros(2),
+            products=0,
+            converged=True,
+            sigma=1.0,
+            timestep=0.5,
+        )
+        for seed in (0, 1)
+    )
     assert geometry.geodesic_distance(a, b) < 1e-7
     expected = geometry.geodesic_distance(a.v, b.v)
     assert geometry.geodesic_distance(a, b, space="x") == expected > 1
@@ -61,7 +81,9 @@ def test_the_space_says_which_side_of_a_basis_is_meant():
         geometry.geodesic_distance(a, b, space="y")
 
 
-@pytest.mark.parametrize("values, expected", [([5.0], 1), ([2.0, 2.0, 2.0], 3), ([1.0, 0.0, 0.0], 1), ([0.5, 0.25, 0.25], 2**1.5)])
+@pytest.mark.parametrize(
+    "values, expected", [([5.0], 1), ([2.0, 2.0, 2.0], 3), ([1.0, 0.0, 0.0], 1), ([0.5, 0.25, 0.25], 2**1.5)]
+)
 def test_effective_rank_counts_the_values_that_matter(values, expected):
     assert geometry.effective_rank(torch.tensor(values)) == pytest.approx(expected)
 
@@ -76,13 +98,17 @@ def test_the_mean_of_two_lies_halfway():
     a, b = tilted([0.2, 0.5, 0.7])
     mean = geometry.frechet_mean([a, b])
     for end in (a, b):
-        torch.testing.assert_close(geometry.principal_angles(mean, end), torch.tensor([0.1, 0.25, 0.35], dtype=torch.float64))
+        torch.testing.assert_close(
+            geometry.principal_angles(mean, end), torch.tensor([0.1, 0.25, 0.35], dtype=torch.float64)
+        )
 
 
 def test_the_mean_of_symmetric_neighbours_is_their_centre():
     frame = rows(4, 20, 0)
     centre, normal = frame[:2], frame[2:]
-    around = [centre * math.cos(angle) + sign * normal * math.sin(angle) for angle in (0.2, 0.6) for sign in (1, -1)]
+    around = [
+        centre * math.cos(angle) + sign * normal * math.sin(angle) for angle in (0.2, 0.6) for sign in (1, -1)
+    ]
     mean = geometry.frechet_mean([turn(one, seed) for seed, one in enumerate(around)])
     assert geometry.geodesic_distance(mean, centre) < 1e-7
     torch.testing.assert_close(mean @ mean.T, torch.eye(2, dtype=torch.float64))
@@ -96,13 +122,25 @@ def test_equal_subspaces_are_their_own_mean(count):
 
 def test_of_a_basis_the_feature_directions_are_meant():
     def as_basis(u, seed):
-        return PullbackBasis(v=rows(2, 24, seed).view(2, 2, 3, 4), s=torch.ones(2), u=u.view(2, 5, 4), residuals=torch.zeros(2),
-                             products=0, converged=True, sigma=1.0, timestep=0.5)
+        return PullbackBasis(
+            v=rows(2, 24, seed).view(2, 2, 3, 4),
+            s=torch.ones(2),
+            u=u.view(2, 5, 4),
+            residuals=torch.zeros(2),
+            products=0,
+            converged=True,
+            sigma=1.0,
+            timestep=0.5,
+        )
 
     a, b = tilted([0.2, 0.5])
     one, other = as_basis(a, 1), as_basis(b, 2)
-    torch.testing.assert_close(geometry.principal_angles(one, other), torch.tensor([0.2, 0.5], dtype=torch.float64))
-    assert geometry.geodesic_distance(geometry.frechet_mean([one, other]), a) == pytest.approx(math.hypot(0.1, 0.25))
+    torch.testing.assert_close(
+        geometry.principal_angles(one, other), torch.tensor([0.2, 0.5], dtype=torch.float64)
+    )
+    assert geometry.geodesic_distance(geometry.frechet_mean([one, other]), a) == pytest.approx(
+        math.hypot(0.1, 0.25)
+    )
 
 
 @pytest.mark.parametrize("down, across, frequency", [(0, 0, 0), (0, 3, 3), (8, 0, 8), (3, 4, 5), (-3, 4, 5)])
@@ -120,14 +158,20 @@ def test_white_noise_is_flat_at_its_variance():
     torch.testing.assert_close(power.mean(dim=0), torch.full((9,), 9.0), rtol=0.1, atol=0)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: geometry.principal_angles(rows(2, 20, 0), rows(2, 21, 0)), "20 and 21"),
-    (lambda: geometry.principal_angles(torch.ones(3), torch.ones(3)), "rows"),
-    (lambda: geometry.frechet_mean([]), "no bases"),
-    (lambda: geometry.frechet_mean([rows(2, 20, 0), rows(3, 20, 0)]), "one shape"),
-    (lambda: geometry.frechet_mean(list(tilted([math.pi / 2]))), "orthogonal"),
-    (lambda: geometry.frechet_mean([rows(2, 6, seed) for seed in range(3)], max_steps=1), "1 steps.*too far apart"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: geometry.principal_angles(rows(2, 20, 0), rows(2, 21, 0)), "20 and 21"),
+        (lambda: geometry.principal_angles(torch.ones(3), torch.ones(3)), "rows"),
+        (lambda: geometry.frechet_mean([]), "no bases"),
+        (lambda: geometry.frechet_mean([rows(2, 20, 0), rows(3, 20, 0)]), "one shape"),
+        (lambda: geometry.frechet_mean(list(tilted([math.pi / 2]))), "orthogonal"),
+        (
+            lambda: geometry.frechet_mean([rows(2, 6, seed) for seed in range(3)], max_steps=1),
+            "1 steps.*too far apart",
+        ),
+    ],
+)
 def test_meaningless_requests_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -37,7 +37,9 @@ def push(v):
 
 def test_the_denoiser_predicts_the_noise_it_claims():
     z = draw(2, *SHAPE)
-    torch.testing.assert_close(predicted_noise(Linear(), z, SIGMA), (z.flatten(1) @ MATRIX.T).view(z.shape) + 1)
+    torch.testing.assert_close(
+        predicted_noise(Linear(), z, SIGMA), (z.flatten(1) @ MATRIX.T).view(z.shape) + 1
+    )
 
 
 def test_every_repetition_adds_scale_times_the_change_of_noise():
@@ -50,6 +52,7 @@ def test_every_repetition_adds_scale_times_the_change_of_noise():
 
 def test_every_repetition_starts_from_the_newest_point():
     """For eps(z) = z^2 and a probe p, z + p/2 grows by the factor 1 + 2 * scale * p each time."""
+
     class Square(Linear):
         def denoise(self, x, sigma):
             return x - sigma * self.schedule.to_network(x, sigma) ** 2
@@ -63,7 +66,9 @@ def test_every_repetition_starts_from_the_newest_point():
 
 
 def test_nothing_is_recorded_for_autograd():
-    trajectory = x_space_guidance(Linear(), draw(1, *SHAPE).requires_grad_(), SIGMA, unit(seed=1), scale=0.3, steps=1)
+    trajectory = x_space_guidance(
+        Linear(), draw(1, *SHAPE).requires_grad_(), SIGMA, unit(seed=1), scale=0.3, steps=1
+    )
     assert not trajectory[-1].requires_grad
 
 
@@ -99,14 +104,17 @@ def test_a_mask_keeps_the_rest_still():
     assert change[..., 1, 2].abs().min() > 0 and change.mul(1 - mask).abs().max() == 0
 
 
-@pytest.mark.parametrize("direction, message", [
-    (draw(2, 3, 5), r"\(2, 3, 5\) does not fit.*\(1, 2, 3, 4\)"),
-    (draw(4), "does not fit"),
-    (torch.zeros(SHAPE), "zero"),
-    (torch.zeros(1, *SHAPE), "zero"),
-    (draw(3, *SHAPE), "does not fit"),
-    (draw(*SHAPE) * float("nan"), "not finite"),
-])
+@pytest.mark.parametrize(
+    "direction, message",
+    [
+        (draw(2, 3, 5), r"\(2, 3, 5\) does not fit.*\(1, 2, 3, 4\)"),
+        (draw(4), "does not fit"),
+        (torch.zeros(SHAPE), "zero"),
+        (torch.zeros(1, *SHAPE), "zero"),
+        (draw(3, *SHAPE), "does not fit"),
+        (draw(*SHAPE) * float("nan"), "not finite"),
+    ],
+)
 def test_unusable_directions_are_refused(direction, message):
     with pytest.raises(ValueError, match=message):
         x_space_guidance(Linear(), draw(1, *SHAPE), SIGMA, direction, scale=1.0)
@@ -120,8 +128,16 @@ def test_the_number_of_scales_must_fit():
 @pytest.mark.parametrize("batch_size, calls", [(None, 4), (4, 8), (1, 24)])
 def test_a_grid_is_the_edits_one_by_one(batch_size, calls):
     z, directions, strengths, told = draw(*SHAPE), unit(2, seed=3), [-0.4, 0.1, 0.2], []
-    grid = edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4, batch_size=batch_size,
-                     progress=lambda *call: told.append(call))
+    grid = edit_grid(
+        Linear(),
+        z,
+        SIGMA,
+        directions,
+        strengths,
+        steps=4,
+        batch_size=batch_size,
+        progress=lambda *call: told.append(call),
+    )
     assert grid.shape == (2, 3, *SHAPE) and told == [(count, calls) for count in range(1, calls + 1)]
     for row, direction in zip(grid, directions):
         for edit, strength in zip(row, strengths):
@@ -133,6 +149,15 @@ def test_a_quick_grid_lengthens_one_step():
     """Exact for a linear denoiser, whose steps are all alike; with one evaluation a direction and sign."""
     z, directions, strengths = draw(1, *SHAPE), unit(2, seed=3), [0.1, -0.4, 0.0, 0.2, -0.1]
     told = []
-    quick = edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4, quick=True, progress=lambda *call: told.append(call))
+    quick = edit_grid(
+        Linear(),
+        z,
+        SIGMA,
+        directions,
+        strengths,
+        steps=4,
+        quick=True,
+        progress=lambda *call: told.append(call),
+    )
     torch.testing.assert_close(quick, edit_grid(Linear(), z, SIGMA, directions, strengths, steps=4))
     assert told == [(1, 1)] and torch.equal(quick[:, 2], z.expand(2, *SHAPE))

@@ -28,7 +28,9 @@ def find_host():
     for place in places:
         if (place / "comfy" / "samplers.py").is_file():
             return place.resolve()
-    pytest.skip(f"no ComfyUI in {' or '.join(str(place) for place in places)}; set COMFYUI_PATH to test the nodes")
+    pytest.skip(
+        f"no ComfyUI in {' or '.join(str(place) for place in places)}; set COMFYUI_PATH to test the nodes"
+    )
 
 
 def find_python(host):
@@ -36,7 +38,11 @@ def find_python(host):
     given = os.environ.get("COMFYUI_PYTHON")
     if given:
         return given
-    for place in (host / folder / python for folder in (".venv", "venv") for python in ("bin/python", "Scripts/python.exe")):
+    for place in (
+        host / folder / python
+        for folder in (".venv", "venv")
+        for python in ("bin/python", "Scripts/python.exe")
+    ):
         if place.is_file():
             return str(place)
     pytest.skip(f"no .venv or venv in {host}; set COMFYUI_PYTHON to its interpreter to test the nodes")
@@ -46,7 +52,9 @@ def find_python(host):
 def lacks_pytest(python):
     """Why tests cannot run under an interpreter, or None."""
     try:
-        found = subprocess.run([python, "-c", "import pytest"], capture_output=True, text=True, timeout=LONGEST)
+        found = subprocess.run(
+            [python, "-c", "import pytest"], capture_output=True, text=True, timeout=LONGEST
+        )
     except OSError as error:
         return f"ComfyUI's Python {python} does not start: {error.strerror}"
     return f"{python} has no pytest; install it there to test the nodes" if found.returncode else None
@@ -66,10 +74,28 @@ def is_short(file):
 
 def run_file(file, host, python):
     """Run one file under ComfyUI. Returns (command, exit code, output)."""
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", "-c", str(PACK / "pyproject.toml"), str(file)]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--show-capture=no",
+        "-c",
+        str(PACK / "pyproject.toml"),
+        str(file),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=host, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LONGEST
+        command,
+        cwd=host,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=LONGEST,
     )
     return command, done.returncode, done.stdout
 

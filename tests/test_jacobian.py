@@ -8,12 +8,27 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pullback_core import Differentiable, Jacobian, VPSchedule, adjoint_error, jacobian, local_basis, top_singular_triplets
+from pullback_core import (
+    Differentiable,
+    Jacobian,
+    VPSchedule,
+    adjoint_error,
+    jacobian,
+    local_basis,
+    top_singular_triplets,
+)
 from pullback_core.faces.unet import UNet, UNetConfig
 from pullback_core.jacobian import derivative_errors
 
-TINY = UNetConfig(in_channels=3, out_channels=3, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
-                  transformer_depth=(0, 1), context_dim=16)
+TINY = UNetConfig(
+    in_channels=3,
+    out_channels=3,
+    model_channels=32,
+    channel_mult=(1, 1),
+    num_res_blocks=(1, 1),
+    transformer_depth=(0, 1),
+    context_dim=16,
+)
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -46,7 +61,9 @@ def test_products_equal_the_dense_jacobian(batch_size):
     assert (operator.in_shape, operator.out_shape, operator.products) == ((2, 3), (4,), 12)
 
 
-@pytest.mark.parametrize("f, shape", [(bend, (2, 3)), (encoder(torch.float64), (3, 8, 8))], ids=["bend", "unet"])
+@pytest.mark.parametrize(
+    "f, shape", [(bend, (2, 3)), (encoder(torch.float64), (3, 8, 8))], ids=["bend", "unet"]
+)
 def test_products_agree_with_central_differences_in_float64(f, shape):
     operator, x, v = Jacobian(f, draw(*shape)), draw(*shape), draw(2, *shape, seed=3)
     step = 1e-5
@@ -143,8 +160,13 @@ UNSEEN = {
 @pytest.mark.parametrize("surrounding", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("kind", UNSEEN)
 def test_what_autograd_cannot_see_is_refused(kind, surrounding):
-    for use in (lambda J: J.jvp(draw(1, 2, 3)), lambda J: J.jvp(draw(3, 2, 3)), lambda J: J.vjp(draw(3, 4, seed=1)),
-                lambda J: J.vjp(draw(1, 4, seed=1)), lambda J: top_singular_triplets(J, 2)):
+    for use in (
+        lambda J: J.jvp(draw(1, 2, 3)),
+        lambda J: J.jvp(draw(3, 2, 3)),
+        lambda J: J.vjp(draw(3, 4, seed=1)),
+        lambda J: J.vjp(draw(1, 4, seed=1)),
+        lambda J: top_singular_triplets(J, 2),
+    ):
         with surrounding(), pytest.raises(ValueError, match="does not depend on the noisy latent"):
             use(Jacobian(UNSEEN[kind], draw(2, 3)))
 
@@ -161,9 +183,18 @@ def test_a_basis_of_what_autograd_cannot_see_is_refused():
         local_basis(Hidden(), draw(2, 3, 4), 1.5, 2)
 
 
-@pytest.mark.parametrize("f", [
-    lambda x: torch.relu(x - 1e6), lambda x: x * 0, torch.round, torch.sign, lambda x: x.clamp(max=-1e6), lambda x: 0 * bend(x),
-], ids=["dead relu", "times zero", "round", "sign", "clamp", "zero"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: torch.relu(x - 1e6),
+        lambda x: x * 0,
+        torch.round,
+        torch.sign,
+        lambda x: x.clamp(max=-1e6),
+        lambda x: 0 * bend(x),
+    ],
+    ids=["dead relu", "times zero", "round", "sign", "clamp", "zero"],
+)
 def test_a_jacobian_that_is_zero_where_autograd_sees_it_stays_zero(f):
     found = top_singular_triplets(Jacobian(f, draw(2, 3)), 2)
     assert found.converged and not found.s.any()
@@ -171,6 +202,7 @@ def test_a_jacobian_that_is_zero_where_autograd_sees_it_stays_zero(f):
 
 def test_a_part_that_is_detached_is_found_by_differences():
     """Autograd cannot know it: it sees the other part."""
+
     def partly(x):
         with torch.no_grad():
             hidden = bend(x)
@@ -219,6 +251,7 @@ def test_rows_that_are_not_those_of_the_columns_are_caught(sign):
 
 def short_of_memory(fits, tried):
     """tanh, whose rows run out of memory above `fits` vectors at once."""
+
     class Short(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -241,7 +274,9 @@ def test_a_batch_that_does_not_fit_is_halved(fits, batch_size):
     tried, x, u = [], draw(2, 3), draw(7, 2, 3, seed=1)
     operator = Jacobian(short_of_memory(fits, tried), x, batch_size=batch_size)
     torch.testing.assert_close(operator.vjp(u), Jacobian(torch.tanh, x).vjp(u))
-    assert operator.batch_size == fits and max(tried) > fits and operator.products == 7 and not operator.offload
+    assert (
+        operator.batch_size == fits and max(tried) > fits and operator.products == 7 and not operator.offload
+    )
 
 
 def test_offloaded_activations_give_the_same_products(monkeypatch):
@@ -363,13 +398,16 @@ def test_nothing_is_recorded_for_autograd():
     assert not operator.jvp(draw(1, 2, 3)).requires_grad and not operator.vjp(draw(1, 4)).requires_grad
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: Jacobian(bend, torch.ones(2, 3, dtype=torch.int64)), "floating-point"),
-    (lambda: Jacobian(bend, draw(2, 3), batch_size=0), "batch_size"),
-    (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(2, 3)), r"shape \(2, 3\)"),
-    (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(0, 2, 3)), "non-empty"),
-    (lambda: Jacobian(bend, draw(2, 3)).vjp(draw(1, 5)), r"shape \(4,\)"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Jacobian(bend, torch.ones(2, 3, dtype=torch.int64)), "floating-point"),
+        (lambda: Jacobian(bend, draw(2, 3), batch_size=0), "batch_size"),
+        (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(2, 3)), r"shape \(2, 3\)"),
+        (lambda: Jacobian(bend, draw(2, 3)).jvp(draw(0, 2, 3)), "non-empty"),
+        (lambda: Jacobian(bend, draw(2, 3)).vjp(draw(1, 5)), r"shape \(4,\)"),
+    ],
+)
 def test_unusable_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(path for folder in ("pullback_core", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path for folder in ("pullback_core", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")
+)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -27,13 +29,17 @@ print(*{name.split('.')[0] for name in sys.modules})
 
 
 def test_importing_the_core_is_cheap_and_silent_and_changes_nothing():
-    done = subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     loaded = done.stdout.split()
     assert "pullback_core" in loaded and done.stdout.count("\n") == 1 and not done.stderr
     assert not {"comfy", "nodes", "matplotlib", "PIL", "torchvision"} & set(loaded)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "pullback_core").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "pullback_core").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_function_of_the_core_imports_its_host(path):
     imported = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -14,8 +14,15 @@ from pullback_core.faces.model import CONFIG
 from pullback_core.faces.train import load_checkpoint
 from pullback_core.faces.unet import UNetConfig
 
-TINY = UNetConfig(in_channels=27, out_channels=27, model_channels=32, channel_mult=(1, 1), num_res_blocks=(1, 1),
-                  transformer_depth=(0, 1), context_dim=16)
+TINY = UNetConfig(
+    in_channels=27,
+    out_channels=27,
+    model_channels=32,
+    channel_mult=(1, 1),
+    num_res_blocks=(1, 1),
+    transformer_depth=(0, 1),
+    context_dim=16,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +38,17 @@ def write(tiny, tmp_path):
     sound = load_file(tmp_path / "sound.safetensors")
 
     def save(metadata=None, **weights):
-        texts = {"format": "pullback_faces", "config": json.dumps(asdict(TINY)), "betas": "[0.00085, 0.0285]"} | (metadata or {})
+        texts = {
+            "format": "pullback_faces",
+            "config": json.dumps(asdict(TINY)),
+            "betas": "[0.00085, 0.0285]",
+        } | (metadata or {})
         everything = {name: tensor for name, tensor in (sound | weights).items() if tensor is not None}
-        save_file(everything, tmp_path / "model.safetensors", {name: text for name, text in texts.items() if text is not None})
+        save_file(
+            everything,
+            tmp_path / "model.safetensors",
+            {name: text for name, text in texts.items() if text is not None},
+        )
         return tmp_path / "model.safetensors"
 
     return save
@@ -48,41 +63,93 @@ def refused(path, reason, load=faces.load_model, what="faces model"):
 def test_a_saved_model_loads_and_gives_the_same(tiny, tmp_path):
     tiny.save(tmp_path / "model.safetensors")
     loaded = faces.load_model(tmp_path / "model.safetensors")
-    assert all(torch.equal(one.half(), other.half()) for one, other in zip(loaded.state_dict().values(), tiny.state_dict().values()))
+    assert all(
+        torch.equal(one.half(), other.half())
+        for one, other in zip(loaded.state_dict().values(), tiny.state_dict().values())
+    )
     assert loaded.unet.config == TINY and loaded.betas == tiny.betas and not loaded.training
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_weights_of_every_float_type_load(dtype, write):
-    loaded = faces.load_model(write(**{"words.weight": torch.ones(faces.vocabulary.TOKEN_COUNT, 16).to(dtype)}))
+    loaded = faces.load_model(
+        write(**{"words.weight": torch.ones(faces.vocabulary.TOKEN_COUNT, 16).to(dtype)})
+    )
     assert loaded.words.weight.dtype == torch.float32 and (loaded.words.weight == 1).all()
 
 
 def config(**changes):
-    return {"config": json.dumps({name: value for name, value in (asdict(TINY) | changes).items() if value != "absent"})}
+    return {
+        "config": json.dumps(
+            {name: value for name, value in (asdict(TINY) | changes).items() if value != "absent"}
+        )
+    }
 
 
-@pytest.mark.parametrize("metadata, reason", [
-    *(({"config": text}, "config") for text in ("1", "null", "[]", '"a"', "true", "{}", "", "{", "NaN", "[" * 100_000, "1e999")),
-    ({"config": None}, "config is not JSON"), ({"config": '{"in_channels": 1, "in_channels": 2}'}, "twice"),
-    ({"format": None}, "another format"), ({"format": "pullback_basis"}, "another format"),
-    (config(in_channels="absent"), "entries"), (config(extra=1), "entries"), (config(in_channels="27"), "in_channels"),
-    (config(in_channels=27.0), "in_channels"), (config(in_channels=True), "in_channels"), (config(in_channels=None), "in_channels"),
-    (config(in_channels=[27]), "in_channels"), (config(in_channels=0), "in_channels"), (config(in_channels=-27), "in_channels"),
-    (config(channel_mult=2), "channel_mult"), (config(channel_mult=[]), "channel_mult"), (config(channel_mult=[1, "1"]), "channel_mult"),
-    (config(channel_mult=[[1], [1]]), "channel_mult"), (config(channel_mult=[1, 1, 1]), "different lengths"),
-    (config(channel_mult=[1, 0]), "channel_mult"), (config(num_head_channels=0), "num_head_channels"),
-    (config(num_head_channels=33), "heads of 33"), (config(model_channels=33), ""),
-    (config(transformer_depth=[0, -1]), "transformer_depth"),
-    (config(model_channels=10**9), "model_channels"), (config(model_channels=10**400), "model_channels"),
-    (config(model_channels=2**20), "the shape"), (config(model_channels=2**20, channel_mult=[2**20, 2**20]), ""),
-    (config(context_dim=2**20), "the shape"), (config(num_res_blocks=[2**20, 1]), "more layers"),
-    (config(transformer_depth=[0, 10**6]), "more layers"), (config(num_res_blocks=[2, 1]), "lacks the weights"),
-    (config(transformer_depth=[0, 0]), "lacks the weights"), (config(model_channels=64), "the shape"),
-    *(({"betas": text}, "betas") for text in ("1", "null", "[]", "[0.1]", "[0.1, 0.2, 0.3]", "[NaN, 0.1]", "[0.1, Infinity]", "[0.2, 0.1]",
-                                              "[0, 0.1]", "[-0.1, 0.1]", "[0.1, 1]", '["0.1", "0.2"]', "[true, true]", "{}", "")),
-    ({"betas": None}, "betas"),
-], ids=str)
+@pytest.mark.parametrize(
+    "metadata, reason",
+    [
+        *(
+            ({"config": text}, "config")
+            for text in ("1", "null", "[]", '"a"', "true", "{}", "", "{", "NaN", "[" * 100_000, "1e999")
+        ),
+        ({"config": None}, "config is not JSON"),
+        ({"config": '{"in_channels": 1, "in_channels": 2}'}, "twice"),
+        ({"format": None}, "another format"),
+        ({"format": "pullback_basis"}, "another format"),
+        (config(in_channels="absent"), "entries"),
+        (config(extra=1), "entries"),
+        (config(in_channels="27"), "in_channels"),
+        (config(in_channels=27.0), "in_channels"),
+        (config(in_channels=True), "in_channels"),
+        (config(in_channels=None), "in_channels"),
+        (config(in_channels=[27]), "in_channels"),
+        (config(in_channels=0), "in_channels"),
+        (config(in_channels=-27), "in_channels"),
+        (config(channel_mult=2), "channel_mult"),
+        (config(channel_mult=[]), "channel_mult"),
+        (config(channel_mult=[1, "1"]), "channel_mult"),
+        (config(channel_mult=[[1], [1]]), "channel_mult"),
+        (config(channel_mult=[1, 1, 1]), "different lengths"),
+        (config(channel_mult=[1, 0]), "channel_mult"),
+        (config(num_head_channels=0), "num_head_channels"),
+        (config(num_head_channels=33), "heads of 33"),
+        (config(model_channels=33), ""),
+        (config(transformer_depth=[0, -1]), "transformer_depth"),
+        (config(model_channels=10**9), "model_channels"),
+        (config(model_channels=10**400), "model_channels"),
+        (config(model_channels=2**20), "the shape"),
+        (config(model_channels=2**20, channel_mult=[2**20, 2**20]), ""),
+        (config(context_dim=2**20), "the shape"),
+        (config(num_res_blocks=[2**20, 1]), "more layers"),
+        (config(transformer_depth=[0, 10**6]), "more layers"),
+        (config(num_res_blocks=[2, 1]), "lacks the weights"),
+        (config(transformer_depth=[0, 0]), "lacks the weights"),
+        (config(model_channels=64), "the shape"),
+        *(
+            ({"betas": text}, "betas")
+            for text in (
+                "1",
+                "null",
+                "[]",
+                "[0.1]",
+                "[0.1, 0.2, 0.3]",
+                "[NaN, 0.1]",
+                "[0.1, Infinity]",
+                "[0.2, 0.1]",
+                "[0, 0.1]",
+                "[-0.1, 0.1]",
+                "[0.1, 1]",
+                '["0.1", "0.2"]',
+                "[true, true]",
+                "{}",
+                "",
+            )
+        ),
+        ({"betas": None}, "betas"),
+    ],
+    ids=str,
+)
 def test_metadata_that_makes_no_model_is_refused(metadata, reason, write):
     refused(write(metadata), reason)
 
@@ -100,9 +167,18 @@ def test_other_weights_are_refused(write):
     refused(write(**{"words.weight": None}), "lacks the weights words.weight")
     refused(write(surplus=torch.zeros(1)), "surplus belong to no layer")
     refused(write(**{"words.weight": torch.zeros(3, 16)}), "the shape")
-    refused(write(**{"words.weight": torch.zeros(faces.vocabulary.TOKEN_COUNT, 16, dtype=torch.int32)}), "of type int32")
-    refused(write(**{"words.weight": torch.zeros(faces.vocabulary.TOKEN_COUNT, 16).to(torch.float8_e4m3fn)}), "of type float8")
-    refused(write(**{"words.weight": torch.full((faces.vocabulary.TOKEN_COUNT, 16), 1e300, dtype=torch.float64)}), "not finite")
+    refused(
+        write(**{"words.weight": torch.zeros(faces.vocabulary.TOKEN_COUNT, 16, dtype=torch.int32)}),
+        "of type int32",
+    )
+    refused(
+        write(**{"words.weight": torch.zeros(faces.vocabulary.TOKEN_COUNT, 16).to(torch.float8_e4m3fn)}),
+        "of type float8",
+    )
+    refused(
+        write(**{"words.weight": torch.full((faces.vocabulary.TOKEN_COUNT, 16), 1e300, dtype=torch.float64)}),
+        "not finite",
+    )
 
 
 def test_sizes_are_refused_before_a_model_is_made(write, monkeypatch):
@@ -136,13 +212,19 @@ def test_files_of_something_else_are_refused(write, tmp_path):
 def test_a_model_that_cannot_be_loaded_is_not_saved(value, tmp_path):
     model = faces.FacesModel(TINY).requires_grad_(False)
     model.words.weight[3, 2] = value
-    with pytest.raises(ValueError, match=r"^This faces model cannot be saved: its weights words\.weight hold numbers that are not"):
+    with pytest.raises(
+        ValueError,
+        match=r"^This faces model cannot be saved: its weights words\.weight hold numbers that are not",
+    ):
         model.save(tmp_path / "model.safetensors")
     assert not os.listdir(tmp_path)
 
 
 def test_damaged_regressors_are_refused(tmp_path):
-    path, sound = tmp_path / "regressor.safetensors", load_file(faces.WEIGHTS.with_name("regressor.safetensors"))
+    path, sound = (
+        tmp_path / "regressor.safetensors",
+        load_file(faces.WEIGHTS.with_name("regressor.safetensors")),
+    )
     metadata = {"format": "pullback_faces_regressor", "names": json.dumps(faces.NAMES)}
 
     def check(reason, changes=None, **texts):
@@ -163,7 +245,12 @@ def state():
     """What a checkpoint holds after no step."""
     model = faces.FacesModel(CONFIG)
     optimizer = torch.optim.AdamW(model.parameters())
-    return {"step": 0, "model": model.state_dict(), "ema": model.state_dict(), "optimizer": optimizer.state_dict()}
+    return {
+        "step": 0,
+        "model": model.state_dict(),
+        "ema": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
 
 
 class Harm:
@@ -179,11 +266,30 @@ def test_damaged_checkpoints_are_refused(state, tmp_path, monkeypatch):
     data = path.read_bytes()
     nan = {name: torch.full_like(weight, float("nan")) for name, weight in state["ema"].items()}
     others = [
-        [], 1, {}, {"step": 1}, {**state, "step": "1"}, {**state, "step": -1}, {**state, "step": True}, {**state, "model": {}},
-        {**state, "ema": None}, {**state, "ema": nan}, {**state, "optimizer": {}}, {**state, "optimizer": [1]}, {**state, "model": [1]},
+        [],
+        1,
+        {},
+        {"step": 1},
+        {**state, "step": "1"},
+        {**state, "step": -1},
+        {**state, "step": True},
+        {**state, "model": {}},
+        {**state, "ema": None},
+        {**state, "ema": nan},
+        {**state, "optimizer": {}},
+        {**state, "optimizer": [1]},
+        {**state, "model": [1]},
         {**state, "harm": Harm()},
     ]
-    contents = [b"", b"text", pickle.dumps(Harm()), data[:1000], data[: len(data) // 2], data[:-1], data[:-100]]
+    contents = [
+        b"",
+        b"text",
+        pickle.dumps(Harm()),
+        data[:1000],
+        data[: len(data) // 2],
+        data[:-1],
+        data[:-100],
+    ]
     for other in others:
         torch.save(other, path)
         refused(path, "remove it to train from the start", load_checkpoint, "checkpoint")

@@ -18,5 +18,7 @@ def test_the_notebook_makes_the_pictures_of_the_default_command(tmp_path, monkey
     for row, number in enumerate(range(1, 6)):
         for column, strength in ((0, "-1"), (4, "+1")):
             picture = np.asarray(figures.to_pil(made["pictures"][5 * row + column]), dtype=float)
-            command = np.asarray(Image.open(default_run / f"direction_{number}_strength_{strength}.png"), dtype=float)
+            command = np.asarray(
+                Image.open(default_run / f"direction_{number}_strength_{strength}.png"), dtype=float
+            )
             assert np.abs(picture - command).max() <= 1

@@ -18,8 +18,16 @@ def clean():
 
 def test_each_basis_is_the_one_of_its_own_timestep(denoiser, clean):
     seen = []
-    moments = bases_over_time(denoiser, clean, [0.7, 0.4, 0.7], 3, steps=20, refine=2, tolerance=1e-4,
-                              progress=lambda index, products, residual: seen.append((index, products)))
+    moments = bases_over_time(
+        denoiser,
+        clean,
+        [0.7, 0.4, 0.7],
+        3,
+        steps=20,
+        refine=2,
+        tolerance=1e-4,
+        progress=lambda index, products, residual: seen.append((index, products)),
+    )
     assert [moment.basis.timestep for moment in moments] == pytest.approx([0.4, 0.7], abs=1e-3)
     assert {index for index, _ in seen} == {0, 1} and seen[-1][1] == moments[1].basis.products
     for moment in moments:
@@ -35,10 +43,17 @@ def test_the_way_back_leads_to_the_picture(denoiser, clean):
     assert ddim.relative_error(ddim.generate(denoiser, moment.x, moment.sigmas), clean) < 0.02
 
 
-@pytest.mark.parametrize("timesteps, pictures, message", [
-    ([], 1, "fractions of T"), ([0.5, 1.2], 1, "1.2"), ([0.0], 1, "above 0"), ([0.5], 2, "one picture"),
-    ([0.7, 0.7 + 1e-12], 1, "hardly differ"), ([float("nan")], 1, "fractions"),
-])
+@pytest.mark.parametrize(
+    "timesteps, pictures, message",
+    [
+        ([], 1, "fractions of T"),
+        ([0.5, 1.2], 1, "1.2"),
+        ([0.0], 1, "above 0"),
+        ([0.5], 2, "one picture"),
+        ([0.7, 0.7 + 1e-12], 1, "hardly differ"),
+        ([float("nan")], 1, "fractions"),
+    ],
+)
 def test_wrong_requests_are_refused(denoiser, clean, timesteps, pictures, message):
     with pytest.raises(ValueError, match=message):
         bases_over_time(denoiser, clean.expand(pictures, -1, -1, -1), timesteps, 2)
@@ -48,7 +63,12 @@ class Remembering:
     """A denoiser of a host whose objects remember the levels they met: it notes along which way each picture is inverted."""
 
     def __init__(self, denoiser, depends):
-        self.schedule, self.provenance, self.encode, self.denoise = denoiser.schedule, {}, denoiser.encode, denoiser.denoise
+        self.schedule, self.provenance, self.encode, self.denoise = (
+            denoiser.schedule,
+            {},
+            denoiser.encode,
+            denoiser.denoise,
+        )
         self.depends, self.ways = depends, []
 
     def along(self, sigmas, in_order):

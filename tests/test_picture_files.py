@@ -19,7 +19,9 @@ RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
 def colourful(width=40, height=32):
     """Smooth colours, which lossy formats keep, with a corner that tells which way up it is."""
     y, x = np.mgrid[0:height, 0:width]
-    levels = np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], axis=-1).astype(np.uint8)
+    levels = np.stack(
+        [x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], axis=-1
+    ).astype(np.uint8)
     levels[: height // 4, : width // 4] = (250, 20, 20)
     return Image.fromarray(levels)
 
@@ -38,11 +40,17 @@ def saved(picture, path, **options):
 
 def png(bits, kind, rows, size, extra=()):
     """A PNG written by hand. kind: PNG's colour type; extra: further (name, data) chunks."""
+
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", *size, bits, kind, 0, 0, 0)
-    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))), (b"IEND", b"")]
+    chunks = [
+        (b"IHDR", header),
+        *extra,
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))),
+        (b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
@@ -51,14 +59,27 @@ def refused(path, reason):
     with pytest.raises((ValueError, OSError)) as caught:
         read_picture(path)
     sentence = str(caught.value)
-    assert os.path.basename(path) in sentence and reason in sentence and "\n" not in sentence and sentence.endswith(".")
+    assert (
+        os.path.basename(path) in sentence
+        and reason in sentence
+        and "\n" not in sentence
+        and sentence.endswith(".")
+    )
 
 
 # Colours.
 
 
 LOSSLESS = {
-    "png": {}, "webp": {"lossless": True}, "bmp": {}, "tif": {}, "ppm": {}, "tga": {}, "qoi": {}, "jp2": {}, "ico": {"sizes": [(40, 32)]},
+    "png": {},
+    "webp": {"lossless": True},
+    "bmp": {},
+    "tif": {},
+    "ppm": {},
+    "tga": {},
+    "qoi": {},
+    "jp2": {},
+    "ico": {"sizes": [(40, 32)]},
 }
 LOSSY = {"jpg": {"quality": 95}, "avif": {"quality": 95}, "gif": {}}
 
@@ -70,17 +91,26 @@ def test_every_format_is_read(ending, tmp_path):
     assert error.max() == 0 if ending in LOSSLESS else error.mean() < 8
 
 
-@pytest.mark.parametrize("name, make", {
-    "16-bit PNG": lambda path: saved(Image.fromarray(RAMP), path / "a.png"),
-    "16-bit TIFF": lambda path: saved(Image.fromarray(RAMP), path / "a.tif"),
-    "big-endian TIFF": lambda path: saved(Image.frombytes("I;16B", (256, 256), RAMP.astype(">u2").tobytes()), path / "a.tif"),
-    "compressed TIFF": lambda path: saved(Image.fromarray(RAMP), path / "a.tif", compression="tiff_lzw"),
-    "16-bit PGM": lambda path: saved(Image.fromarray(RAMP), path / "a.pgm"),
-    "16-bit JPEG 2000": lambda path: saved(Image.fromarray(RAMP), path / "a.jp2"),
-    "float TIFF up to 1": lambda path: saved(Image.fromarray((RAMP / 65535).astype(np.float32)), path / "a.tif"),
-    "float TIFF up to 255": lambda path: saved(Image.fromarray((RAMP / 257).astype(np.float32)), path / "a.tif"),
-    "8-bit PNG": lambda path: saved(Image.fromarray((RAMP >> 8).astype(np.uint8)), path / "a.png"),
-}.items())
+@pytest.mark.parametrize(
+    "name, make",
+    {
+        "16-bit PNG": lambda path: saved(Image.fromarray(RAMP), path / "a.png"),
+        "16-bit TIFF": lambda path: saved(Image.fromarray(RAMP), path / "a.tif"),
+        "big-endian TIFF": lambda path: saved(
+            Image.frombytes("I;16B", (256, 256), RAMP.astype(">u2").tobytes()), path / "a.tif"
+        ),
+        "compressed TIFF": lambda path: saved(Image.fromarray(RAMP), path / "a.tif", compression="tiff_lzw"),
+        "16-bit PGM": lambda path: saved(Image.fromarray(RAMP), path / "a.pgm"),
+        "16-bit JPEG 2000": lambda path: saved(Image.fromarray(RAMP), path / "a.jp2"),
+        "float TIFF up to 1": lambda path: saved(
+            Image.fromarray((RAMP / 65535).astype(np.float32)), path / "a.tif"
+        ),
+        "float TIFF up to 255": lambda path: saved(
+            Image.fromarray((RAMP / 257).astype(np.float32)), path / "a.tif"
+        ),
+        "8-bit PNG": lambda path: saved(Image.fromarray((RAMP >> 8).astype(np.uint8)), path / "a.png"),
+    }.items(),
+)
 def test_a_grey_ramp_is_grey_on_average(name, make, tmp_path):
     image = figures.from_pil(read_picture(make(tmp_path)))
     assert abs(image.mean().item()) < 2e-3 and image.min() == -1 and image.max() == 1
@@ -92,7 +122,9 @@ def test_figures_take_16_bit_pictures_themselves():
     assert image.shape == (3, 256, 256) and abs(image.mean().item()) < 2e-3
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
+)
 def test_every_mode_shows_its_colours(mode):
     plain = colourful().convert("1").convert("L") if mode == "1" else colourful()
     if mode in ("L", "LA", "La"):
@@ -106,7 +138,9 @@ def test_every_mode_shows_its_colours(mode):
 
 
 def test_lab_shows_its_colours():
-    greys = Image.merge("LAB", [Image.new("L", (2, 2), value) for value in (136, 128, 128)])  # L* = 53.3: the middle of sRGB
+    greys = Image.merge(
+        "LAB", [Image.new("L", (2, 2), value) for value in (136, 128, 128)]
+    )  # L* = 53.3: the middle of sRGB
     red = Image.merge("LAB", [Image.new("L", (2, 2), value) for value in (138, 208, 198)])
     assert np.abs(pixels(to_rgb(greys)) - 127).max() <= 3
     assert (pixels(to_rgb(red))[0, 0] > (240, -1, -1)).all() and pixels(to_rgb(red))[0, 0, 1:].max() < 40
@@ -117,7 +151,9 @@ def test_inks_are_inverted_in_jpegs_of_adobe_and_in_no_others(adobe, tmp_path):
     inks = Image.new("CMYK", (16, 16), (0, 200, 200, 0))  # red
     data = saved(inks, tmp_path / "a.jpg", quality=100).read_bytes()
     if not adobe:
-        data = saved(Image.new("CMYK", (16, 16), (255, 55, 55, 255)), tmp_path / "a.jpg", quality=100).read_bytes()
+        data = saved(
+            Image.new("CMYK", (16, 16), (255, 55, 55, 255)), tmp_path / "a.jpg", quality=100
+        ).read_bytes()
         start = data.index(b"\xff\xee")
         data = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
     (tmp_path / "a.jpg").write_bytes(data)
@@ -175,14 +211,17 @@ def test_a_transparent_colour_of_16_bits_is_refused(tmp_path):
 # What nobody can know.
 
 
-@pytest.mark.parametrize("values, reason", [
-    (np.array([[0, np.nan]], np.float32), "not finite"),
-    (np.array([[0, np.inf]], np.float32), "not finite"),
-    (np.array([[-1, 1]], np.float32), "below zero"),
-    (np.array([[0, 4000]], np.float32), "up to 4000"),
-    (np.array([[0, 70000]], np.int32), "up to 70000"),
-    (np.array([[-5, 7]], np.int32), "below zero"),
-])
+@pytest.mark.parametrize(
+    "values, reason",
+    [
+        (np.array([[0, np.nan]], np.float32), "not finite"),
+        (np.array([[0, np.inf]], np.float32), "not finite"),
+        (np.array([[-1, 1]], np.float32), "below zero"),
+        (np.array([[0, 4000]], np.float32), "up to 4000"),
+        (np.array([[0, 70000]], np.int32), "up to 70000"),
+        (np.array([[-5, 7]], np.int32), "below zero"),
+    ],
+)
 def test_numbers_without_a_range_are_refused(values, reason, tmp_path):
     refused(saved(Image.fromarray(values), tmp_path / "a.tif"), reason)
     with pytest.raises(ValueError, match=reason):
@@ -208,14 +247,18 @@ def test_pictures_are_turned_upright_as_pillow_does(orientation, ending, tmp_pat
     exif[0x0112] = orientation
     path = saved(colourful(), tmp_path / f"a.{ending}", exif=exif)
     with Image.open(path) as picture:
-        assert np.array_equal(pixels(read_picture(path)), pixels(ImageOps.exif_transpose(picture).convert("RGB")))
+        assert np.array_equal(
+            pixels(read_picture(path)), pixels(ImageOps.exif_transpose(picture).convert("RGB"))
+        )
 
 
 def test_a_16_bit_picture_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     values = np.array([[0, 65535], [0, 65535], [0, 65535]], np.uint16)
-    assert pixels(read_picture(saved(Image.fromarray(values), tmp_path / "a.png", exif=exif)))[..., 0].tolist() == [[0] * 3, [255] * 3]
+    assert pixels(read_picture(saved(Image.fromarray(values), tmp_path / "a.png", exif=exif)))[
+        ..., 0
+    ].tolist() == [[0] * 3, [255] * 3]
 
 
 @pytest.mark.parametrize("ending", ["gif", "png", "webp", "tif"])
@@ -230,8 +273,18 @@ def test_of_an_animation_the_first_frame_is_read(ending, tmp_path):
 
 
 DAMAGEABLE = {
-    "png": {}, "jpg": {}, "webp": {}, "gif": {}, "bmp": {}, "tif": {}, "ppm": {}, "tga": {"compression": "tga_rle"}, "jp2": {}, "avif": {},
-    "qoi": {}, "ico": {"sizes": [(32, 32)]},
+    "png": {},
+    "jpg": {},
+    "webp": {},
+    "gif": {},
+    "bmp": {},
+    "tif": {},
+    "ppm": {},
+    "tga": {"compression": "tga_rle"},
+    "jp2": {},
+    "avif": {},
+    "qoi": {},
+    "ico": {"sizes": [(32, 32)]},
 }
 
 
@@ -276,9 +329,17 @@ def test_what_is_no_picture_is_refused(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "loop.png").symlink_to("loop.png")
-    for name, reason in (("text", "PNG"), ("empty", "PNG"), ("folder", "folder"), ("loop", "circle"), ("none", "no picture")):
+    for name, reason in (
+        ("text", "PNG"),
+        ("empty", "PNG"),
+        ("folder", "folder"),
+        ("loop", "circle"),
+        ("none", "no picture"),
+    ):
         refused(tmp_path / f"{name}.png", reason)
-    with pytest.raises(OSError, match=r"^Could not read .*: the name is too long .*; choose a shorter one\.$"):
+    with pytest.raises(
+        OSError, match=r"^Could not read .*: the name is too long .*; choose a shorter one\.$"
+    ):
         read_picture(tmp_path / ("n" * 300))
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
@@ -286,7 +347,11 @@ def test_what_is_no_picture_is_refused(tmp_path):
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n{} loop\n%%EOF\n"
-DOS_EPS = struct.pack("<4sIIIIIIH", b"\xc5\xd0\xd3\xc6", 32, len(POSTSCRIPT), 0, 0, 0, 0, 0xFFFF) + b"\0\0" + POSTSCRIPT
+DOS_EPS = (
+    struct.pack("<4sIIIIIIH", b"\xc5\xd0\xd3\xc6", 32, len(POSTSCRIPT), 0, 0, 0, 0, 0xFFFF)
+    + b"\0\0"
+    + POSTSCRIPT
+)
 
 
 @pytest.mark.parametrize("data", [POSTSCRIPT, DOS_EPS], ids=["plain", "with a DOS header"])

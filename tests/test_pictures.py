@@ -16,9 +16,16 @@ def draw(*shape, seed=0):
 
 def test_fingerprints_tell_all_example_faces_apart(clean):
     fingerprints = picture_fingerprints(clean)
-    same = [(i, j) for i, one in enumerate(fingerprints) for j, other in enumerate(fingerprints) if are_same_picture(one, other)]
+    same = [
+        (i, j)
+        for i, one in enumerate(fingerprints)
+        for j, other in enumerate(fingerprints)
+        if are_same_picture(one, other)
+    ]
     assert same == [(i, i) for i in range(len(clean))]
-    assert fingerprints == [picture_fingerprints(one[None])[0] for one in clean], "the rest of the batch does not count"
+    assert fingerprints == [picture_fingerprints(one[None])[0] for one in clean], (
+        "the rest of the batch does not count"
+    )
 
 
 @pytest.mark.parametrize("change", ["eight bits", "half", "bfloat16", "noise", "brighter"])
@@ -50,7 +57,12 @@ def test_a_fingerprint_is_the_same_in_every_version():
 
 def test_unknown_pictures_are_the_same_as_any(clean):
     (fingerprint,) = picture_fingerprints(clean[:1])
-    for unknown in ("", "a text", "abcd", *picture_fingerprints(torch.stack([clean[0] * 0, clean[0] * 0 + 3, clean[0] * float("nan")]))):
+    for unknown in (
+        "",
+        "a text",
+        "abcd",
+        *picture_fingerprints(torch.stack([clean[0] * 0, clean[0] * 0 + 3, clean[0] * float("nan")])),
+    ):
         assert are_same_picture(unknown, fingerprint) and are_same_picture(fingerprint, unknown)
 
 
@@ -58,16 +70,25 @@ def test_clean_faces_lack_the_noise_of_every_level_that_is_used_for_edits(clean)
     for sigma in (2.9, 11.2, 84.0):  # 0.5, 0.7 and 0.9 T
         assert all(lacks_noise(clean, sigma))
         assert not any(lacks_noise(clean + sigma * draw(*clean.shape), sigma))
-        assert not any(lacks_noise(clean + 0.4 * sigma * draw(*clean.shape), sigma)), "inversion may leave less"
+        assert not any(lacks_noise(clean + 0.4 * sigma * draw(*clean.shape), sigma)), (
+            "inversion may leave less"
+        )
 
 
 def test_noise_is_measured_against_the_share_of_the_picture_in_flow_coordinates(clean):
     for sigma in (0.8, 0.95, 0.99):
         x = (1 - sigma) * clean
-        assert all(lacks_noise(x, sigma, 1 - sigma)) and not any(lacks_noise(x + sigma * draw(*x.shape), sigma, 1 - sigma))
+        assert all(lacks_noise(x, sigma, 1 - sigma)) and not any(
+            lacks_noise(x + sigma * draw(*x.shape), sigma, 1 - sigma)
+        )
 
 
 def test_latents_that_say_nothing_do_not_lack_noise():
-    for x in (torch.zeros(2, 4, 8, 8), torch.full((1, 4, 8, 8), float("nan")), draw(1, 4, 1, 8), draw(1, 4, 8, 8)):
+    for x in (
+        torch.zeros(2, 4, 8, 8),
+        torch.full((1, 4, 8, 8), float("nan")),
+        draw(1, 4, 1, 8),
+        draw(1, 4, 8, 8),
+    ):
         assert lacks_noise(x, 10.0) == [False] * len(x)
     assert lacks_noise(torch.ones(1, 4, 8, 8), 10.0) == [True]

@@ -13,8 +13,19 @@ else:
     import tomli as tomllib  # comes with comfy-test
 
 ROOT = Path(__file__).parents[1]
-NEEDED = ("__init__.py", "nodes/__init__.py", "nodes/host/denoiser.py", "pullback_core/basis.py", "pullback_core/faces/faces.safetensors",
-          "web/js/features.js", "web/docs/PullbackBasis.md", "workflows/quick_start.json", "requirements.txt", "README.md", "LICENSE")
+NEEDED = (
+    "__init__.py",
+    "nodes/__init__.py",
+    "nodes/host/denoiser.py",
+    "pullback_core/basis.py",
+    "pullback_core/faces/faces.safetensors",
+    "web/js/features.js",
+    "web/docs/PullbackBasis.md",
+    "workflows/quick_start.json",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+)
 NOT_NEEDED = ("tests/", "benchmarks/", "docs/", "notebooks/", ".ci/")
 
 
@@ -31,9 +42,15 @@ def test_the_linter_of_node_packs_passes():
 
 
 def test_the_registry_gets_what_runs_and_nothing_else():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     ignored = subprocess.run(
-        ["git", "ls-files", "--cached", "--ignored", "--exclude-from=.comfyignore"], cwd=ROOT, capture_output=True, text=True, check=True,
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-from=.comfyignore"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split("\n")
     sent = set(listed) - set(ignored)
     assert set(NEEDED) <= sent

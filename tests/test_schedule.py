@@ -8,7 +8,12 @@ import torch
 from pullback_core import FlowSchedule, VPSchedule
 
 STABLE_DIFFUSION = VPSchedule.scaled_linear(0.00085, 0.012)
-SCHEDULES = [STABLE_DIFFUSION, VPSchedule.scaled_linear(0.00085, 0.022), FlowSchedule(), FlowSchedule(shift=3.0)]
+SCHEDULES = [
+    STABLE_DIFFUSION,
+    VPSchedule.scaled_linear(0.00085, 0.022),
+    FlowSchedule(),
+    FlowSchedule(shift=3.0),
+]
 each_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=["SD", "faces", "flow", "flow shifted"])
 
 
@@ -21,7 +26,9 @@ def test_stable_diffusion_has_its_known_noise_levels():
     assert STABLE_DIFFUSION.sigma_min == pytest.approx(0.0291675, abs=1e-6)
     assert STABLE_DIFFUSION.timestep(STABLE_DIFFUSION.sigma_max).item() == 999
     levels = torch.exp(STABLE_DIFFUSION.log_sigmas[[0, 250, 999]])
-    torch.testing.assert_close(STABLE_DIFFUSION.timestep(levels), torch.tensor([0.0, 250.0, 999.0], dtype=torch.float64))
+    torch.testing.assert_close(
+        STABLE_DIFFUSION.timestep(levels), torch.tensor([0.0, 250.0, 999.0], dtype=torch.float64)
+    )
 
 
 @each_schedule
@@ -54,7 +61,9 @@ def test_flow_coordinates_interpolate():
 @each_schedule
 def test_the_noise_that_was_added_is_found_again(schedule):
     x0, noise, sigma = draw(2, 3, 4, 4), draw(2, 3, 4, 4, seed=1), schedule.sigma(0.7)
-    torch.testing.assert_close(schedule.predicted_noise(schedule.add_noise(x0, noise, sigma), x0, sigma), noise)
+    torch.testing.assert_close(
+        schedule.predicted_noise(schedule.add_noise(x0, noise, sigma), x0, sigma), noise
+    )
 
 
 @each_schedule
@@ -66,11 +75,15 @@ def test_levels_run_from_start_to_exactly_zero(schedule):
 
 
 @each_schedule
-@pytest.mark.parametrize("ends", [
-    {"start": 0.7},
-    {"start": 0.47},
-    {"start": 0.08, "end": 1.0},
-], ids=str)
+@pytest.mark.parametrize(
+    "ends",
+    [
+        {"start": 0.7},
+        {"start": 0.47},
+        {"start": 0.08, "end": 1.0},
+    ],
+    ids=str,
+)
 def test_rounding_does_not_move_the_ends(schedule, ends):
     levels = schedule.sigmas(10, **ends)
     expected = schedule.sigma(ends["end"]) if "end" in ends else 0.0
@@ -106,8 +119,16 @@ def test_a_fraction_outside_the_schedule_is_refused(schedule, fraction):
 
 @each_schedule
 def test_levels_of_the_model_are_accepted(schedule):
-    rounded = torch.tensor(schedule.sigma_max, dtype=torch.float32)  # as a scheduler of the host hands it over
-    for level in (schedule.sigma_max, rounded, schedule.sigma(0.5), schedule.sigma_min, schedule.sigma_min / 10):
+    rounded = torch.tensor(
+        schedule.sigma_max, dtype=torch.float32
+    )  # as a scheduler of the host hands it over
+    for level in (
+        schedule.sigma_max,
+        rounded,
+        schedule.sigma(0.5),
+        schedule.sigma_min,
+        schedule.sigma_min / 10,
+    ):
         assert schedule.require_level(level) == float(level)
 
 
@@ -149,12 +170,18 @@ def zero_snr(alphas):
 
 
 BETAS = {
-    "linear": linear_betas(1e-4, 0.02), "LDM": linear_betas(0.0015, 0.0195), "LDM scaled": scaled_linear_betas(0.0015, 0.0195),
-    "SD": scaled_linear_betas(0.00085, 0.012), "cosine": cosine_betas(), "steep": linear_betas(1e-4, 0.05),
+    "linear": linear_betas(1e-4, 0.02),
+    "LDM": linear_betas(0.0015, 0.0195),
+    "LDM scaled": scaled_linear_betas(0.0015, 0.0195),
+    "SD": scaled_linear_betas(0.00085, 0.012),
+    "cosine": cosine_betas(),
+    "steep": linear_betas(1e-4, 0.05),
 }
 
 
-@pytest.mark.parametrize("last", [0.0, 2.0**-24, 4.8973451890853435e-08], ids=["zero", "as in Euler schedulers", "as in ComfyUI"])
+@pytest.mark.parametrize(
+    "last", [0.0, 2.0**-24, 4.8973451890853435e-08], ids=["zero", "as in Euler schedulers", "as in ComfyUI"]
+)
 @pytest.mark.parametrize("name", BETAS)
 def test_zero_snr_schedules_have_the_right_rising_levels(name, last):
     exact = zero_snr(torch.cumprod(1 - BETAS[name], dim=0))
@@ -164,7 +191,11 @@ def test_zero_snr_schedules_have_the_right_rising_levels(name, last):
     levels = torch.tensor([schedule.sigma(index / 999) for index in range(1000)], dtype=torch.float64)
     expected = ((1 - exact) / exact).sqrt()
     torch.testing.assert_close(levels[:-1], expected[:-1], rtol=5e-3, atol=0)
-    assert (levels.diff() > 0).all() and (levels.float().diff() > 0).all() and schedule.sigma_max == levels[-1] < 1e12
+    assert (
+        (levels.diff() > 0).all()
+        and (levels.float().diff() > 0).all()
+        and schedule.sigma_max == levels[-1] < 1e12
+    )
     for rounded in (levels, levels.float()):
         assert torch.equal(schedule.timestep(rounded).round().long(), torch.arange(1000))
 
@@ -183,7 +214,9 @@ def test_neighbours_made_equal_by_rounding_are_spread(name):
     levels = torch.exp(schedule.log_sigmas)
     assert torch.equal(schedule.timestep(levels).round().long(), torch.arange(len(levels)))
     alphas = 1 / (1 + levels**2)
-    torch.testing.assert_close(alphas[rounded > 1e-6], exact[rounded > 1e-6], rtol=2 * torch.finfo(torch.bfloat16).eps, atol=0)
+    torch.testing.assert_close(
+        alphas[rounded > 1e-6], exact[rounded > 1e-6], rtol=2 * torch.finfo(torch.bfloat16).eps, atol=0
+    )
 
 
 def test_equal_and_zero_ends_of_any_length_rise():
@@ -192,21 +225,24 @@ def test_equal_and_zero_ends_of_any_length_rise():
         assert (schedule.log_sigmas.diff() > 0).all() and schedule.sigma_max < 1e4
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: STABLE_DIFFUSION.sigmas(0), "one step.*got 0"),
-    (lambda: STABLE_DIFFUSION.sigmas(5, start=1.5), "fraction of T.*1.5"),
-    (lambda: STABLE_DIFFUSION.sigmas(5, start=-0.5), "fraction of T"),
-    (lambda: STABLE_DIFFUSION.sigmas(5, end=-0.5), "fraction of T"),
-    (lambda: VPSchedule([0.5, 0.9]), "decreasing"),
-    (lambda: VPSchedule([1.5, 0.5]), "between 0 and 1"),
-    (lambda: VPSchedule([0.9, math.nan, 0.1]), "between 0 and 1"),
-    (lambda: VPSchedule([0.9, 0.0, 0.1]), "between 0 and 1"),
-    (lambda: VPSchedule([0.9, 0.5, 0.6, 0.1]), "decreasing"),
-    (lambda: VPSchedule([0.9, 0.5, 0.1, 0.2]), "decreasing"),
-    (lambda: VPSchedule([0.5, 0.5]), "decreasing"),
-    (lambda: VPSchedule([0.0, 0.0]), "decreasing"),
-    (lambda: FlowSchedule(shift=0), "shift.*positive"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: STABLE_DIFFUSION.sigmas(0), "one step.*got 0"),
+        (lambda: STABLE_DIFFUSION.sigmas(5, start=1.5), "fraction of T.*1.5"),
+        (lambda: STABLE_DIFFUSION.sigmas(5, start=-0.5), "fraction of T"),
+        (lambda: STABLE_DIFFUSION.sigmas(5, end=-0.5), "fraction of T"),
+        (lambda: VPSchedule([0.5, 0.9]), "decreasing"),
+        (lambda: VPSchedule([1.5, 0.5]), "between 0 and 1"),
+        (lambda: VPSchedule([0.9, math.nan, 0.1]), "between 0 and 1"),
+        (lambda: VPSchedule([0.9, 0.0, 0.1]), "between 0 and 1"),
+        (lambda: VPSchedule([0.9, 0.5, 0.6, 0.1]), "decreasing"),
+        (lambda: VPSchedule([0.9, 0.5, 0.1, 0.2]), "decreasing"),
+        (lambda: VPSchedule([0.5, 0.5]), "decreasing"),
+        (lambda: VPSchedule([0.0, 0.0]), "decreasing"),
+        (lambda: FlowSchedule(shift=0), "shift.*positive"),
+    ],
+)
 def test_impossible_schedules_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -15,8 +15,18 @@ from pullback_core import cli, geometry, threads
 from pullback_core.study import Settings, findings, measure, run, run_study
 
 SMALL = Settings(
-    samples=4, timesteps=(0.3, 0.6, 0.9), steps=10, rank=2, tolerance=0.2, deep_rank=4, few=2,
-    prompts=("", "smiling", "smiling, hat", "bald"), features=("input_3", "input_5", "middle"), early=0.9, late=0.3, directions=1,
+    samples=4,
+    timesteps=(0.3, 0.6, 0.9),
+    steps=10,
+    rank=2,
+    tolerance=0.2,
+    deep_rank=4,
+    few=2,
+    prompts=("", "smiling", "smiling, hat", "bald"),
+    features=("input_3", "input_5", "middle"),
+    early=0.9,
+    late=0.3,
+    directions=1,
     sources=2,
 )
 
@@ -50,7 +60,9 @@ def test_numbers_are_those_of_the_bases(study):
     bases = [store.basis(measure.Point("faces", sample, 0.6, rank=2)) for sample in range(4)]
     expected = np.mean([geometry.geodesic_distance(a, b) for a in bases for b in bases if a is not b])
     table = next(finding for finding in found if finding.name == "samples").table
-    assert next(row for row in table if row["timestep"] == 0.6 and row["space"] == "h")["distance"] == pytest.approx(expected)
+    assert next(row for row in table if row["timestep"] == 0.6 and row["space"] == "h")[
+        "distance"
+    ] == pytest.approx(expected)
 
 
 def test_a_carried_edit_is_the_edit_along_the_carried_direction(study):
@@ -75,7 +87,9 @@ def test_the_command_prints_the_verdicts(study, tmp_path, monkeypatch, capsys):
     small = partial(replace, SMALL)
     small.samples = 20
     monkeypatch.setattr(cli, "Settings", small)
-    assert cli.main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
+    assert (
+        cli.main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
+    )
     printed = capsys.readouterr().out
     assert all(f"{finding.verdict}  {finding.title}" in printed for finding in study[1])
     assert "study --samples 4" in (tmp_path / "findings.md").read_text()
@@ -99,11 +113,19 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     assert 175 <= hits <= 199
 
 
-@pytest.mark.parametrize("number, sign, verdict", [
-    ((0.5, 0.2, 0.8), 1, "holds"), ((0.5, 0.2, 0.8), -1, "is contradicted"), ((0.5, -0.1, 0.8), 1, "is undecided"),
-    ((-0.5, -0.8, -0.2), -1, "holds"), ((-0.5, -0.8, 0.1), -1, "is undecided"),
-    ((0.5, 0.2, np.nan), 1, "is undecided"), ((0.5, np.nan, 0.8), 1, "is undecided"), ((0.5, np.nan, -0.8), -1, "is undecided"),
-])
+@pytest.mark.parametrize(
+    "number, sign, verdict",
+    [
+        ((0.5, 0.2, 0.8), 1, "holds"),
+        ((0.5, 0.2, 0.8), -1, "is contradicted"),
+        ((0.5, -0.1, 0.8), 1, "is undecided"),
+        ((-0.5, -0.8, -0.2), -1, "holds"),
+        ((-0.5, -0.8, 0.1), -1, "is undecided"),
+        ((0.5, 0.2, np.nan), 1, "is undecided"),
+        ((0.5, np.nan, 0.8), 1, "is undecided"),
+        ((0.5, np.nan, -0.8), -1, "is undecided"),
+    ],
+)
 def test_a_verdict_follows_from_the_interval(number, sign, verdict):
     assert findings.Finding("", "", "", "", number, sign, 0.0, "", None, []).verdict == verdict
 
@@ -113,18 +135,32 @@ def test_impossible_settings_are_refused():
         Settings(samples=2)
     with pytest.raises(ValueError, match="must contain"):
         Settings(early=0.33)
-    for wrong in (0.701, 0.704, 0.0, 1.2, np.nan):  # two timesteps between the same steps would be one noisy latent
+    for wrong in (
+        0.701,
+        0.704,
+        0.0,
+        1.2,
+        np.nan,
+    ):  # two timesteps between the same steps would be one noisy latent
         with pytest.raises(ValueError, match="multiples of 1/50"):
             Settings(timesteps=(0.1, 0.4, wrong, 0.86, 1.0))
     with pytest.raises(ValueError, match="must rise"):
         Settings(timesteps=(0.4, 0.1, 0.86, 0.86, 1.0))
 
 
-@pytest.mark.parametrize("jobs, backend, message", [
-    (0, None, "1 or more"), (2, "nonsense", "'nonsense' cannot be used"), (1, "nonsense", "'nonsense' cannot be used"),
-    (2, "ray", "ray"), (2, "", "cannot be used"),
-])
-def test_jobs_and_backends_that_cannot_serve_are_refused_before_anything_is_measured(jobs, backend, message, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "jobs, backend, message",
+    [
+        (0, None, "1 or more"),
+        (2, "nonsense", "'nonsense' cannot be used"),
+        (1, "nonsense", "'nonsense' cannot be used"),
+        (2, "ray", "ray"),
+        (2, "", "cannot be used"),
+    ],
+)
+def test_jobs_and_backends_that_cannot_serve_are_refused_before_anything_is_measured(
+    jobs, backend, message, tmp_path, monkeypatch
+):
     monkeypatch.setattr(measure, "compute_bases", None)
     with pytest.raises(ValueError, match=message):
         run_study(tmp_path / "out", tmp_path / "cache", SMALL, jobs=jobs, backend=backend)
@@ -132,12 +168,19 @@ def test_jobs_and_backends_that_cannot_serve_are_refused_before_anything_is_meas
 
 
 def test_numbers_that_are_unknown_are_null_in_the_report(study, tmp_path, monkeypatch):
-    unknown = findings.Finding("name", "Title", "claim", "measure", (1.0, np.nan, np.inf), 1, 0.0, "", study[1][0].figure, [{"a": 1}])
+    unknown = findings.Finding(
+        "name", "Title", "claim", "measure", (1.0, np.nan, np.inf), 1, 0.0, "", study[1][0].figure, [{"a": 1}]
+    )
     monkeypatch.setattr(run, "all_findings", lambda store: [unknown])
     run_study(tmp_path / "out", study[0] / "cache", SMALL)
     text = (tmp_path / "out" / "report.json").read_text()
     found = json.loads(text)["findings"]["name"]
-    assert (found["value"], found["low"], found["high"], found["verdict"]) == (1.0, None, None, "is undecided")
+    assert (found["value"], found["low"], found["high"], found["verdict"]) == (
+        1.0,
+        None,
+        None,
+        "is undecided",
+    )
     assert "NaN" not in text and "Infinity" not in text
 
 

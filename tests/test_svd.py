@@ -30,7 +30,10 @@ class Matrix:
 
 def matrix(m, n, values, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    left, right = (torch.linalg.qr(torch.randn(size, len(values), generator=generator, dtype=torch.float64))[0] for size in (m, n))
+    left, right = (
+        torch.linalg.qr(torch.randn(size, len(values), generator=generator, dtype=torch.float64))[0]
+        for size in (m, n)
+    )
     return (left * torch.tensor(values, dtype=torch.float64) @ right.T).to(dtype)
 
 
@@ -111,7 +114,10 @@ def test_one_dimension(shape):
 
 def test_vectors_have_the_operators_shapes():
     dense = matrix(24, 30, [3.0, 2.0, 1.0])
-    flat, found = top_singular_triplets(Matrix(dense), 2), top_singular_triplets(Matrix(dense, (2, 3, 5), (4, 6)), 2)
+    flat, found = (
+        top_singular_triplets(Matrix(dense), 2),
+        top_singular_triplets(Matrix(dense, (2, 3, 5), (4, 6)), 2),
+    )
     assert found.v.shape == (2, 2, 3, 5) and found.u.shape == (2, 4, 6)
     assert torch.equal(found.v.flatten(1), flat.v) and torch.equal(found.u.flatten(1), flat.u)
 
@@ -120,7 +126,8 @@ def test_vectors_have_the_operators_shapes():
 def test_a_seed_means_the_same_bits_and_signs_are_fixed(method):
     dense = matrix(40, 50, [0.9**i for i in range(30)])
     one, same, other = (
-        top_singular_triplets(Matrix(dense), 4, tolerance=1e-10, max_products=9999, method=method, seed=seed) for seed in (1, 1, 2)
+        top_singular_triplets(Matrix(dense), 4, tolerance=1e-10, max_products=9999, method=method, seed=seed)
+        for seed in (1, 1, 2)
     )
     assert all(torch.equal(a, b) for a, b in zip(one[:4], same[:4]))
     assert not torch.equal(one.v, other.v)
@@ -130,7 +137,10 @@ def test_a_seed_means_the_same_bits_and_signs_are_fixed(method):
 
 def test_krylov_needs_far_fewer_products_than_subspace_iteration():
     dense = matrix(200, 300, [0.97**i for i in range(150)])
-    krylov, subspace = (top_singular_triplets(Matrix(dense), 8, max_products=5000, method=method) for method in ("krylov", "subspace"))
+    krylov, subspace = (
+        top_singular_triplets(Matrix(dense), 8, max_products=5000, method=method)
+        for method in ("krylov", "subspace")
+    )
     assert krylov.converged and subspace.converged
     assert 4 * krylov.products <= subspace.products
 
@@ -150,7 +160,9 @@ def test_products_spent_on_measuring_zero_singular_values_are_counted():
 
 def test_progress_is_told_and_can_end_the_work():
     calls = []
-    found = top_singular_triplets(Matrix(matrix(40, 50, [0.9**i for i in range(30)])), 6, progress=lambda *call: calls.append(call))
+    found = top_singular_triplets(
+        Matrix(matrix(40, 50, [0.9**i for i in range(30)])), 6, progress=lambda *call: calls.append(call)
+    )
     products, residuals = zip(*calls)
     assert list(products) == sorted(set(products)) and products[-1] == found.products
     assert residuals[0] == float("inf")  # the first block says nothing of six triplets yet
@@ -165,20 +177,23 @@ def test_progress_is_told_and_can_end_the_work():
     assert operator.products == 2
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"rank": 0}, "from 1 to 30.*got 0"),
-    ({"rank": 31}, "from 1 to 30.*got 31"),
-    ({"rank": 2, "tolerance": 0}, "tolerance.*positive"),
-    ({"rank": 2, "tolerance": float("nan")}, "tolerance.*positive"),
-    ({"rank": 2, "tolerance": float("inf")}, "tolerance.*finite"),
-    ({"rank": 2, "method": "magic"}, "'magic'.*krylov, subspace"),
-    ({"rank": 4, "method": "subspace", "block_size": 2}, "block of 2"),
-    ({"rank": 2, "block_size": 31}, "block of 31"),
-    ({"rank": 2, "block_size": 0}, "block of 0"),
-    ({"rank": 2, "block_size": -1}, "block of -1"),
-    ({"rank": 2, "max_products": 0}, "max_products"),
-    ({"rank": 8, "max_products": 8}, "max_products"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"rank": 0}, "from 1 to 30.*got 0"),
+        ({"rank": 31}, "from 1 to 30.*got 31"),
+        ({"rank": 2, "tolerance": 0}, "tolerance.*positive"),
+        ({"rank": 2, "tolerance": float("nan")}, "tolerance.*positive"),
+        ({"rank": 2, "tolerance": float("inf")}, "tolerance.*finite"),
+        ({"rank": 2, "method": "magic"}, "'magic'.*krylov, subspace"),
+        ({"rank": 4, "method": "subspace", "block_size": 2}, "block of 2"),
+        ({"rank": 2, "block_size": 31}, "block of 31"),
+        ({"rank": 2, "block_size": 0}, "block of 0"),
+        ({"rank": 2, "block_size": -1}, "block of -1"),
+        ({"rank": 2, "max_products": 0}, "max_products"),
+        ({"rank": 8, "max_products": 8}, "max_products"),
+    ],
+)
 def test_impossible_requests_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         top_singular_triplets(Matrix(matrix(30, 40, [1.0])), **options)
@@ -200,11 +215,16 @@ def test_half_precision_is_for_products_only(dtype):
 def test_a_start_near_the_answer_saves_products_and_a_poor_one_changes_nothing():
     dense = matrix(60, 70, [0.9**i for i in range(50)])
     cold = top_singular_triplets(Matrix(dense), 6, tolerance=1e-4)
-    near = cold.v + 1e-4 * torch.randn(cold.v.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    near = cold.v + 1e-4 * torch.randn(
+        cold.v.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     warm = top_singular_triplets(Matrix(dense), 6, tolerance=1e-4, start=near)
     assert warm.converged
     spent = [
-        sum(top_singular_triplets(Matrix(dense), 6, tolerance=1e-4, start=start, seed=seed).products for seed in range(10))
+        sum(
+            top_singular_triplets(Matrix(dense), 6, tolerance=1e-4, start=start, seed=seed).products
+            for seed in range(10)
+        )
         for start in (None, near)
     ]
     assert spent[1] < spent[0]
@@ -252,7 +272,9 @@ def test_a_space_that_holds_everything_begins_anew():
     torch.testing.assert_close(again.s, whole.s)
 
 
-@pytest.mark.parametrize("shape, method", [((60, 69), "krylov"), ((61, 70), "krylov"), ((60, 70), "subspace")])
+@pytest.mark.parametrize(
+    "shape, method", [((60, 69), "krylov"), ((61, 70), "krylov"), ((60, 70), "subspace")]
+)
 def test_an_impossible_space_is_refused(shape, method):
     space = top_singular_triplets(Matrix(matrix(*shape, [1.0, 0.5])), 2).space
     with pytest.raises(ValueError, match="space"):
@@ -272,8 +294,11 @@ def jittered(ratio, count, seed):
 HIDDEN = {  # spectra in which a search may see a value too few times, or not at all
     "repeated": [9.0] * 3 + [5.0] * 5 + [4 * 0.97**i for i in range(80)],
     "gaps of 0.3%": [(1 - 0.003) ** i for i in range(12)] + [0.5 * 0.97**i for i in range(80)],
-    "gaps of 0.03%": [(1 - 0.0003) ** i for i in range(6)] + [0.7 * (1 - 0.0003) ** i for i in range(6)] + [0.3] * 40,
-    "clusters": [c * (1 - 0.003 * i) for c in (1.0, 0.8, 0.55) for i in range(3)] + [0.4 * 0.97**i for i in range(80)],
+    "gaps of 0.03%": [(1 - 0.0003) ** i for i in range(6)]
+    + [0.7 * (1 - 0.0003) ** i for i in range(6)]
+    + [0.3] * 40,
+    "clusters": [c * (1 - 0.003 * i) for c in (1.0, 0.8, 0.55) for i in range(3)]
+    + [0.4 * 0.97**i for i in range(80)],
     "the last one repeated": [1.0, 0.9, 0.8, 0.7, 0.6] + [0.4] * 9 + [0.35 * 0.9**i for i in range(60)],
     "all equal": [2.0] * 90,
     "nearly all equal": [1 - 1e-4 * i for i in range(90)],
@@ -303,9 +328,17 @@ def test_a_result_that_converged_has_the_largest_singular_values(name):
         assert found.converged and error(found, HIDDEN[name]) <= 1e-2
 
 
-@pytest.mark.parametrize("options", [
-    {"tolerance": 1e-3}, {"tolerance": 0.1}, {"block_size": 2}, {"block_size": 8}, {"method": "subspace", "max_products": 4000},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tolerance": 1e-3},
+        {"tolerance": 0.1},
+        {"block_size": 2},
+        {"block_size": 8},
+        {"method": "subspace", "max_products": 4000},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("name", HIDDEN)
 def test_so_it_has_by_every_option(name, options):
     for found in searches(name, 4, **options):
@@ -315,7 +348,9 @@ def test_so_it_has_by_every_option(name, options):
 def test_without_the_check_results_are_wrong(monkeypatch):
     monkeypatch.setattr("pullback_core.svd._check", lambda search, doubt: True)
     for name in ("repeated", "gaps of 0.3%", "the last one repeated"):
-        assert any(found.converged and error(found, HIDDEN[name]) > 1e-2 for found in searches(name, 10)), name
+        assert any(found.converged and error(found, HIDDEN[name]) > 1e-2 for found in searches(name, 10)), (
+            name
+        )
 
 
 @pytest.mark.parametrize("batch_size", [1, None])
@@ -366,9 +401,14 @@ def test_the_share_of_what_is_overlooked_is_bounded():
 
 # ---- tiny and huge operators ----
 
-@pytest.mark.parametrize("dtype, powers", [
-    (torch.float32, (-40, -36, -30, -23, -19, -10, 10, 19, 23, 30, 36)), (torch.float64, (-300, -160, -100, 100, 160, 300)),
-])
+
+@pytest.mark.parametrize(
+    "dtype, powers",
+    [
+        (torch.float32, (-40, -36, -30, -23, -19, -10, 10, 19, 23, 30, 36)),
+        (torch.float64, (-300, -160, -100, 100, 160, 300)),
+    ],
+)
 @pytest.mark.parametrize("method", ["krylov", "subspace"])
 def test_the_scale_of_an_operator_changes_nothing(dtype, powers, method):
     values = [1.0, 0.5, 0.5, 0.3, *(0.25 * 0.9**i for i in range(30))]
@@ -394,7 +434,9 @@ def test_a_space_of_a_tiny_operator_goes_on():
 @pytest.mark.parametrize("power", [-3, 0, 3])
 def test_half_precision_at_several_scales(dtype, power):
     values = [4.0, 2.0, 2.0, 1.0, 0.5]
-    found = top_singular_triplets(Matrix(matrix(30, 40, [value * 10**power for value in values]).to(dtype)), 3, tolerance=5e-2)
+    found = top_singular_triplets(
+        Matrix(matrix(30, 40, [value * 10**power for value in values]).to(dtype)), 3, tolerance=5e-2
+    )
     assert found.converged and error(found, [value * 10**power for value in values]) <= 5e-2
 
 
@@ -418,13 +460,17 @@ def test_a_product_that_is_not_finite_is_refused_wherever_it_comes(place):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-@pytest.mark.parametrize("values", [[1.0] * 7, [1.0, 1.0, 0.5, 0, 0, 0, 0], [0.0] * 7], ids=["identity", "deficient", "zero"])
+@pytest.mark.parametrize(
+    "values", [[1.0] * 7, [1.0, 1.0, 0.5, 0, 0, 0, 0], [0.0] * 7], ids=["identity", "deficient", "zero"]
+)
 def test_tiny_operators_of_every_rank(size, values):
     dense = torch.diag(torch.tensor(values[:size]))
     for rank in range(1, size + 1):
         for method in ("krylov", "subspace"):
             found = top_singular_triplets(Matrix(dense), rank, method=method)
-            assert found.converged and error(found, [*values[:size]]) <= 1e-6 if values[0] else not found.s.any()
+            assert (
+                found.converged and error(found, [*values[:size]]) <= 1e-6 if values[0] else not found.s.any()
+            )
             torch.testing.assert_close(found.u @ found.u.T, torch.eye(rank), rtol=0, atol=1e-5)
 
 

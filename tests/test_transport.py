@@ -19,8 +19,15 @@ def rows(count, size, seed):
 def basis(seed=0, u=None, s=(3.0, 2.0, 1.0), **provenance):
     u = rows(RANK, 20, seed + 100) if u is None else u
     return PullbackBasis(
-        v=rows(RANK, 24, seed).view(RANK, *X_SHAPE), s=torch.tensor(s, dtype=torch.float64), u=u.view(RANK, *H_SHAPE),
-        residuals=torch.zeros(RANK), products=0, converged=True, sigma=1.0, timestep=0.5, provenance=provenance,
+        v=rows(RANK, 24, seed).view(RANK, *X_SHAPE),
+        s=torch.tensor(s, dtype=torch.float64),
+        u=u.view(RANK, *H_SHAPE),
+        residuals=torch.zeros(RANK),
+        products=0,
+        converged=True,
+        sigma=1.0,
+        timestep=0.5,
+        provenance=provenance,
     )
 
 
@@ -38,7 +45,9 @@ def test_alignment_is_the_cosine_of_a_known_angle():
     frame = rows(2 * RANK, 20, 5)
     angle = 0.7
     source = basis(0, u=frame[:RANK])
-    target = basis(1, u=torch.stack([math.cos(angle) * frame[0] + math.sin(angle) * frame[3], frame[4], frame[5]]))
+    target = basis(
+        1, u=torch.stack([math.cos(angle) * frame[0] + math.sin(angle) * frame[3], frame[4], frame[5]])
+    )
     for direction in (0, 0.1 * source.u[0], -5 * source.u[0]):
         carried = parallel_transport(direction, source, target)
         assert carried.alignment == pytest.approx(math.cos(angle))
@@ -73,14 +82,18 @@ def test_the_exact_form_divides_by_the_singular_values():
     coordinates = target.u.flatten(1) @ source.u[1].flatten()
     for exact, weights in ((False, coordinates), (True, coordinates / target.s)):
         expected = (weights @ target.v.flatten(1)).view(X_SHAPE)
-        torch.testing.assert_close(parallel_transport(1, source, target, exact=exact).direction, expected / expected.norm())
+        torch.testing.assert_close(
+            parallel_transport(1, source, target, exact=exact).direction, expected / expected.norm()
+        )
 
 
 def test_signs_of_the_target_pairs_do_not_matter():
     source, target = basis(0), basis(1)
     sign = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
     flipped = replace(target, v=target.v * sign.view(-1, 1, 1, 1), u=target.u * sign.view(-1, 1, 1))
-    torch.testing.assert_close(parallel_transport(0, source, flipped).direction, parallel_transport(0, source, target).direction)
+    torch.testing.assert_close(
+        parallel_transport(0, source, flipped).direction, parallel_transport(0, source, target).direction
+    )
 
 
 def test_what_does_not_belong_together_is_refused():
@@ -117,4 +130,8 @@ def test_a_transported_basis_says_what_the_target_does_to_the_direction(exact):
 
 def test_a_transported_basis_between_identical_ones_is_a_singular_triplet():
     carried, alignment = transported_basis(2, basis(), basis())
-    assert alignment == pytest.approx(1) and carried.s.item() == pytest.approx(1.0) and carried.residuals.item() < 1e-12
+    assert (
+        alignment == pytest.approx(1)
+        and carried.s.item() == pytest.approx(1.0)
+        and carried.residuals.item() < 1e-12
+    )

@@ -11,8 +11,18 @@ LOW_PRECISION = ("comfy_kitchen_int8", "sage", "sage3")
 
 
 def differentiable_attention(
-    function, q, k, v, heads, mask=None, attn_precision=None, skip_reshape=False, skip_output_reshape=False, scale=None,
-    enable_gqa=False, **unused,
+    function,
+    q,
+    k,
+    v,
+    heads,
+    mask=None,
+    attn_precision=None,
+    skip_reshape=False,
+    skip_output_reshape=False,
+    scale=None,
+    enable_gqa=False,
+    **unused,
 ):
     """An `optimized_attention_override`: the core's `attention`, whatever `function` would have run.
 

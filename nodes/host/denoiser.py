@@ -54,7 +54,9 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
         schedule.require_level(sigma)
     feature = feature_named(model, feature)
     if model.model_options.get("context_handler") is not None or latent["samples"].is_nested:
-        raise ValueError("A basis belongs to one whole picture: bypass nodes for context windows, and connect a latent of pictures alone.")
+        raise ValueError(
+            "A basis belongs to one whole picture: bypass nodes for context windows, and connect a latent of pictures alone."
+        )
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     channels = model.get_model_object("latent_format").latent_channels
     if samples.ndim not in (4, 5) or samples.shape[1] != channels or samples.shape[2:-2].numel() != 1:
@@ -69,7 +71,9 @@ def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32
     if float32:
         model.set_model_compute_dtype(torch.float32)
     if products:
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "pullback", _ask_for_products)
+        model.add_wrapper_with_key(
+            comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "pullback", _ask_for_products
+        )
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)
@@ -112,7 +116,17 @@ class _Call(comfy.samplers.Sampler):
     def __init__(self, fn):
         self.fn = fn
 
-    def sample(self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+    def sample(
+        self,
+        model_wrap,
+        sigmas,
+        extra_args,
+        callback,
+        noise,
+        latent_image=None,
+        denoise_mask=None,
+        disable_pbar=False,
+    ):
         self.result = self.fn(latent_image, extra_args["model_options"])
         return latent_image
 
@@ -138,10 +152,15 @@ class HostDenoiser:
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._frames = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
-        self._networks = [self._network, *_modules_of(guider.loaded_models)]  # these are of ControlNets and of patches
+        self._networks = [
+            self._network,
+            *_modules_of(guider.loaded_models),
+        ]  # these are of ControlNets and of patches
         precision = guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()
         self.provenance = {
-            "model": _fingerprint(guider.model_patcher), "prompt": prompt, "feature": feature,
+            "model": _fingerprint(guider.model_patcher),
+            "prompt": prompt,
+            "feature": feature,
             "precision": str(precision).removeprefix("torch."),
         }
 
@@ -184,7 +203,9 @@ class HostDenoiser:
 
     def encode(self, z, sigma, float32=False):
         if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
-            raise ValueError("The prompts have different hooks, so they are of different models; give all of them the same hooks.")
+            raise ValueError(
+                "The prompts have different hooks, so they are of different models; give all of them the same hooks."
+            )
         return self._encode(z, sigma, partial(self._differentiable, float32), differentiable_attention)
 
     def encode_as_hosted(self, z, sigma, float32=False):
@@ -249,7 +270,9 @@ class HostDenoiser:
 
     def _options_on(self, way):
         options = comfy.model_patcher.create_model_options_clone(self._options)
-        options.setdefault("transformer_options", {})["sample_sigmas"] = way.sigmas.to(self._guider.model_patcher.load_device)
+        options.setdefault("transformer_options", {})["sample_sigmas"] = way.sigmas.to(
+            self._guider.model_patcher.load_device
+        )
         return options
 
     def _arrive(self, sigma):
@@ -261,7 +284,9 @@ class HostDenoiser:
     def _evaluate(self, x, sigma, options):
         comfy.model_management.throw_exception_if_processing_interrupted()
         try:
-            return _picture(self._guider(self._hosted(x), self._levels(x, sigma), model_options=options, seed=0))
+            return _picture(
+                self._guider(self._hosted(x), self._levels(x, sigma), model_options=options, seed=0)
+            )
         finally:
             self._memory.done()
 
@@ -289,7 +314,9 @@ class HostDenoiser:
             finally:
                 self._memory.done()
         if not features:
-            raise ValueError("No conditioning is active at this noise level; widen its timestep range, or choose another level.")
+            raise ValueError(
+                "No conditioning is active at this noise level; widen its timestep range, or choose another level."
+            )
         return features[0] if len(features) == 1 else torch.cat([h.flatten(1) for h in features], dim=1)
 
     def _features_of(self, entry, z, sigma, options):
@@ -312,7 +339,9 @@ class HostDenoiser:
 
 
 def _modules_of(patchers):
-    return [patcher.model for patcher in patchers if isinstance(getattr(patcher, "model", None), torch.nn.Module)]
+    return [
+        patcher.model for patcher in patchers if isinstance(getattr(patcher, "model", None), torch.nn.Module)
+    ]
 
 
 def schedule_of(model):
@@ -326,10 +355,17 @@ def schedule_in(sampling):
     if isinstance(sampling, comfy.model_sampling.CONST):
         middle = float(sampling.percent_to_sigma(0.5))
         schedule = FlowSchedule(middle / (1 - middle))
-        if all(abs(schedule.sigma(1 - percent) - sampling.percent_to_sigma(percent)) < 1e-3 for percent in (0.1, 0.3, 0.7, 0.9)):
+        if all(
+            abs(schedule.sigma(1 - percent) - sampling.percent_to_sigma(percent)) < 1e-3
+            for percent in (0.1, 0.3, 0.7, 0.9)
+        ):
             return schedule
     foreign = (comfy.model_sampling.EDM, comfy.model_sampling.CONST, comfy.model_sampling.IMG_TO_IMG)
-    if not isinstance(sampling, comfy.model_sampling.EPS) or isinstance(sampling, foreign) or not hasattr(sampling, "sigmas"):
+    if (
+        not isinstance(sampling, comfy.model_sampling.EPS)
+        or isinstance(sampling, foreign)
+        or not hasattr(sampling, "sigmas")
+    ):
         kinds = "/".join(kind.__name__ for kind in type(sampling).__bases__)
         raise ValueError(
             f"This model samples as {kinds}; only eps- and v-prediction (SD 1.x, SD 2.x, SDXL) and rectified flow (Flux, SD3, "
@@ -344,7 +380,11 @@ def _fingerprint(model):
     digest = hashlib.sha256(str(known).encode())
     if known is None:
         weights = model.model.diffusion_model.state_dict()
-        kept = {name: model.backup[f"diffusion_model.{name}"].weight for name in weights if f"diffusion_model.{name}" in model.backup}
+        kept = {
+            name: model.backup[f"diffusion_model.{name}"].weight
+            for name in weights
+            if f"diffusion_model.{name}" in model.backup
+        }
         hash_weights(digest, weights | kept)
     for name in sorted(model.patches, key=str):
         digest.update(f"{name} {[(patch[0], _numbers(patch[1])) for patch in model.patches[name]]}".encode())
@@ -355,7 +395,9 @@ def _numbers(part, everything=False):
     """What tells a weight patch or a part of a conditioning from others, whatever its kind: a few numbers of every tensor, or all."""
     if isinstance(part, torch.Tensor):
         values = part.detach().float().flatten()
-        return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest() if everything else values[:4].tolist()
+        return (
+            hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest() if everything else values[:4].tolist()
+        )
     if isinstance(part, dict):
         return [(str(name), _numbers(value, everything)) for name, value in part.items()]
     if isinstance(part, list | tuple):

@@ -18,7 +18,11 @@ from ...pullback_core.differentiable import Differentiable, as_autograd_inputs
 from ...pullback_core.jacobian import derivative_errors
 from .attention import PLAIN_ATTENTION
 
-ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = 0.02, 0.1, 0.05  # the bundled model: 1e-7, at most 0.009, 1e-6
+ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = (
+    0.02,
+    0.1,
+    0.05,
+)  # the bundled model: 1e-7, at most 0.009, 1e-6
 # Where operators are met of which it is not known whether they have a derivative:
 PRECISION_TOLERANCE, FOREIGN_DIFFERENCE_TOLERANCE = 0.3, 0.03
 TORCH_LIBRARIES = ("aten", "prims")
@@ -26,10 +30,21 @@ STREAMED = "_v"  # the host's mark of a layer whose weights are streamed
 # (owner, name, value) of what the host offers to switch, where it has it, held while derivatives are taken:
 SWITCHES = (
     (comfy.model_management, "in_training", True),  # the host takes its own plain operations
-    (comfy.model_management, "NUM_STREAMS", 0),  # offloaded weights get memory of their own, not a buffer that layers share
+    (
+        comfy.model_management,
+        "NUM_STREAMS",
+        0,
+    ),  # offloaded weights get memory of their own, not a buffer that layers share
     (command_line, "disable_cuda_graphs", True),  # a replayed graph runs none of a block's operations
 )
-CHECKPOINT_OPTIONS = ("use_reentrant", "context_fn", "determinism_check", "debug", "preserve_rng_state", "early_stop")
+CHECKPOINT_OPTIONS = (
+    "use_reentrant",
+    "context_fn",
+    "determinism_check",
+    "debug",
+    "preserve_rng_state",
+    "early_stop",
+)
 
 
 class _HostDifferentiable(Differentiable):
@@ -50,7 +65,9 @@ class _HostDifferentiable(Differentiable):
             if plain is not None:
                 if torch.is_grad_enabled():
                     args, kwargs = as_autograd_inputs(function, args, kwargs)
-                with self:  # the plain operation computes as a network does, so its own operations need the same care
+                with (
+                    self
+                ):  # the plain operation computes as a network does, so its own operations need the same care
                     return plain(*args, **kwargs)
             library, name = _operator_name(function)
             if library not in TORCH_LIBRARIES and _is_differentiated((args, kwargs)):
@@ -89,7 +106,10 @@ def _takes_arguments_of(operation, schema):
         return True
     if len(names) < len(schema.arguments):
         return False
-    return all("Tensor" in str(argument.type) or argument.name == name for argument, name in zip(schema.arguments, names))
+    return all(
+        "Tensor" in str(argument.type) or argument.name == name
+        for argument, name in zip(schema.arguments, names)
+    )
 
 
 def _operator_name(function):
@@ -106,9 +126,12 @@ def _overwrite_by(operation, schema, *args, **kwargs):
     """Compute a new value for every argument that the schema says is overwritten, and overwrite it."""
     targets = [
         args[index] if index < len(args) else kwargs[argument.name]
-        for index, argument in enumerate(schema.arguments) if argument.alias_info is not None and argument.alias_info.is_write
+        for index, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
     ]
-    copies = {id(target): target.clone() for target in targets}  # which a derivative of the operation may keep
+    copies = {
+        id(target): target.clone() for target in targets
+    }  # which a derivative of the operation may keep
     args = [copies.get(id(part), part) for part in args]
     results = operation(*args, **{name: copies.get(id(part), part) for name, part in kwargs.items()})
     for target, result in zip(targets, results if isinstance(results, tuple) else [results]):
@@ -134,7 +157,9 @@ def differentiable(networks, foreign, copies=False):
     with unpacked(networks), ExitStack() as stack:
         stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code bypasses the operations of `Differentiable`
+            stack.enter_context(
+                torch.compiler.set_stance("force_eager")
+            )  # compiled code bypasses the operations of `Differentiable`
         for owner, name, value in SWITCHES:
             if hasattr(owner, name):
                 stack.enter_context(patch.object(owner, name, value))
@@ -157,7 +182,9 @@ def unpacked(networks):
                 for name in ("weight_function", "bias_function"):
                     stack.enter_context(patch.object(layer, name, [*getattr(layer, name, []), torch.clone]))
             elif getattr(layer, "layout_type", None) is not None:
-                stack.enter_context(patch.object(layer, "weight_function", [*layer.weight_function, _unchanged]))
+                stack.enter_context(
+                    patch.object(layer, "weight_function", [*layer.weight_function, _unchanged])
+                )
         yield
 
 
@@ -191,7 +218,9 @@ def in_float32(model, controls):
 
 
 def _not_checkpointed(function, *args, **kwargs):
-    return function(*args, **{name: value for name, value in kwargs.items() if name not in CHECKPOINT_OPTIONS})
+    return function(
+        *args, **{name: value for name, value in kwargs.items() if name not in CHECKPOINT_OPTIONS}
+    )
 
 
 @contextmanager
@@ -233,7 +262,9 @@ def check_derivatives(denoiser, z, sigma):
         errors, denoiser.careful = passed[key]
         return errors
     with torch.no_grad():
-        denoiser.encode_as_hosted(z, sigma)  # whatever the host keeps from a first evaluation shall be no part of a record
+        denoiser.encode_as_hosted(
+            z, sigma
+        )  # whatever the host keeps from a first evaluation shall be no part of a record
     errors = _measured_errors(denoiser, z, sigma)
     if errors.value != math.inf and not errors.value <= VALUE_TOLERANCE:
         raise ValueError(
@@ -283,6 +314,7 @@ def _errors(denoiser, z, sigma):
         lambda points: denoiser.encode_as_hosted(points, sigma, float32=True),
     )
     return derivative_errors(
-        jacobian, lambda points: denoiser.encode_as_hosted(points, sigma),
+        jacobian,
+        lambda points: denoiser.encode_as_hosted(points, sigma),
         precise=None if denoiser.provenance["precision"] in ("float32", "float64") else precise,
     )

@@ -19,7 +19,10 @@ from .denoiser import FINGERPRINT
 from .progress import say
 
 CHANNELS = faces.LATENT_SHAPE[0]
-SMALLEST, LARGEST = 0.75, 1.5  # the shorter side of a picture that the model serves, in sides of those that it was trained on
+SMALLEST, LARGEST = (
+    0.75,
+    1.5,
+)  # the shorter side of a picture that the model serves, in sides of those that it was trained on
 
 
 class FacesLatent(comfy.latent_formats.LatentFormat):
@@ -73,14 +76,25 @@ def load_faces():
     bundled = _bundled()
     settings = bundled.unet.config
     inputs, outputs = _depths(settings)
-    config = FacesConfig({
-        "image_size": 32, "use_spatial_transformer": True, "legacy": False, "use_linear_in_transformer": False,
-        "in_channels": settings.in_channels, "out_channels": settings.out_channels,
-        "model_channels": settings.model_channels, "channel_mult": list(settings.channel_mult),
-        "num_res_blocks": list(settings.num_res_blocks), "context_dim": settings.context_dim,
-        "transformer_depth": inputs, "transformer_depth_output": outputs, "transformer_depth_middle": 1,
-        "num_head_channels": settings.num_head_channels, "dtype": torch.float32,
-    })
+    config = FacesConfig(
+        {
+            "image_size": 32,
+            "use_spatial_transformer": True,
+            "legacy": False,
+            "use_linear_in_transformer": False,
+            "in_channels": settings.in_channels,
+            "out_channels": settings.out_channels,
+            "model_channels": settings.model_channels,
+            "channel_mult": list(settings.channel_mult),
+            "num_res_blocks": list(settings.num_res_blocks),
+            "context_dim": settings.context_dim,
+            "transformer_depth": inputs,
+            "transformer_depth_output": outputs,
+            "transformer_depth_middle": 1,
+            "num_head_channels": settings.num_head_channels,
+            "dtype": torch.float32,
+        }
+    )
     config.unet_config |= {"num_heads": -1, "num_head_channels": settings.num_head_channels}
     config.sampling_settings = {"linear_start": bundled.betas[0], "linear_end": bundled.betas[1]}
     device = comfy.model_management.get_torch_device()
@@ -90,7 +104,9 @@ def load_faces():
     model = comfy.model_patcher.ModelPatcher(base.eval(), load_device=device, offload_device=offload)
     model.set_attachments(FINGERPRINT, bundled.fingerprint)
     if comfy.model_management.is_device_cpu(device):
-        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "pullback_one_thread", _in_one_thread)
+        model.add_wrapper_with_key(
+            comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "pullback_one_thread", _in_one_thread
+        )
     return model, _vae()
 
 
@@ -113,8 +129,10 @@ def advice_on_size(node, model, latent):
     if SMALLEST * known <= min(height, width) <= LARGEST * known:
         return ""
     side, pixels = known * latent_format.pixels, latent_format.pixels
-    text = (f"This model knows pictures of {side} x {side} pixels, and this one has {width * pixels} x {height * pixels}. "
-            f"Scale it so that its shorter side has {side} pixels before VAE Encode.")
+    text = (
+        f"This model knows pictures of {side} x {side} pixels, and this one has {width * pixels} x {height * pixels}. "
+        f"Scale it so that its shorter side has {side} pixels before VAE Encode."
+    )
     if height * width > 2 * known**2:
         text += f" As it is, each step takes about {height * width / known**2:.0f} times as long, and edits will hardly be faces."
     logging.warning("%s", text)
@@ -124,15 +142,25 @@ def advice_on_size(node, model, latent):
 
 def _depths(settings):
     """Attention depth of every residual block on the way down and up, as the host's UNet takes it."""
-    inputs = [depth for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks) for _ in range(blocks)]
-    outputs = [depth for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks) for _ in range(blocks + 1)]
+    inputs = [
+        depth
+        for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks)
+        for _ in range(blocks)
+    ]
+    outputs = [
+        depth
+        for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks)
+        for _ in range(blocks + 1)
+    ]
     return inputs, outputs
 
 
 def _vae():
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
     vae.first_stage_model = FacesAutoencoder()
-    vae.patcher = comfy.model_patcher.ModelPatcher(vae.first_stage_model, vae.patcher.load_device, vae.patcher.offload_device)
+    vae.patcher = comfy.model_patcher.ModelPatcher(
+        vae.first_stage_model, vae.patcher.load_device, vae.patcher.offload_device
+    )
     vae.downscale_ratio = vae.upscale_ratio = PATCH
     vae.latent_channels = CHANNELS
     vae.vae_dtype = torch.float32

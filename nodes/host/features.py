@@ -13,7 +13,11 @@ from ...pullback_core.differentiable import Captured
 
 DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at the default depth
 DEFAULT_DEPTH = 0.5  # of all blocks; measured for six families: see web/docs/PullbackExplainFeatures.md
-FIRST, LAST, AFTER_TEXT = "first", "last", "after the text"  # where the image tokens stand among all tokens of a block
+FIRST, LAST, AFTER_TEXT = (
+    "first",
+    "last",
+    "after the text",
+)  # where the image tokens stand among all tokens of a block
 
 
 class Stream(NamedTuple):
@@ -55,56 +59,106 @@ def _double_and_single(name, models, text=("txt_in",), **rest):
 
 
 LUMINA = {"layer": Stream("layers", None, LAST)}
-OMNIGEN = {"double": Stream("double_stream_layers", 0, LAST), "single": Stream("single_stream_layers", None, LAST)}
+OMNIGEN = {
+    "double": Stream("double_stream_layers", 0, LAST),
+    "single": Stream("single_stream_layers", None, LAST),
+}
 
 # By the very class of the network: a subclass may order its tokens in another way.
 FAMILIES = {
     "comfy.ldm.flux.model.Flux": _double_and_single("Flux", ("Flux", "Flux2", "LongCatImage")),
     "comfy.ldm.chroma.model.Chroma": _double_and_single("Chroma", ("Chroma",)),
-    "comfy.ldm.chroma_radiance.model.ChromaRadiance": _double_and_single("Chroma Radiance", ("ChromaRadiance",)),
+    "comfy.ldm.chroma_radiance.model.ChromaRadiance": _double_and_single(
+        "Chroma Radiance", ("ChromaRadiance",)
+    ),
     "comfy.ldm.modules.diffusionmodules.mmdit.OpenAISignatureMMDITWrapper": Family(
-        "SD3", ("SD3",), {"double": Stream("joint_blocks", 1)},
+        "SD3",
+        ("SD3",),
+        {"double": Stream("joint_blocks", 1)},
     ),
     "comfy.ldm.aura.mmdit.MMDiT": Family(
-        "AuraFlow", ("AuraFlow",), {"double": Stream("double_layers", 1), "single": Stream("single_layers", None, LAST)},
+        "AuraFlow",
+        ("AuraFlow",),
+        {"double": Stream("double_layers", 1), "single": Stream("single_layers", None, LAST)},
     ),
     "comfy.ldm.qwen_image.model.QwenImageTransformer2DModel": Family(
-        "Qwen-Image", ("QwenImage",), {"double": Stream("transformer_blocks", 1)},
+        "Qwen-Image",
+        ("QwenImage",),
+        {"double": Stream("transformer_blocks", 1)},
     ),
-    "comfy.ldm.lumina.model.NextDiT": Family("Lumina 2 / Z-Image", ("Lumina2",), LUMINA, filled_to="pad_tokens_multiple"),
+    "comfy.ldm.lumina.model.NextDiT": Family(
+        "Lumina 2 / Z-Image", ("Lumina2",), LUMINA, filled_to="pad_tokens_multiple"
+    ),
     "comfy.ldm.lumina.model.NextDiTPixelSpace": Family(
-        "Z-Image of pixels", ("ZImagePixelSpace",), LUMINA, filled_to="pad_tokens_multiple",
+        "Z-Image of pixels",
+        ("ZImagePixelSpace",),
+        LUMINA,
+        filled_to="pad_tokens_multiple",
     ),
     "comfy.ldm.hidream.model.HiDreamImageTransformer2DModel": Family(
-        "HiDream", ("HiDream",), {"double": Stream("double_stream_blocks", 0), "single": Stream("single_stream_blocks")},
+        "HiDream",
+        ("HiDream",),
+        {"double": Stream("double_stream_blocks", 0), "single": Stream("single_stream_blocks")},
         beside="image_cond",
     ),
     "comfy.ldm.hunyuan_video.model.HunyuanVideo": _double_and_single(
-        "Hunyuan Image 2.1", ("HunyuanImage21",), ("txt_in", "byt5_in"),
-        unless=("time_r_in", "is distilled and must be told to which noise level its sampler goes next: take the undistilled one"),
+        "Hunyuan Image 2.1",
+        ("HunyuanImage21",),
+        ("txt_in", "byt5_in"),
+        unless=(
+            "time_r_in",
+            "is distilled and must be told to which noise level its sampler goes next: take the undistilled one",
+        ),
     ),
-    "comfy.ldm.ernie.model.ErnieImageModel": Family("Ernie Image", ("ErnieImage",), {"layer": Stream("layers")}),
-    "comfy.ldm.anima.model.Anima": Family("Anima", ("Anima",), {"block": Stream("blocks")}, patch="patch_spatial"),
+    "comfy.ldm.ernie.model.ErnieImageModel": Family(
+        "Ernie Image", ("ErnieImage",), {"layer": Stream("layers")}
+    ),
+    "comfy.ldm.anima.model.Anima": Family(
+        "Anima", ("Anima",), {"block": Stream("blocks")}, patch="patch_spatial"
+    ),
     "comfy.ldm.omnigen.omnigen2.OmniGen2Transformer2DModel": Family("OmniGen2", ("Omnigen2",), LUMINA),
     "comfy.ldm.boogu.model.BooguTransformer2DModel": Family("Boogu", ("Boogu",), OMNIGEN),
     "comfy.ldm.kandinsky5.model.Kandinsky5": Family(
-        "Kandinsky 5 Image", ("Kandinsky5Image",), {"block": Stream("visual_transformer_blocks")},
+        "Kandinsky 5 Image",
+        ("Kandinsky5Image",),
+        {"block": Stream("visual_transformer_blocks")},
     ),
     "comfy.ldm.krea2.model.SingleStreamDiT": Family(
-        "Krea 2", ("Krea2",), {"block": Stream("blocks", None, AFTER_TEXT)}, ("txtmlp",), patch="patch",
+        "Krea 2",
+        ("Krea2",),
+        {"block": Stream("blocks", None, AFTER_TEXT)},
+        ("txtmlp",),
+        patch="patch",
     ),
-    "comfy.ldm.ideogram4.model.Ideogram4Transformer2DModel": Family("Ideogram 4", ("Ideogram4",), LUMINA, patch=1),
+    "comfy.ldm.ideogram4.model.Ideogram4Transformer2DModel": Family(
+        "Ideogram 4", ("Ideogram4",), LUMINA, patch=1
+    ),
     "comfy.ldm.lens.model.LensTransformer2DModel": Family(
-        "Lens", ("Lens",), {"double": Stream("transformer_blocks", 1)}, patch=1,
+        "Lens",
+        ("Lens",),
+        {"double": Stream("transformer_blocks", 1)},
+        patch=1,
     ),
     "comfy.ldm.mage_flow.model.MageFlowTransformer2DModel": Family(
-        "MageFlow", ("MageFlow",), {"double": Stream("transformer_blocks", 1)},
+        "MageFlow",
+        ("MageFlow",),
+        {"double": Stream("transformer_blocks", 1)},
     ),
-    "comfy.ldm.joyimage.model.JoyImageTransformer3DModel": Family("JoyImage", ("JoyImage",), {"double": Stream("double_blocks", 0)}),
-    "comfy.ldm.pixeldit.model.PixDiT_T2I": Family("PixelDiT", ("PixelDiTT2I",), {"double": Stream("patch_blocks", 0)}),
+    "comfy.ldm.joyimage.model.JoyImageTransformer3DModel": Family(
+        "JoyImage", ("JoyImage",), {"double": Stream("double_blocks", 0)}
+    ),
+    "comfy.ldm.pixeldit.model.PixDiT_T2I": Family(
+        "PixelDiT", ("PixelDiTT2I",), {"double": Stream("patch_blocks", 0)}
+    ),
 }
 UNETS = (
-    "BaseModel", "SD21UNCLIP", "SDXL", "SDXLRefiner", "SD15_instructpix2pix", "SDXL_instructpix2pix", "SD_X4Upscaler",
+    "BaseModel",
+    "SD21UNCLIP",
+    "SDXL",
+    "SDXLRefiner",
+    "SD15_instructpix2pix",
+    "SDXL_instructpix2pix",
+    "SD_X4Upscaler",
     "Stable_Zero123",
 )
 OTHERS = {  # what the models of the host do whose names contain this
@@ -147,7 +201,9 @@ def _is_among(names, model):
     kinds = [kind.__name__ for kind in type(model).__mro__ if kind.__module__ == "comfy.model_base"]
     closest = kinds[0] if kinds else "BaseModel"
     if closest == "BaseModel" and type(model).__module__ != "comfy.model_base":
-        return True  # a pack's own kind, made from the host's most general one, says nothing against its network
+        return (
+            True  # a pack's own kind, made from the host's most general one, says nothing against its network
+        )
     return closest in names
 
 
@@ -207,14 +263,20 @@ def _leaving(network, family, kind, index):
 
     def leave(block, inputs, output):
         tokens = (output if stream.output is None else output[stream.output]).flatten(1, -2)
-        raise Captured(_as_picture(tokens, network, family, _place(network, stream), sizes, sum(counts)).float())
+        raise Captured(
+            _as_picture(tokens, network, family, _place(network, stream), sizes, sum(counts)).float()
+        )
 
     with ExitStack() as hooks:
         hooks.enter_context(network.register_forward_pre_hook(enter, with_kwargs=True))
         if stream.place == AFTER_TEXT:
             for text in (getattr(network, name, None) for name in family.text):
                 if text is not None:
-                    hooks.enter_context(text.register_forward_hook(lambda module, inputs, output: counts.append(output.shape[1])))
+                    hooks.enter_context(
+                        text.register_forward_hook(
+                            lambda module, inputs, output: counts.append(output.shape[1])
+                        )
+                    )
         hooks.enter_context(getattr(network, stream.modules)[index].register_forward_hook(leave))
         yield
 

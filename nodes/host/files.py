@@ -18,8 +18,15 @@ DATE_FIELDS = re.compile("dd?|MM?|hh?|mm?|ss?|yyy?y?")
 def basis_files():
     """Names of all basis files, as `basis_path` takes them: plain in the input folder, "name [output]" in the other."""
     names = []
-    for folder, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)):
-        found = (Path(path).relative_to(folder).as_posix() for path in _files_below(folder) if path.endswith(ENDING))
+    for folder, mark in (
+        (folder_paths.get_input_directory(), ""),
+        (folder_paths.get_output_directory(), OUTPUT_MARK),
+    ):
+        found = (
+            Path(path).relative_to(folder).as_posix()
+            for path in _files_below(folder)
+            if path.endswith(ENDING)
+        )
         names += sorted(name + mark for name in found)
     return names
 
@@ -48,7 +55,9 @@ def basis_path(name):
         path = None
     if path and path.is_relative_to(os.path.realpath(folder)) and os.path.isfile(path):
         return path
-    raise ValueError(f"There is no basis file {name!r}; put it into ComfyUI's input folder, or save one first.")
+    raise ValueError(
+        f"There is no basis file {name!r}; put it into ComfyUI's input folder, or save one first."
+    )
 
 
 def save_basis(basis, prefix):
@@ -58,7 +67,9 @@ def save_basis(basis, prefix):
     Raises ValueError for a prefix that leads out of the folder or that no file can have, and OSError if the system refuses.
     """
     if "\0" in prefix:
-        raise ValueError(f"The prefix {prefix!r} contains the NUL character, which no file name can; {PLAIN_NAME}.")
+        raise ValueError(
+            f"The prefix {prefix!r} contains the NUL character, which no file name can; {PLAIN_NAME}."
+        )
     output = folder_paths.get_output_directory()
     name = os.path.normpath(_expand(prefix)).lstrip("/\\")
     folder = Path(os.path.realpath(os.path.join(output, os.path.dirname(name))))

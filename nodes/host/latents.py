@@ -20,7 +20,9 @@ def levels_of(model, steps, timestep):
     schedule = schedule_of(model)
     levels = schedule.sigmas(steps, start=timestep)
     if not schedule.alpha(float(levels[0])) > 0:
-        raise ValueError(f"At timestep {timestep:g} nothing of the picture is left in a flow model's latent; choose at most 0.99.")
+        raise ValueError(
+            f"At timestep {timestep:g} nothing of the picture is left in a flow model's latent; choose at most 0.99."
+        )
     return levels
 
 
@@ -102,7 +104,9 @@ def images_from(tensors):
 
 def images_of(pictures):
     """Pillow pictures of one size -> IMAGE (b, h, w, 3) in [0, 1]."""
-    return torch.stack([torch.from_numpy(np.array(picture.convert("RGB"))).float() / 255 for picture in pictures])
+    return torch.stack(
+        [torch.from_numpy(np.array(picture.convert("RGB"))).float() / 255 for picture in pictures]
+    )
 
 
 def rgb_of(model, direction):
@@ -114,6 +118,8 @@ def rgb_of(model, direction):
     if hasattr(latent_format, "rgb"):
         return figures.direction_map(latent_format.rgb(direction))
     factors = latent_format.latent_rgb_factors
-    if factors is None or len(factors) != len(direction):  # some formats give colours to latents in another arrangement
+    if factors is None or len(factors) != len(
+        direction
+    ):  # some formats give colours to latents in another arrangement
         factors = [[1.0] * 3] * len(direction)
     return figures.direction_map(torch.einsum("chw,cr->rhw", direction.float().cpu(), torch.tensor(factors)))

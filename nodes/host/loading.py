@@ -3,7 +3,9 @@
 import inspect
 from weakref import WeakKeyDictionary
 
-_whole = WeakKeyDictionary()  # a `BaseModel` whose weights are streamed -> what clones that are loaded whole share
+_whole = (
+    WeakKeyDictionary()
+)  # a `BaseModel` whose weights are streamed -> what clones that are loaded whole share
 
 
 def clone_for_derivatives(model):

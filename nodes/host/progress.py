@@ -17,7 +17,9 @@ class Progress:
     def __init__(self, total, model=None):
         self._bar = comfy.utils.ProgressBar(total)
         self._total, self._done = total, 0
-        self._previewer = model and latent_preview.get_previewer(model.load_device, model.get_model_object("latent_format"))
+        self._previewer = model and latent_preview.get_previewer(
+            model.load_device, model.get_model_object("latent_format")
+        )
 
     def step(self, x0=None):
         """One unit more. x0: (b, c, h, w), what to show, if anything."""

@@ -18,7 +18,9 @@ KEPT_REFINE = 4  # as the default of DDIM Invert
 
 def quality_boost_sampler(boost_below, eta, parts=()):
     """A SAMPLER: DDIM that adds fresh noise (eta 1) below a fraction of T, and `eta` above it. parts: what it keeps, see `Keeping`."""
-    return comfy.samplers.KSAMPLER(_sample, extra_options={"boost_below": boost_below, "eta": eta, "parts": parts})
+    return comfy.samplers.KSAMPLER(
+        _sample, extra_options={"boost_below": boost_below, "eta": eta, "parts": parts}
+    )
 
 
 class Keeping:
@@ -44,7 +46,9 @@ class Keeping:
                 f"The sampler keeps parts of {len(self._parts)} pictures and got {len(x)}; connect the same LATENT to both of them."
             )
         results = denoised.chunk(len(self._parts))
-        return torch.cat([result if part is None else _keep(result, *part) for result, part in zip(results, self._parts)])
+        return torch.cat(
+            [result if part is None else _keep(result, *part) for result, part in zip(results, self._parts)]
+        )
 
 
 def with_kept_parts(denoiser, edits, latent, batch_size=None, progress=None):
@@ -58,7 +62,8 @@ def with_kept_parts(denoiser, edits, latent, batch_size=None, progress=None):
     """
     kept = kept_parts(latent), origins_of(latent)
     batches = [
-        [(x, part, origin) for x in edit.split(batch_size or len(edit))] for edit, part, origin in zip(edits, *kept)
+        [(x, part, origin) for x in edit.split(batch_size or len(edit))]
+        for edit, part, origin in zip(edits, *kept)
     ]
     total = sum(2 * (len(origin.way) - 1) for batch in batches for _, part, origin in batch if part)
     done = itertools.count(1)
@@ -68,7 +73,12 @@ def with_kept_parts(denoiser, edits, latent, batch_size=None, progress=None):
             progress(next(done), total)
 
     return [
-        torch.cat([x if part is None else _sampled_and_inverted(denoiser, x, part, origin.way, show) for x, part, origin in batch])
+        torch.cat(
+            [
+                x if part is None else _sampled_and_inverted(denoiser, x, part, origin.way, show)
+                for x, part, origin in batch
+            ]
+        )
         for batch in batches
     ]
 
@@ -102,14 +112,28 @@ def _sample(model, x, sigmas, extra_args=None, callback=None, disable=None, *, b
     def report(denoised):
         index = next(step)
         if callback:
-            callback({"i": index, "denoised": denoised, "x": denoised, "sigma": sigmas[index], "sigma_hat": sigmas[index]})
+            callback(
+                {
+                    "i": index,
+                    "denoised": denoised,
+                    "x": denoised,
+                    "sigma": sigmas[index],
+                    "sigma_hat": sigmas[index],
+                }
+            )
 
     denoiser = SimpleNamespace(
         schedule=schedule,
         denoise=lambda x, sigma: model(x, x.new_full((len(x),), sigma), **extra_args),
     )
     return ddim.generate(
-        Keeping(denoiser, parts), x, sigmas, eta=eta, boost_below=boost_below, seed=extra_args.get("seed") or 0, progress=report
+        Keeping(denoiser, parts),
+        x,
+        sigmas,
+        eta=eta,
+        boost_below=boost_below,
+        seed=extra_args.get("seed") or 0,
+        progress=report,
     )
 
 

@@ -21,10 +21,33 @@ import torch
 
 PLAIN = (int, float, complex, str, bytes, type(None), type(...), torch.dtype, torch.device, torch.Size)
 LARGEST = 2**24  # bytes of an array whose numbers are saved; of a larger one, only which array it is
-FOREIGN = {"builtins", "comfy", "comfy_api", "comfy_kitchen", "torch", "torchvision", "numpy", "PIL", "scipy", "safetensors",
-           "transformers", "accelerate", "diffusers", "tqdm", "pytest", "_pytest"} | set(sys.stdlib_module_names)
-OPENED = (comfy.hooks.Hook, comfy.hooks.HookGroup, comfy.hooks.HookKeyframeGroup, comfy.hooks.HookKeyframe,
-          comfy.controlnet.ControlBase, comfy.patcher_extension.PatcherInjection, types.SimpleNamespace)
+FOREIGN = {
+    "builtins",
+    "comfy",
+    "comfy_api",
+    "comfy_kitchen",
+    "torch",
+    "torchvision",
+    "numpy",
+    "PIL",
+    "scipy",
+    "safetensors",
+    "transformers",
+    "accelerate",
+    "diffusers",
+    "tqdm",
+    "pytest",
+    "_pytest",
+} | set(sys.stdlib_module_names)
+OPENED = (
+    comfy.hooks.Hook,
+    comfy.hooks.HookGroup,
+    comfy.hooks.HookKeyframeGroup,
+    comfy.hooks.HookKeyframe,
+    comfy.controlnet.ControlBase,
+    comfy.patcher_extension.PatcherInjection,
+    types.SimpleNamespace,
+)
 CLOSED = (torch.nn.Module, comfy.model_patcher.ModelPatcher, comfy.sd.VAE, comfy.sd.CLIP, types.ModuleType)
 # Of ControlNets, what depends on the size of the latent alone, and of hooks, weights: slow to make again, and no memory of levels.
 CONTROL_CACHES = frozenset({"cond_hint", "extra_concat", "control_input"})
@@ -86,7 +109,9 @@ class _Mapping:
 
     def restore(self):
         current = self._current()
-        if len(current) == len(self.kept) and all(map(_is, [*current, *current.values()], [*self.kept, *self.kept.values()])):
+        if len(current) == len(self.kept) and all(
+            map(_is, [*current, *current.values()], [*self.kept, *self.kept.values()])
+        ):
             return
         for name in current:
             del self.target[name]
@@ -168,7 +193,9 @@ class _Numbers:
     def digest(self):
         if isinstance(self.kept, np.ndarray):
             return self.kept.shape, self.kept.tobytes()
-        return tuple(self.kept.shape), self.kept.flatten().contiguous().view(torch.uint8).cpu().numpy().tobytes()
+        return tuple(self.kept.shape), self.kept.flatten().contiguous().view(
+            torch.uint8
+        ).cpu().numpy().tobytes()
 
 
 class _Unset:
@@ -220,7 +247,11 @@ def _token(value):
     if isinstance(value, tuple):
         return tuple(_token(part) for part in value)
     if isinstance(value, _Iterator):
-        return repr(value.copy().__reduce__()) if not isinstance(value.copy(), itertools.count) else repr(value.copy())
+        return (
+            repr(value.copy().__reduce__())
+            if not isinstance(value.copy(), itertools.count)
+            else repr(value.copy())
+        )
     return type(value).__qualname__
 
 
@@ -229,7 +260,9 @@ def _opened(value):
     if isinstance(value, Attributes):
         return _opened_attributes(vars(value.module), OF_MODULES)
     if isinstance(value, dict | list | set | collections.deque):
-        saved, parts = _opened_attributes(value) if isinstance(value, dict) else ([_Items(value)], list(value))
+        saved, parts = (
+            _opened_attributes(value) if isinstance(value, dict) else ([_Items(value)], list(value))
+        )
         return saved, [*parts, *([vars(value)] if hasattr(value, "__dict__") else [])]
     if isinstance(value, tuple | frozenset):
         return [], list(value)
@@ -251,7 +284,12 @@ def _opened(value):
 def _is_small(array):
     if isinstance(array, np.ndarray):
         return array.nbytes <= LARGEST and not array.dtype.hasobject
-    return type(array) is torch.Tensor and array.layout is torch.strided and not array.is_meta and array.nbytes <= LARGEST
+    return (
+        type(array) is torch.Tensor
+        and array.layout is torch.strided
+        and not array.is_meta
+        and array.nbytes <= LARGEST
+    )
 
 
 def _opened_attributes(attributes, ignored=frozenset(), records=frozenset()):
@@ -284,10 +322,22 @@ def _opened_class(kind):
     if _is_foreign(kind.__module__):
         return [], []
     values = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
-    data = {name: value for name, value in values.items() if isinstance(value, (*PLAIN, list, dict, set, tuple, collections.deque))}
-    methods = [value.__func__ if isinstance(value, classmethod | staticmethod) else value for value in values.values()]
+    data = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, (*PLAIN, list, dict, set, tuple, collections.deque))
+    }
+    methods = [
+        value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        for value in values.values()
+    ]
     call = vars(kind).get("__call__")
-    parts = [*(value for value in methods if isinstance(value, types.FunctionType)), call, *data.values(), *kind.__bases__]
+    parts = [
+        *(value for value in methods if isinstance(value, types.FunctionType)),
+        call,
+        *data.values(),
+        *kind.__bases__,
+    ]
     return [_Named(kind, data, setattr)] if data else [], parts
 
 
@@ -303,7 +353,9 @@ def _opened_instance(value):
         parts += more
     slots = {
         name: getattr(value, name)
-        for base in kind.__mro__ for name in _slots(base) if name not in ("__dict__", "__weakref__") and hasattr(value, name)
+        for base in kind.__mro__
+        for name in _slots(base)
+        if name not in ("__dict__", "__weakref__") and hasattr(value, name)
     }
     if slots:
         saved = [*saved, _Slots(value, slots)]
@@ -347,7 +399,9 @@ def _is_foreign(module):
 def _uses(code):
     """name -> how code uses it: STORE, or the name of what is done next, such as "append". Inner functions count as well."""
     uses = collections.defaultdict(list)
-    instructions = [one for one in dis.get_instructions(code) if one.opname not in ("CACHE", "PUSH_NULL", "LOAD_CLOSURE")]
+    instructions = [
+        one for one in dis.get_instructions(code) if one.opname not in ("CACHE", "PUSH_NULL", "LOAD_CLOSURE")
+    ]
     for one, following in itertools.pairwise([*instructions, None]):
         if one.opname == "STORE_ATTR":
             uses[SETS_ATTRIBUTES].append(one.argval)

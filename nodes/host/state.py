@@ -55,17 +55,27 @@ class Memory:
         self._patcher, entries = guider.model_patcher, guider.conds["positive"]
         known, others = _objects(self._patcher, options, entries)
         network = network_of(self._patcher)
-        self._hooks = list({id(hook): hook for entry in entries if entry.get("hooks") for hook in entry["hooks"].hooks}.values())
-        self._patched = None if self._hooks else []  # strengths of hooks in the weights, and in what the host caches of weights
+        self._hooks = list(
+            {
+                id(hook): hook for entry in entries if entry.get("hooks") for hook in entry["hooks"].hooks
+            }.values()
+        )
+        self._patched = (
+            None if self._hooks else []
+        )  # strengths of hooks in the weights, and in what the host caches of weights
         self._keyframes = _keyframes(entries)
         self._groups = [group for group, _ in self._keyframes]
         for group in self._groups:
             group.reset()
-            group._curr_t = -1.0  # the host's own reset forgets it, and would then ignore a first step at the same level
+            group._curr_t = (
+                -1.0
+            )  # the host's own reset forgets it, and would then ignore a first step at the same level
         self._first_keyframes = Snapshot(self._groups)
         self._known = Snapshot(known, ignored=self._groups)
         self._objects = _components(others, ignored=self._groups)
-        self._may_change = bool(self._objects) or any(isinstance(value, FUNCTIONS) for value in vars(network).values())
+        self._may_change = bool(self._objects) or any(
+            isinstance(value, FUNCTIONS) for value in vars(network).values()
+        )
         self._objects.append([Attributes(network)])
         self._start = self._snapshots()
 
@@ -117,15 +127,22 @@ class Memory:
         if changes:  # with other noise, what depends on the levels alone changes in the same way
             second = self._sampled(way.levels[: changes[-1]], lambda sigma: evaluate(sigma, 1))
             of_picture = {
-                number for states, others in zip(digests, second) for number, (state, other) in enumerate(zip(states, others))
+                number
+                for states, others in zip(digests, second)
+                for number, (state, other) in enumerate(zip(states, others))
                 if state != other.digest()
             }
         way.recorded = [
-            [start if number in of_picture else state for number, (start, state) in enumerate(zip(self._start, states))]
+            [
+                start if number in of_picture else state
+                for number, (start, state) in enumerate(zip(self._start, states))
+            ]
             for states in first
         ]
         way.remembers = any(
-            state != start for states in digests for number, (start, state) in enumerate(zip(digests[0], states))
+            state != start
+            for states in digests
+            for number, (start, state) in enumerate(zip(digests[0], states))
             if number not in of_picture
         )
 
@@ -133,7 +150,11 @@ class Memory:
         """Whether samplers on ways with the same end meet a level in different states. The longest way comes first, and is recorded."""
         if ways[0].remembers:
             return True
-        return any(self._strengths_at(ways[0], level) != self._strengths_at(way, level) for way in ways[1:] for level in way.levels)
+        return any(
+            self._strengths_at(ways[0], level) != self._strengths_at(way, level)
+            for way in ways[1:]
+            for level in way.levels
+        )
 
     def _snapshots(self):
         return [Snapshot(roots, ignored=self._groups) for roots in self._objects]
@@ -182,7 +203,9 @@ class Memory:
         level = torch.tensor(float(sigma), dtype=torch.float32)
         for group, entries in self._keyframes:
             if any(is_active(entry, level) for entry in entries):
-                group.prepare_current_keyframe(curr_t=level, transformer_options={"sample_sigmas": way.sigmas})
+                group.prepare_current_keyframe(
+                    curr_t=level, transformer_options={"sample_sigmas": way.sigmas}
+                )
 
 
 class Way:
@@ -209,7 +232,11 @@ def _keyframes(entries):
     for entry in entries:
         for hook in entry["hooks"].hooks if entry.get("hooks") else ():
             group = hook.hook_keyframe
-            if group.keyframes and type(group).prepare_current_keyframe is comfy.hooks.HookKeyframeGroup.prepare_current_keyframe:
+            if (
+                group.keyframes
+                and type(group).prepare_current_keyframe
+                is comfy.hooks.HookKeyframeGroup.prepare_current_keyframe
+            ):
                 found.setdefault(id(group), (group, []))[1].append(entry)
     return list(found.values())
 
@@ -224,7 +251,11 @@ def _objects(patcher, options, entries):
             others += _hook_parts(getattr(control, "extra_hooks", None))
             control = getattr(control, "previous_controlnet", None)
         others += _hook_parts(entry.get("hooks"))
-        named = {name: value for name, value in entry.items() if name not in ("control", "hooks", "model_conds", "gligen")}
+        named = {
+            name: value
+            for name, value in entry.items()
+            if name not in ("control", "hooks", "model_conds", "gligen")
+        }
         others += _leaves(named)
     for group in (entry["hooks"] for entry in entries if entry.get("hooks")):
         known += [hook.hook_keyframe for hook in group.hooks]
@@ -254,7 +285,11 @@ def _leaves(container):
     if isinstance(container, list | tuple | set):
         return [leaf for value in container for leaf in _leaves(value)]
     plain = isinstance(container, (*PLAIN, torch.Tensor, comfy.hooks.HookGroup))
-    return [] if plain or (isinstance(container, CLOSED) and not isinstance(container, torch.nn.Module)) else [container]
+    return (
+        []
+        if plain or (isinstance(container, CLOSED) and not isinstance(container, torch.nn.Module))
+        else [container]
+    )
 
 
 def _components(roots, ignored):
@@ -266,5 +301,10 @@ def _components(roots, ignored):
             continue
         touching = [group for group in groups if group[1] & ids]
         groups = [group for group in groups if not group[1] & ids]
-        groups.append(([*(one for group in touching for one in group[0]), root], ids.union(*(group[1] for group in touching))))
+        groups.append(
+            (
+                [*(one for group in touching for one in group[0]), root],
+                ids.union(*(group[1] for group in touching)),
+            )
+        )
     return [roots for roots, _ in groups]

@@ -59,7 +59,7 @@ class _Canvas:
         return self.parameters[:, columns(prefix)].view(-1, 3, 1, 1)
 
     def paint(self, distance, colour, opacity=1.0):
-        cover = ((0.5 - distance / self.pixel).clamp(0, 1) * opacity)
+        cover = (0.5 - distance / self.pixel).clamp(0, 1) * opacity
         cover = cover.view(-1, 1, *cover.shape[-2:])
         self.image = self.image + cover * (colour - self.image)
 
@@ -90,7 +90,9 @@ class _Canvas:
         self.paint(_ellipse(x, y - 0.70, 0.21 * one, 0.13 * one).maximum(0.62 - y), shade)
 
         for side in (-1, 1):
-            self.paint(_ellipse(x - head_x - side * (face_x + 0.005), y - 0.06, 0.075 * one, 0.12 * one), shade)
+            self.paint(
+                _ellipse(x - head_x - side * (face_x + 0.005), y - 0.06, 0.075 * one, 0.12 * one), shade
+            )
         face = _ellipse(x - head_x, y - head_y, face_x, face_y)
         self.paint(face, skin)
         self._wrinkles(face, shift, shade)
@@ -115,7 +117,11 @@ class _Canvas:
         one = torch.ones_like(shift)
         depth = ((self.p["age"] - 0.35) / 0.5).clamp(0, 1)
         for height in (-0.36, -0.28):
-            self.paint(_arc(x, y, shift * 0.8, height, 0.22 * one, 0.02 * one, 0.020).maximum(face), shade * 0.62, depth)
+            self.paint(
+                _arc(x, y, shift * 0.8, height, 0.22 * one, 0.02 * one, 0.020).maximum(face),
+                shade * 0.62,
+                depth,
+            )
         for side in (-1, 1):
             fold = _segment(x, y, shift + side * 0.12, 0.22, shift + side * 0.21, 0.36, 0.020)
             bag = _arc(x, y, shift + side * 0.21, 0.10, 0.09 * one, -0.035 * one, 0.018)
@@ -161,26 +167,36 @@ class _Canvas:
         tilt = (0.5 - brow) * 0.09
         for side in (-1, 1):
             inner, outer = shift + side * 0.11, shift + side * 0.31
-            self.paint(_segment(self.x, self.y, inner, height + tilt, outer, height - tilt * 0.6 + 0.01, 0.024), colour)
+            self.paint(
+                _segment(self.x, self.y, inner, height + tilt, outer, height - tilt * 0.6 + 0.01, 0.024),
+                colour,
+            )
 
     def _hair(self, face, head_x, face_x, hair, has_hair):
         x, y, p = self.x, self.y, self.p
         volume = 0.05 + 0.05 * p["hair_length"]
         crown = _ellipse(x - head_x, y + 0.02, face_x + volume, 0.60 + volume)
         hairline = -0.36 + 0.14 * p["fringe"]
-        opening = _ellipse(x - head_x - 0.06 * (p["yaw"] - 0.5), y - 0.30, face_x * (0.96 - 0.12 * p["fringe"]), 0.30 - hairline)
+        opening = _ellipse(
+            x - head_x - 0.06 * (p["yaw"] - 0.5),
+            y - 0.30,
+            face_x * (0.96 - 0.12 * p["fringe"]),
+            0.30 - hairline,
+        )
         sides = y - (-0.06 + 0.30 * ((p["hair_length"] - 0.25) / 0.3).clamp(0, 1))
         self.paint(crown.maximum(-opening).maximum(sides), hair, has_hair)
 
     def _glasses(self, shift, head_x, face_x, dark):
         x, y, opacity = self.x, self.y, self.p["glasses"]
         one = torch.ones_like(shift)
-        frame = (_segment(x, y, shift - 0.07, -0.05, shift + 0.07, -0.05, 0.020))
+        frame = _segment(x, y, shift - 0.07, -0.05, shift + 0.07, -0.05, 0.020)
         for side in (-1, 1):
             lens = _ellipse(x - shift - side * 0.215, y + 0.025, 0.168 * one, 0.150 * one)
             self.paint(lens, _rgb(0.85, 0.93, 1.0), opacity * 0.25)
             frame = frame.minimum(lens.abs() - 0.021)
-            frame = frame.minimum(_segment(x, y, shift + side * 0.38, -0.05, head_x + side * face_x, -0.06, 0.018))
+            frame = frame.minimum(
+                _segment(x, y, shift + side * 0.38, -0.05, head_x + side * face_x, -0.06, 0.018)
+            )
         self.paint(frame, dark, opacity)
 
     def _hat(self, head_x, face_x):

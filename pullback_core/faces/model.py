@@ -69,7 +69,11 @@ class FacesModel(nn.Module):
         """
         tensors = {UNET_PREFIX + name: value for name, value in self.unet.state_dict().items()}
         tensors["words.weight"] = self.words.weight
-        metadata = {"format": FORMAT, "config": json.dumps(asdict(self.unet.config)), "betas": json.dumps(self.betas)}
+        metadata = {
+            "format": FORMAT,
+            "config": json.dumps(asdict(self.unet.config)),
+            "betas": json.dumps(self.betas),
+        }
         tensors = {name: value.detach().half() for name, value in tensors.items()}
         try:
             require_finite(tensors)
@@ -95,7 +99,9 @@ def load_model(path=WEIGHTS):
         weights = read_weights(path, sizes)
         model = FacesModel(config, betas)
         model.words.load_state_dict({"weight": weights.pop("words.weight")})
-        model.unet.load_state_dict({name.removeprefix(UNET_PREFIX): weight for name, weight in weights.items()})
+        model.unet.load_state_dict(
+            {name.removeprefix(UNET_PREFIX): weight for name, weight in weights.items()}
+        )
         model.fingerprint = _file_hash(path)
     except ValueError as error:
         raise ValueError(f"{path.name!r} is not a usable faces model: {error}.") from error
@@ -114,7 +120,9 @@ def _read_config(metadata, tensor_count):
     lists = {entry.name for entry in fields(UNetConfig) if entry.type is tuple}
     for name, value in entries.items():
         smallest = 0 if name in ("num_res_blocks", "transformer_depth") else 1
-        if isinstance(value, list) != (name in lists) or not _are_sizes(value if name in lists else [value], smallest):
+        if isinstance(value, list) != (name in lists) or not _are_sizes(
+            value if name in lists else [value], smallest
+        ):
             raise ValueError(f"its config has an impossible {name}")
     levels = [entries[name] for name in lists]
     if len({len(values) for values in levels}) != 1:
@@ -130,7 +138,9 @@ def _are_sizes(values, smallest):
 
 def _read_betas(metadata):
     betas = read_json(metadata.get("betas", ""), "its betas")
-    numbers = isinstance(betas, list) and len(betas) == 2 and all(type(beta) in (int, float) for beta in betas)
+    numbers = (
+        isinstance(betas, list) and len(betas) == 2 and all(type(beta) in (int, float) for beta in betas)
+    )
     if not (numbers and 0 < betas[0] <= betas[1] < 1):
         raise ValueError("its betas are not two numbers between 0 and 1 in rising order")
     return tuple(betas)
@@ -142,7 +152,9 @@ def _weight_shapes(config):
         channels = multiple * config.model_channels
         heads = channels // config.num_head_channels
         if depth and not (heads and channels % heads == 0):
-            raise ValueError(f"its config divides {channels} channels into heads of {config.num_head_channels}")
+            raise ValueError(
+                f"its config divides {channels} channels into heads of {config.num_head_channels}"
+            )
     try:
         with torch.device("meta"):
             unet = UNet(config)
@@ -170,13 +182,17 @@ class FacesDenoiser:
 
     def __init__(self, model, prompt="", *, guidance=1.0, feature="middle"):
         if feature not in model.unet.feature_names:
-            raise ValueError(f"There is no block named {feature!r}; choose one of {', '.join(model.unet.feature_names)}.")
+            raise ValueError(
+                f"There is no block named {feature!r}; choose one of {', '.join(model.unet.feature_names)}."
+            )
         self.model, self.schedule = model, model.schedule
         self.guidance, self.feature = guidance, feature
         self.context = model.context([prompt])
         self.empty_context = model.context([""])
         self.provenance = {
-            "model": getattr(model, "fingerprint", "unsaved"), "prompt": prompt_hash(prompt), "feature": feature,
+            "model": getattr(model, "fingerprint", "unsaved"),
+            "prompt": prompt_hash(prompt),
+            "feature": feature,
         }
 
     def denoise(self, x, sigma):

@@ -8,22 +8,28 @@ all speak of these columns, so that what was asked for can be measured in what w
 import torch
 
 NAMES = (
-    "age",           # 0 smooth skin, 1 deep wrinkles
-    "skin",          # 0 pale, 1 dark
-    "hair_red", "hair_green", "hair_blue",
-    "hair_length",   # 0 bald, 0.3 short, 1 to the shoulders
-    "fringe",        # 0 bare forehead, 1 covered
-    "smile",         # 0 mouth corners down, 1 up
-    "mouth_open",    # 0 a line, 1 wide open
+    "age",  # 0 smooth skin, 1 deep wrinkles
+    "skin",  # 0 pale, 1 dark
+    "hair_red",
+    "hair_green",
+    "hair_blue",
+    "hair_length",  # 0 bald, 0.3 short, 1 to the shoulders
+    "fringe",  # 0 bare forehead, 1 covered
+    "smile",  # 0 mouth corners down, 1 up
+    "mouth_open",  # 0 a line, 1 wide open
     "eye_size",
-    "brow",          # 0 low and angry, 1 raised
-    "glasses",       # opacity
-    "beard",         # opacity
-    "hat",           # opacity
+    "brow",  # 0 low and angry, 1 raised
+    "glasses",  # opacity
+    "beard",  # opacity
+    "hat",  # opacity
     "face_width",
-    "yaw",           # 0 turned to the picture's left, 1 to its right
-    "background_red", "background_green", "background_blue",
-    "shirt_red", "shirt_green", "shirt_blue",
+    "yaw",  # 0 turned to the picture's left, 1 to its right
+    "background_red",
+    "background_green",
+    "background_blue",
+    "shirt_red",
+    "shirt_green",
+    "shirt_blue",
 )
 COLUMN = {name: index for index, name in enumerate(NAMES)}
 
@@ -46,12 +52,37 @@ BACKGROUND_COLOURS = {
 # What varies in a data set; the rest is as in PLAIN_FACE.
 DATA = {
     "faces": NAMES,
-    "expressions": ("smile", "mouth_open", "eye_size", "brow", "glasses", "yaw"),  # one person with many faces
+    "expressions": (
+        "smile",
+        "mouth_open",
+        "eye_size",
+        "brow",
+        "glasses",
+        "yaw",
+    ),  # one person with many faces
 }
 PLAIN_FACE = {
-    "age": 0.3, "skin": 0.3, "hair_red": 0.42, "hair_green": 0.24, "hair_blue": 0.12, "hair_length": 0.8, "fringe": 0.4,
-    "smile": 0.6, "mouth_open": 0.2, "eye_size": 0.5, "brow": 0.5, "glasses": 0.0, "beard": 0.0, "hat": 0.0, "face_width": 0.5,
-    "yaw": 0.5, "background_red": 0.36, "background_green": 0.58, "background_blue": 0.88, "shirt_red": 0.8, "shirt_green": 0.3,
+    "age": 0.3,
+    "skin": 0.3,
+    "hair_red": 0.42,
+    "hair_green": 0.24,
+    "hair_blue": 0.12,
+    "hair_length": 0.8,
+    "fringe": 0.4,
+    "smile": 0.6,
+    "mouth_open": 0.2,
+    "eye_size": 0.5,
+    "brow": 0.5,
+    "glasses": 0.0,
+    "beard": 0.0,
+    "hat": 0.0,
+    "face_width": 0.5,
+    "yaw": 0.5,
+    "background_red": 0.36,
+    "background_green": 0.58,
+    "background_blue": 0.88,
+    "shirt_red": 0.8,
+    "shirt_green": 0.3,
     "shirt_blue": 0.3,
 }
 
@@ -71,7 +102,9 @@ def sample_parameters(count, generator=None, data="faces"):
         return torch.rand(count, generator=generator) < probability
 
     def palette(colours, spread):
-        chosen = torch.tensor(list(colours.values()))[torch.randint(len(colours), (count,), generator=generator)]
+        chosen = torch.tensor(list(colours.values()))[
+            torch.randint(len(colours), (count,), generator=generator)
+        ]
         return (chosen + spread * torch.randn(count, 3, generator=generator)).clamp(0, 1)
 
     values[:, columns("hair")] = palette(HAIR_COLOURS, 0.03)

@@ -39,7 +39,9 @@ class AttributeRegressor(nn.Module):
             layers += [Conv2d(channels, width, 3, stride=2, padding=1), GroupNorm(8, width), nn.SiLU()]
             channels = width
         side = SIZE // 2 ** len(WIDTHS)
-        self.net = nn.Sequential(*layers, nn.Flatten(), Linear(channels * side**2, 128), nn.SiLU(), Linear(128, len(NAMES)))
+        self.net = nn.Sequential(
+            *layers, nn.Flatten(), Linear(channels * side**2, 128), nn.SiLU(), Linear(128, len(NAMES))
+        )
         self.register_buffer("deviation", torch.ones(len(NAMES)))
         self.register_buffer("error", torch.ones(len(NAMES)))
 
@@ -71,7 +73,9 @@ def train_regressor(steps=4000, batch=64, learning_rate=2e-3, seed=0, path=WEIGH
     for _ in tqdm(range(steps), desc="regressor", mininterval=5):
         parameters = sample_parameters(batch, generator)
         image = draw_faces(parameters)
-        image = image + NOISE * torch.rand(batch, 1, 1, 1, generator=generator) * torch.randn(image.shape, generator=generator)
+        image = image + NOISE * torch.rand(batch, 1, 1, 1, generator=generator) * torch.randn(
+            image.shape, generator=generator
+        )
         error = F.mse_loss(model(image), parameters, reduction="none") / model.deviation**2
         loss = error[visible(parameters)].mean()
         optimizer.zero_grad()

@@ -44,14 +44,18 @@ class TrainingOptions:
     save_every: int = 250
     data: str = "faces"  # a key of `parameters.DATA`
     start: Path | None = None  # a finished model to begin with, in the place of random weights
-    bf16: bool = False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
+    bf16: bool = (
+        False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
+    )
 
     def __post_init__(self):
         for name in ("steps", "batch", "workers", "save_every"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.batch % (4 * self.workers):
-            raise ValueError(f"The batch ({self.batch}) must be a multiple of 4 x workers ({4 * self.workers}).")
+            raise ValueError(
+                f"The batch ({self.batch}) must be a multiple of 4 x workers ({4 * self.workers})."
+            )
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"The learning rate must be a positive number, got {self.learning_rate}.")
         if not 0 <= self.ema < 1:
@@ -130,7 +134,9 @@ def load_checkpoint(path):
             require_finite(state[name])
         _try_state(torch.optim.AdamW(FacesModel().parameters()), state.get("optimizer"), "optimizer")
     except ValueError as error:
-        raise ValueError(f"{path.name!r} is not a usable checkpoint: {error}; remove it to train from the start.") from error
+        raise ValueError(
+            f"{path.name!r} is not a usable checkpoint: {error}; remove it to train from the start."
+        ) from error
     return state
 
 
@@ -184,11 +190,15 @@ def _work(rank, folder, checkpoint, options, progress):
     """One process of a training run. folder: where the processes find each other, and leave the reason of an early end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=options.workers)
+    torch.distributed.init_process_group(
+        "gloo", f"file://{folder}/rendezvous", rank=rank, world_size=options.workers
+    )
     torch.manual_seed(options.seed)
     model = FacesModel() if options.start is None else load_model(options.start).train().requires_grad_(True)
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
     step = saved = 0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint)
@@ -197,7 +207,9 @@ def _work(rank, folder, checkpoint, options, progress):
         optimizer.load_state_dict(state["optimizer"])
         step = saved = state["step"]
     recent = None
-    with tqdm(total=options.steps, initial=step, disable=not progress or rank > 0, mininterval=10, smoothing=0.01) as bar:
+    with tqdm(
+        total=options.steps, initial=step, disable=not progress or rank > 0, mininterval=10, smoothing=0.01
+    ) as bar:
         while step < options.steps:
             seed = (options.seed * 1_000_003 + step) * options.workers + rank + 1
             generator = torch.Generator().manual_seed(seed % 2**64)
@@ -211,7 +223,9 @@ def _work(rank, folder, checkpoint, options, progress):
             optimizer.zero_grad(set_to_none=True)
             losses.mean().backward()
             _average_gradients(model, options.workers)
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # of the average, so the same in every process
+            norm = torch.nn.utils.clip_grad_norm_(
+                model.parameters(), 1.0
+            )  # of the average, so the same in every process
             if not torch.isfinite(norm):
                 break
             optimizer.step()
@@ -221,7 +235,9 @@ def _work(rank, folder, checkpoint, options, progress):
                 torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
             quarters = losses.detach().view(4, -1).mean(dim=1)  # by noise level, for a telling progress bar
             recent = quarters if recent is None else recent.lerp(quarters, 0.02)
-            bar.set_postfix_str("loss by noise " + " ".join(f"{value:.4f}" for value in recent), refresh=False)
+            bar.set_postfix_str(
+                "loss by noise " + " ".join(f"{value:.4f}" for value in recent), refresh=False
+            )
             bar.update()
             if step % options.save_every == 0 or step == options.steps:
                 if not _is_finite(model, ema):
@@ -258,5 +274,7 @@ def _average_gradients(model, workers):
     gradients = [parameter.grad for parameter in model.parameters()]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     torch.distributed.all_reduce(flat)
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    for gradient, part in zip(
+        gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
+    ):
         gradient.copy_(part.view_as(gradient) / workers)

@@ -56,7 +56,9 @@ class UNet(nn.Module):
                 self.input_blocks.append(nn.Sequential(Downsample(channels)))
                 skips.append(channels)
         depth = config.transformer_depth[-1]
-        self.middle_block = nn.Sequential(*stage(channels, channels, depth), ResBlock(channels, embedding, channels))
+        self.middle_block = nn.Sequential(
+            *stage(channels, channels, depth), ResBlock(channels, embedding, channels)
+        )
         self.output_blocks = nn.ModuleList()
         for level, (mult, blocks, depth) in reversed(list(enumerate(levels))):
             for index in range(blocks + 1):
@@ -99,7 +101,9 @@ class UNet(nn.Module):
             if feature == f"output_{index}":
                 return x
         if feature is not None:
-            raise ValueError(f"There is no block named {feature!r}; choose one of {', '.join(self.feature_names)}.")
+            raise ValueError(
+                f"There is no block named {feature!r}; choose one of {', '.join(self.feature_names)}."
+            )
         return self.out(x)
 
 
@@ -134,10 +138,14 @@ class ResBlock(nn.Module):
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), Linear(emb_channels, out_channels))
         self.out_layers = nn.Sequential(
-            GroupNorm(NORM_GROUPS, out_channels), nn.SiLU(), nn.Identity(),  # Identity: dropout's place in the names
+            GroupNorm(NORM_GROUPS, out_channels),
+            nn.SiLU(),
+            nn.Identity(),  # Identity: dropout's place in the names
             Conv2d(out_channels, out_channels, 3, padding=1),
         )
-        self.skip_connection = nn.Identity() if channels == out_channels else Conv2d(channels, out_channels, 1)
+        self.skip_connection = (
+            nn.Identity() if channels == out_channels else Conv2d(channels, out_channels, 1)
+        )
 
     def forward(self, x, emb):
         h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]

@@ -62,7 +62,9 @@ def tokenize(prompt):
             raise ValueError(_unknown(phrase))
         slot = SLOT_OF[phrase]
         if said.setdefault(slot, phrase) != phrase:
-            raise ValueError(f"The prompt says both {said[slot]!r} and {phrase!r}, which exclude each other; keep one.")
+            raise ValueError(
+                f"The prompt says both {said[slot]!r} and {phrase!r}, which exclude each other; keep one."
+            )
         tokens[SLOTS.index(slot)] = TOKEN[phrase]
     return tokens
 
@@ -102,6 +104,10 @@ def classify(parameters):
     tokens = describe(parameters)
     for slot, phrases in INTERVALS.items():
         value = parameters[:, COLUMN[slot]]
-        distance = torch.stack([(low - value).clamp(min=0) + (value - high).clamp(min=0) for low, high in phrases.values()])
-        tokens[:, SLOTS.index(slot)] = torch.tensor([TOKEN[phrase] for phrase in phrases])[distance.argmin(dim=0)]
+        distance = torch.stack(
+            [(low - value).clamp(min=0) + (value - high).clamp(min=0) for low, high in phrases.values()]
+        )
+        tokens[:, SLOTS.index(slot)] = torch.tensor([TOKEN[phrase] for phrase in phrases])[
+            distance.argmin(dim=0)
+        ]
     return tokens

@@ -23,8 +23,16 @@ from ..transport import parallel_transport
 
 MODELS = {"faces": faces.WEIGHTS, "expressions": faces.EXPRESSIONS}
 PROMPTS = (
-    "", "smiling", "smiling, glasses", "smiling, glasses, hat", "frowning", "frowning, beard", "old, grey hair", "old, grey hair, glasses",
-    "young, red hair, long hair", "bald, beard, dark skin, open mouth",
+    "",
+    "smiling",
+    "smiling, glasses",
+    "smiling, glasses, hat",
+    "frowning",
+    "frowning, beard",
+    "old, grey hair",
+    "old, grey hair, glasses",
+    "young, red hair, long hair",
+    "bald, beard, dark skin, open mouth",
 )
 
 
@@ -48,13 +56,20 @@ class Settings:
 
     def __post_init__(self):
         if self.samples < 3:
-            raise ValueError(f"A study needs at least 3 samples, got {self.samples}; more make its intervals narrower.")
+            raise ValueError(
+                f"A study needs at least 3 samples, got {self.samples}; more make its intervals narrower."
+            )
         object.__setattr__(self, "few", min(self.few, self.samples))
         if not {self.early, self.late} <= set(self.timesteps):
             raise ValueError(f"The timesteps {self.timesteps} must contain {self.early} and {self.late}.")
         for timestep in self.timesteps:
-            if not (0 < timestep <= 1 and math.isclose(self.steps * timestep, round(self.steps * timestep), rel_tol=1e-9)):
-                raise ValueError(f"The timesteps are multiples of 1/{self.steps} of T, above 0 and at most 1, got {timestep}.")
+            if not (
+                0 < timestep <= 1
+                and math.isclose(self.steps * timestep, round(self.steps * timestep), rel_tol=1e-9)
+            ):
+                raise ValueError(
+                    f"The timesteps are multiples of 1/{self.steps} of T, above 0 and at most 1, got {timestep}."
+                )
         if any(later <= earlier for earlier, later in pairwise(self.timesteps)):
             raise ValueError(f"The timesteps must rise, got {self.timesteps}.")
 
@@ -77,12 +92,21 @@ class Point(NamedTuple):
 
 def points(settings):
     """All bases of a study."""
-    wanted = [Point(data, sample, timestep, rank=settings.rank)
-              for data in MODELS for sample in range(settings.samples) for timestep in settings.timesteps]
+    wanted = [
+        Point(data, sample, timestep, rank=settings.rank)
+        for data in MODELS
+        for sample in range(settings.samples)
+        for timestep in settings.timesteps
+    ]
     for sample in range(settings.few):
         for timestep in settings.some:
-            wanted += [Point("faces", sample, timestep, prompt, rank=settings.rank) for prompt in settings.prompts]
-            wanted += [Point("faces", sample, timestep, feature=feature, rank=settings.rank) for feature in settings.features]
+            wanted += [
+                Point("faces", sample, timestep, prompt, rank=settings.rank) for prompt in settings.prompts
+            ]
+            wanted += [
+                Point("faces", sample, timestep, feature=feature, rank=settings.rank)
+                for feature in settings.features
+            ]
             wanted.append(Point("faces", sample, timestep, rank=settings.deep_rank))
     return list(dict.fromkeys(wanted))
 
@@ -92,13 +116,21 @@ class Store:
 
     def __init__(self, folder, settings):
         self.folder, self.settings = Path(folder).resolve(), settings
-        self._fingerprints = {data: hashlib.sha256(path.read_bytes()).hexdigest() for data, path in MODELS.items()}
+        self._fingerprints = {
+            data: hashlib.sha256(path.read_bytes()).hexdigest() for data, path in MODELS.items()
+        }
 
     def basis_path(self, point):
-        return self._path("basis", (self._fingerprints[point.data], self.settings.steps, self.settings.tolerance, *point), "safetensors")
+        return self._path(
+            "basis",
+            (self._fingerprints[point.data], self.settings.steps, self.settings.tolerance, *point),
+            "safetensors",
+        )
 
     def edits_path(self, target, timestep):
-        return self._path("edits", (self._fingerprints["faces"], *astuple(self.settings), target, timestep), "json")
+        return self._path(
+            "edits", (self._fingerprints["faces"], *astuple(self.settings), target, timestep), "json"
+        )
 
     def basis(self, point):
         path = self.basis_path(point)
@@ -120,7 +152,9 @@ def _explaining_damage(path):
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"The cached file {str(path)!r} is damaged ({error}); remove it and start the study again.") from error
+        raise ValueError(
+            f"The cached file {str(path)!r} is damaged ({error}); remove it and start the study again."
+        ) from error
 
 
 def basis_tasks(store):
@@ -135,7 +169,9 @@ def basis_tasks(store):
 def edit_tasks(store):
     settings = store.settings
     return [
-        (compute_edits, (store, target, timestep)) for timestep in (settings.early, settings.late) for target in range(settings.samples)
+        (compute_edits, (store, target, timestep))
+        for timestep in (settings.early, settings.late)
+        for target in range(settings.samples)
         if not store.edits_path(target, timestep).exists()
     ]
 
@@ -148,7 +184,9 @@ def compute_bases(store, data, sample, group):
         denoiser = faces.FacesDenoiser(model, point.prompt, feature=point.feature)
         sigma = denoiser.schedule.sigma(point.timestep)
         z = denoiser.schedule.to_network(way[point.timestep], sigma)
-        local_basis(denoiser, z, sigma, point.rank, tolerance=store.settings.tolerance).save(store.basis_path(point))
+        local_basis(denoiser, z, sigma, point.rank, tolerance=store.settings.tolerance).save(
+            store.basis_path(point)
+        )
 
 
 def compute_edits(store, target, timestep):
@@ -168,17 +206,25 @@ def compute_edits(store, target, timestep):
     levels = denoiser.schedule.sigmas(settings.steps)[settings.steps - steps_to(timestep, settings) :]
     z = denoiser.schedule.to_network(trajectory(denoiser, target, settings)[timestep], sigma)
     edits = edit_grid(denoiser, z, sigma, torch.stack(directions), [-1.0, 1.0])
-    pictures = faces.decode_latent(ddim.generate(denoiser, denoiser.schedule.from_network(edits.flatten(0, 1), sigma), levels))
+    pictures = faces.decode_latent(
+        ddim.generate(denoiser, denoiser.schedule.from_network(edits.flatten(0, 1), sigma), levels)
+    )
     readings = (regressor(pictures.clamp(-1, 1)) / regressor.deviation).unflatten(0, (-1, 2))
     changes = (readings[:, 1] - readings[:, 0]).tolist()
     for row, change in zip(carried, changes[settings.directions :]):
         row["change"] = change
-    write_atomically(store.edits_path(target, timestep), json.dumps({"own": changes[: settings.directions], "carried": carried}).encode())
+    write_atomically(
+        store.edits_path(target, timestep),
+        json.dumps({"own": changes[: settings.directions], "carried": carried}).encode(),
+    )
 
 
 def others(target, settings):
     """The samples whose directions are carried to `target`."""
-    return [(target + step) % settings.samples for step in range(1, min(settings.sources, settings.samples - 1) + 1)]
+    return [
+        (target + step) % settings.samples
+        for step in range(1, min(settings.sources, settings.samples - 1) + 1)
+    ]
 
 
 def steps_to(timestep, settings):

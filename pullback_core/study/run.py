@@ -16,7 +16,11 @@ from ..threads import one_thread
 from .findings import all_findings
 from .measure import Settings, Store, basis_tasks, edit_tasks
 
-VERDICTS = {"holds": "Holds here.", "is contradicted": "Contradicted here.", "is undecided": "Undecided here."}
+VERDICTS = {
+    "holds": "Holds here.",
+    "is contradicted": "Contradicted here.",
+    "is undecided": "Undecided here.",
+}
 
 
 def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="python -m pullback_core study"):
@@ -43,11 +47,19 @@ def run_study(out, cache, settings=None, *, jobs=1, backend=None, command="pytho
         figures.save_picture(finding.figure, out / f"{finding.name}.png")
         write_atomically(out / f"{finding.name}.csv", table.getvalue().encode())
     report = {
-        "settings": asdict(store.settings), "torch": torch.__version__,
+        "settings": asdict(store.settings),
+        "torch": torch.__version__,
         "findings": {
-            finding.name: {"claim": finding.claim, "measure": finding.measure, "value": finding.number[0], "low": finding.number[1],
-                           "high": finding.number[2], "supports_if": "above" if finding.sign > 0 else "below",
-                           "neutral": finding.neutral, "verdict": finding.verdict}
+            finding.name: {
+                "claim": finding.claim,
+                "measure": finding.measure,
+                "value": finding.number[0],
+                "low": finding.number[1],
+                "high": finding.number[2],
+                "supports_if": "above" if finding.sign > 0 else "below",
+                "neutral": finding.neutral,
+                "verdict": finding.verdict,
+            }
             for finding in findings
         },
     }
@@ -82,12 +94,22 @@ def _workers(jobs, backend):
             register_ray()
         context = joblib.parallel_config("loky" if backend is None else backend)
     except ImportError as error:
-        raise ValueError(f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job.") from error
-    except (ValueError, KeyError, TypeError) as error:  # of joblib, for a backend that it does not know, or that is not running
+        raise ValueError(
+            f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job."
+        ) from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:  # of joblib, for a backend that it does not know, or that is not running
         reason = " ".join(str(error).split())
-        raise ValueError(f"The backend {backend!r} cannot be used ({reason}); choose another one, or none.") from error
+        raise ValueError(
+            f"The backend {backend!r} cannot be used ({reason}); choose another one, or none."
+        ) from error
     if jobs == 1:
-        print(f"One job runs in this process, so the backend {backend!r} is not used; choose more --jobs to use it.")
+        print(
+            f"One job runs in this process, so the backend {backend!r} is not used; choose more --jobs to use it."
+        )
     return context
 
 
@@ -97,7 +119,9 @@ def _parallel(tasks, jobs, backend):
     # Backends for many machines cannot hand out results one by one, so there joblib reports the progress itself.
     how = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
     threads = torch.get_num_threads()  # one, or what the user has set
-    return joblib.Parallel(n_jobs=jobs, **how)(joblib.delayed(_with_threads)(threads, *task) for task in tasks)
+    return joblib.Parallel(n_jobs=jobs, **how)(
+        joblib.delayed(_with_threads)(threads, *task) for task in tasks
+    )
 
 
 def _with_threads(threads, function, arguments):
@@ -107,17 +131,24 @@ def _with_threads(threads, function, arguments):
 
 def _page(findings, settings, command):
     lines = [
-        "# Findings", "",
-        "The claims of Park et al. 2023 (sections 3 and 4) about local bases, measured on the bundled models of drawn faces. Made by", "",
-        f"    {command}", "",
+        "# Findings",
+        "",
+        "The claims of Park et al. 2023 (sections 3 and 4) about local bases, measured on the bundled models of drawn faces. Made by",
+        "",
+        f"    {command}",
+        "",
         f"{settings.samples} samples from noise of the seeds 0 to {settings.samples - 1}, {settings.steps} DDIM steps, bases of rank "
         f"{settings.rank} to residuals of {settings.tolerance:g}. Brackets: 95% bootstrap intervals over samples. A claim *holds* if its "
         "interval lies on the claimed side, is *contradicted* if on the other, and else *undecided*. Prompts, blocks and long "
-        f"spectra: the first {settings.few} samples.", "",
-        "| claim | verdict | number |", "|---|---|---|",
+        f"spectra: the first {settings.few} samples.",
+        "",
+        "| claim | verdict | number |",
+        "|---|---|---|",
     ]
     for finding in findings:
-        lines.append(f"| [{finding.title}](#{_anchor(finding.title)}) | {finding.verdict} | {finding.shown} |")
+        lines.append(
+            f"| [{finding.title}](#{_anchor(finding.title)}) | {finding.verdict} | {finding.shown} |"
+        )
     for finding in findings:
         side = "more" if finding.sign > 0 else "less"
         says = f"**{VERDICTS[finding.verdict]}** {finding.shown}: {finding.measure}; the claim says {side} than {finding.neutral:g}."

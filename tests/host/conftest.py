@@ -29,7 +29,9 @@ def comfy_host():
     assert asyncio.run(nodes.load_custom_node(str(PACK), module_parent="custom_nodes"))
     pack = nodes.NODE_CLASS_MAPPINGS["PullbackBasis"].__module__.rpartition(".nodes.")[0]
     return SimpleNamespace(
-        nodes=nodes.NODE_CLASS_MAPPINGS, core=sys.modules[f"{pack}.pullback_core"], adapter=sys.modules[f"{pack}.nodes.host"],
+        nodes=nodes.NODE_CLASS_MAPPINGS,
+        core=sys.modules[f"{pack}.pullback_core"],
+        adapter=sys.modules[f"{pack}.nodes.host"],
     )
 
 

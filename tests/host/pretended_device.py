@@ -8,7 +8,19 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("mps:0")
 DEVICE_OF = torch.Tensor.device.__get__
-DECOMPOSITIONS = ("svd", "svdvals", "eigh", "eigvalsh", "qr", "solve", "matrix_norm", "lstsq", "inv", "pinv", "cholesky")
+DECOMPOSITIONS = (
+    "svd",
+    "svdvals",
+    "eigh",
+    "eigvalsh",
+    "qr",
+    "solve",
+    "matrix_norm",
+    "lstsq",
+    "inv",
+    "pinv",
+    "cholesky",
+)
 MIXING = ("__getitem__", "__setitem__", "copy_", "to", "type_as", "set_")  # of devices, which torch allows
 
 
@@ -53,7 +65,9 @@ class WithoutFloat64(TorchFunctionMode):
 
 def _on_cpu(tensor):
     known = getattr(tensor, "is_pretended_on_cpu", None)
-    return tensor.dtype == torch.float64 if known is None else known  # float64 from before the mode can be nowhere else
+    return (
+        tensor.dtype == torch.float64 if known is None else known
+    )  # float64 from before the mode can be nowhere else
 
 
 def _goal(name, args, kwargs):
@@ -72,5 +86,7 @@ def _goal(name, args, kwargs):
 
 
 def _real_device(part):
-    pretended = (isinstance(part, torch.device) and part.type == "mps") or (isinstance(part, str) and part.startswith("mps"))
+    pretended = (isinstance(part, torch.device) and part.type == "mps") or (
+        isinstance(part, str) and part.startswith("mps")
+    )
     return torch.device("cpu") if pretended else part

@@ -28,10 +28,17 @@ class TinyCLIP:
 
 
 def _loader(kind, load):
-    return type(f"StandIn{kind}", (), {
-        "INPUT_TYPES": classmethod(lambda cls: {"required": {}}), "RETURN_TYPES": (kind,), "FUNCTION": "load", "CATEGORY": "test",
-        "load": lambda self: (load(),),
-    })
+    return type(
+        f"StandIn{kind}",
+        (),
+        {
+            "INPUT_TYPES": classmethod(lambda cls: {"required": {}}),
+            "RETURN_TYPES": (kind,),
+            "FUNCTION": "load",
+            "CATEGORY": "test",
+            "load": lambda self: (load(),),
+        },
+    )
 
 
 NODE_CLASS_MAPPINGS = {

@@ -5,7 +5,17 @@ import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import KINDS, applied, draw, observed, patched, relative, tiny_conditioning, tiny_latent, tiny_model
+from tiny_models import (
+    KINDS,
+    applied,
+    draw,
+    observed,
+    patched,
+    relative,
+    tiny_conditioning,
+    tiny_latent,
+    tiny_model,
+)
 
 SIGMA = 4.0
 FEATURES = ("input_0", "input_1", "input_2", "input_3", "middle", "output_0", "output_1", "output_2")
@@ -57,10 +67,15 @@ def test_the_features_are_all_blocks_but_the_last(comfy_host, models, kind):
 def test_every_feature_is_the_output_of_its_block(within, models, kind, feature):
     x, conditioning = noisy(2), tiny_conditioning()
     ours = within(
-        models[kind], conditioning, tiny_latent(), lambda denoiser, _: denoiser.encode(denoiser.schedule.to_network(x, SIGMA), SIGMA),
+        models[kind],
+        conditioning,
+        tiny_latent(),
+        lambda denoiser, _: denoiser.encode(denoiser.schedule.to_network(x, SIGMA), SIGMA),
         feature=feature,
     )
-    torch.testing.assert_close(ours, observed(models[kind], feature, conditioning, x, SIGMA), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours, observed(models[kind], feature, conditioning, x, SIGMA), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_encode_by_the_hosts_kernels_agrees_with_encode_by_ours(within, models):
@@ -84,9 +99,13 @@ def test_encode_never_runs_the_decoder(within, models):
     network, ran = models["sd1"].model.diffusion_model, []
     handle = network.output_blocks[0][0].register_forward_hook(lambda *_: ran.append("decoder"))
     try:
-        within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.encode(x, SIGMA))
+        within(
+            models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.encode(x, SIGMA)
+        )
         assert not ran
-        within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.denoise(x, SIGMA))
+        within(
+            models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, x: denoiser.denoise(x, SIGMA)
+        )
         assert ran == ["decoder"]
     finally:
         handle.remove()
@@ -96,14 +115,21 @@ def test_two_conditionings_give_the_features_of_both(within, models):
     one, other, x = tiny_conditioning(seed=1), tiny_conditioning(seed=5), noisy()
     both = within(models["sd1"], one + other, tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
     x = x * (1 + SIGMA**2) ** 0.5
-    parts = [observed(models["sd1"], "middle", conditioning, x, SIGMA).flatten(1) for conditioning in (one, other)]
+    parts = [
+        observed(models["sd1"], "middle", conditioning, x, SIGMA).flatten(1) for conditioning in (one, other)
+    ]
     torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-4)
 
 
 def test_an_area_gives_the_features_of_the_area_beside_those_of_the_whole(within, models):
     area = tiny_conditioning(seed=5, area=(4, 8, 4, 0), strength=1.0)
     x = noisy()
-    both = within(models["sd1"], tiny_conditioning() + area, tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+    both = within(
+        models["sd1"],
+        tiny_conditioning() + area,
+        tiny_latent(),
+        lambda denoiser, _: denoiser.encode(x, SIGMA),
+    )
     x = x * (1 + SIGMA**2) ** 0.5
     whole = observed(models["sd1"], "middle", tiny_conditioning(), x, SIGMA).flatten(1)
     lower = observed(models["sd1"], "middle", tiny_conditioning(seed=5), x[:, :, 4:], SIGMA).flatten(1)
@@ -113,17 +139,24 @@ def test_an_area_gives_the_features_of_the_area_beside_those_of_the_whole(within
 def test_a_conditioning_of_another_time_is_refused(within, models):
     with pytest.raises(ValueError, match="No conditioning is active at this noise level"):
         within(
-            models["sd1"], tiny_conditioning(start_percent=0.9, end_percent=1.0), tiny_latent(),
+            models["sd1"],
+            tiny_conditioning(start_percent=0.9, end_percent=1.0),
+            tiny_latent(),
             lambda denoiser, x: denoiser.encode(x, SIGMA),
         )
 
 
 @every_kind
 def test_the_schedule_is_the_hosts(comfy_host, models, kind):
-    sampling, schedule = models[kind].get_model_object("model_sampling"), comfy_host.adapter.schedule_of(models[kind])
+    sampling, schedule = (
+        models[kind].get_model_object("model_sampling"),
+        comfy_host.adapter.schedule_of(models[kind]),
+    )
     assert schedule.sigma_max == pytest.approx(float(sampling.sigma_max), rel=1e-6)
     for sigma in (0.1, 1.0, 10.0):
-        assert schedule.timestep(sigma).item() == pytest.approx(float(sampling.timestep(torch.tensor(sigma))), abs=0.51)
+        assert schedule.timestep(sigma).item() == pytest.approx(
+            float(sampling.timestep(torch.tensor(sigma))), abs=0.51
+        )
 
 
 @every_kind
@@ -131,13 +164,30 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
     """The inversion's LATENT and SIGMAS go straight into SamplerCustom."""
     model, conditioning = models[kind], tiny_conditioning()
     latent, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=tiny_latent(), steps=6, timestep=0.7, refine=1, measure=False
+        "PullbackDDIMInvert",
+        model=model,
+        conditioning=conditioning,
+        latent=tiny_latent(),
+        steps=6,
+        timestep=0.7,
+        refine=1,
+        measure=False,
     )
     sampled = call(
-        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas,
+        latent_image=latent,
     )[0]["samples"]
-    ours = within(model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas))
+    ours = within(
+        model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas)
+    )
     assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
     assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
 
@@ -147,7 +197,9 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
 
 @every_kind
 @pytest.mark.parametrize("feature", ["middle", "input_2", "output_1"])
-def test_products_agree_with_differences_of_the_hosts_forward_in_double_precision(comfy_host, within, models, kind, feature):
+def test_products_agree_with_differences_of_the_hosts_forward_in_double_precision(
+    comfy_host, within, models, kind, feature
+):
     z, v, h = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8), 1e-5
 
     def column(denoiser, _):
@@ -156,7 +208,8 @@ def test_products_agree_with_differences_of_the_hosts_forward_in_double_precisio
     ours = within(models[kind], tiny_conditioning(), tiny_latent(), column, feature=feature)
     double, scale = tiny_model(kind, dtype=torch.float64), (1 + SIGMA**2) ** 0.5
     ahead, behind = (
-        observed(double, feature, tiny_conditioning(), scale * (z[None].double() + step * v.double()), SIGMA) for step in (h, -h)
+        observed(double, feature, tiny_conditioning(), scale * (z[None].double() + step * v.double()), SIGMA)
+        for step in (h, -h)
     )
     assert ahead.dtype == torch.float64
     assert relative(ours, (ahead - behind) / (2 * h)) < 2e-5
@@ -183,7 +236,9 @@ def test_weights_in_another_memory_layout_give_the_same_products(comfy_host, wit
 @every_kind
 def test_the_two_products_are_adjoint(comfy_host, within, models, kind):
     def error(denoiser, x):
-        return comfy_host.core.adjoint_error(comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]))
+        return comfy_host.core.adjoint_error(
+            comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0])
+        )
 
     assert within(models[kind], tiny_conditioning(), tiny_latent(), error) < 1e-5
 
@@ -195,7 +250,10 @@ def test_products_of_two_conditionings_stack(comfy_host, within, models):
         return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v).flatten(1)
 
     one, other = tiny_conditioning(seed=1), tiny_conditioning(seed=5)
-    both, *parts = (within(models["sd1"], conditioning, tiny_latent(), column) for conditioning in (one + other, one, other))
+    both, *parts = (
+        within(models["sd1"], conditioning, tiny_latent(), column)
+        for conditioning in (one + other, one, other)
+    )
     torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-5)
 
 
@@ -239,9 +297,11 @@ def test_a_prompt_has_a_hash_of_its_own(within, models):
 
 
 def test_prompts_that_differ_in_their_pooled_vector_have_different_hashes(within, models):
-    (context, extra), = tiny_conditioning()
+    ((context, extra),) = tiny_conditioning()
     moved = [[context, {"pooled_output": extra["pooled_output"] + 1}]]
-    assert prompt_name(within, models["sdxl"], moved) != prompt_name(within, models["sdxl"], [[context, extra]])
+    assert prompt_name(within, models["sdxl"], moved) != prompt_name(
+        within, models["sdxl"], [[context, extra]]
+    )
 
 
 def test_a_patch_changes_what_is_encoded(within, models):
@@ -258,7 +318,9 @@ def test_a_wrapper_acts_on_what_is_encoded(within, models):
     doubled = lambda executor, points, *others, **named: executor(2 * points, *others, **named)
     model.add_wrapper(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, doubled)
     wrapped = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
-    plain = within(models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(2 * x, SIGMA))
+    plain = within(
+        models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(2 * x, SIGMA)
+    )
     torch.testing.assert_close(wrapped, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -278,13 +340,20 @@ def test_float32_of_a_half_precision_model_is_the_float32_model_of_the_same_weig
     assert all(weight.dtype == torch.float16 for weight in half.model.diffusion_model.parameters())
 
 
-@pytest.mark.parametrize("dtype, cast, float32, precision", [
-    (torch.float32, None, False, "float32"), (torch.float16, None, False, "float16"), (torch.float16, None, True, "float32"),
-    (torch.float8_e4m3fn, torch.bfloat16, False, "bfloat16"),
-])
+@pytest.mark.parametrize(
+    "dtype, cast, float32, precision",
+    [
+        (torch.float32, None, False, "float32"),
+        (torch.float16, None, False, "float16"),
+        (torch.float16, None, True, "float32"),
+        (torch.float8_e4m3fn, torch.bfloat16, False, "bfloat16"),
+    ],
+)
 def test_a_basis_says_in_which_precision_it_was_computed(within, dtype, cast, float32, precision):
     model = tiny_model(dtype=dtype, cast=cast)
-    provenance = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance, float32=float32)
+    provenance = within(
+        model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance, float32=float32
+    )
     assert provenance["precision"] == precision
 
 
@@ -295,15 +364,24 @@ BATCH, HEADS, QUERIES, KEYS, WIDTH = 3, 2, 5, 6, 4
 
 def attention_inputs(skip_reshape):
     if skip_reshape:
-        return tuple(draw(BATCH, HEADS, tokens, WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS)))
-    return tuple(draw(BATCH, tokens, HEADS * WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS)))
+        return tuple(
+            draw(BATCH, HEADS, tokens, WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS))
+        )
+    return tuple(
+        draw(BATCH, tokens, HEADS * WIDTH, seed=seed) for seed, tokens in enumerate((QUERIES, KEYS, KEYS))
+    )
 
 
 @pytest.mark.parametrize("skip_output_reshape", [False, True])
 @pytest.mark.parametrize("skip_reshape", [False, True])
-@pytest.mark.parametrize("shape", [None, (QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)])
+@pytest.mark.parametrize(
+    "shape", [None, (QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)]
+)
 def test_attention_with_an_added_mask_is_the_hosts(comfy_host, shape, skip_reshape, skip_output_reshape):
-    inputs, shapes = attention_inputs(skip_reshape), {"skip_reshape": skip_reshape, "skip_output_reshape": skip_output_reshape}
+    inputs, shapes = (
+        attention_inputs(skip_reshape),
+        {"skip_reshape": skip_reshape, "skip_output_reshape": skip_output_reshape},
+    )
     mask = None if shape is None else draw(*shape, seed=9)
     hosted = host_attention.attention_basic(*inputs, HEADS, mask=mask, **shapes)
     ours = comfy_host.adapter.attention.differentiable_attention(None, *inputs, HEADS, mask=mask, **shapes)
@@ -311,35 +389,49 @@ def test_attention_with_an_added_mask_is_the_hosts(comfy_host, shape, skip_resha
 
 
 @pytest.mark.parametrize("skip_reshape", [False, True])
-@pytest.mark.parametrize("shape", [(QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)])
+@pytest.mark.parametrize(
+    "shape", [(QUERIES, KEYS), (BATCH, QUERIES, KEYS), (BATCH, HEADS, QUERIES, KEYS), (1, 1, 1, KEYS)]
+)
 def test_attention_with_a_bool_mask_is_that_of_the_hosts_default_kernel(comfy_host, shape, skip_reshape):
     """`attention_basic` reads bool masks as (batch, keys), which the host itself marks as doubtful; pytorch's is what runs."""
     inputs, mask = attention_inputs(skip_reshape), draw(*shape, seed=9) > 0
     if mask.shape[-2] > 1:
         mask[..., 0, :] = False  # a query that may look nowhere gets nothing
     hosted = host_attention.attention_pytorch(*inputs, HEADS, mask=mask, skip_reshape=skip_reshape)
-    ours = comfy_host.adapter.attention.differentiable_attention(None, *inputs, HEADS, mask=mask, skip_reshape=skip_reshape)
+    ours = comfy_host.adapter.attention.differentiable_attention(
+        None, *inputs, HEADS, mask=mask, skip_reshape=skip_reshape
+    )
     torch.testing.assert_close(ours, hosted)
-    assert not torch.allclose(ours, host_attention.attention_pytorch(*inputs, HEADS, skip_reshape=skip_reshape))
+    assert not torch.allclose(
+        ours, host_attention.attention_pytorch(*inputs, HEADS, skip_reshape=skip_reshape)
+    )
 
 
 def test_attention_takes_the_masks_of_all_heads_in_one_row(comfy_host):
     inputs, mask = attention_inputs(True), draw(BATCH, HEADS, QUERIES, KEYS, seed=9)
     attention = comfy_host.adapter.attention.differentiable_attention
     apart = attention(None, *inputs, HEADS, mask=mask, skip_reshape=True)
-    torch.testing.assert_close(attention(None, *inputs, HEADS, mask=mask.flatten(0, 1), skip_reshape=True), apart)
+    torch.testing.assert_close(
+        attention(None, *inputs, HEADS, mask=mask.flatten(0, 1), skip_reshape=True), apart
+    )
 
 
 def test_attention_in_half_precision_takes_its_logits_in_single_when_asked(comfy_host):
     q, k, v = (100 * part.half() for part in attention_inputs(False))  # products above the largest half
-    result = comfy_host.adapter.attention.differentiable_attention(None, q, k, v, HEADS, attn_precision=torch.float32)
+    result = comfy_host.adapter.attention.differentiable_attention(
+        None, q, k, v, HEADS, attn_precision=torch.float32
+    )
     hosted = host_attention.attention_basic(q, k, v, HEADS, attn_precision=torch.float32)
     assert result.dtype == torch.float16 and torch.isfinite(result).all()
     torch.testing.assert_close(result, hosted)
 
 
 def test_attention_scale_and_shared_keys_are_those_of_torch(comfy_host):
-    q, k, v = draw(1, 4, QUERIES, WIDTH, seed=0), draw(1, 2, KEYS, WIDTH, seed=1), draw(1, 2, KEYS, WIDTH, seed=2)
+    q, k, v = (
+        draw(1, 4, QUERIES, WIDTH, seed=0),
+        draw(1, 2, KEYS, WIDTH, seed=1),
+        draw(1, 2, KEYS, WIDTH, seed=2),
+    )
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=0.3, enable_gqa=True)
     ours = comfy_host.adapter.attention.differentiable_attention(
         None, q, k, v, 4, skip_reshape=True, skip_output_reshape=True, scale=0.3, enable_gqa=True

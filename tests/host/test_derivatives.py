@@ -29,7 +29,9 @@ def check(comfy_host, within):
             errors = comfy_host.adapter.check_derivatives(denoiser, z, sigma)
             return then(denoiser, z, sigma) if then else (errors, denoiser.careful)
 
-        return within(model, conditioning or conditioning_for("sd1"), latent or latent_for(model), work, **options)
+        return within(
+            model, conditioning or conditioning_for("sd1"), latent or latent_for(model), work, **options
+        )
 
     return run
 
@@ -79,7 +81,9 @@ def kernel():
     library = torch.library.Library("planted", "FRAGMENT")
 
     def define(name):
-        operator = torch.library.custom_op(f"planted::{name}", lambda x: torch.tanh(x), mutates_args=(), schema="(Tensor x) -> Tensor")
+        operator = torch.library.custom_op(
+            f"planted::{name}", lambda x: torch.tanh(x), mutates_args=(), schema="(Tensor x) -> Tensor"
+        )
         operator.register_fake(torch.empty_like)
         operator.register_vmap(lambda info, dims, x: (getattr(torch.ops.planted, name)(x), dims[0]))
         return operator
@@ -89,7 +93,9 @@ def kernel():
         lambda ctx, gradient: gradient * (1 - torch.tanh(ctx.saved_tensors[0]) ** 2),
         setup_context=lambda ctx, inputs, output: ctx.save_for_backward(inputs[0]),
     )
-    yield SimpleNamespace(bare=lambda h: h + torch.ops.planted.bare(h), reverse=lambda h: h + torch.ops.planted.reverse(h))
+    yield SimpleNamespace(
+        bare=lambda h: h + torch.ops.planted.bare(h), reverse=lambda h: h + torch.ops.planted.reverse(h)
+    )
     library._destroy()
 
 
@@ -128,7 +134,8 @@ def scaling():
     """Operators of a weight, as newer hosts call them: with the weight as it was loaded, an inference tensor."""
     library = torch.library.Library("planted_scaling", "FRAGMENT")
     for name, schema in {
-        "scale": "(Tensor x, Tensor weight) -> Tensor", "scale_parts": "(Tensor[] parts, *, Tensor weight) -> Tensor",
+        "scale": "(Tensor x, Tensor weight) -> Tensor",
+        "scale_parts": "(Tensor[] parts, *, Tensor weight) -> Tensor",
         "scale_": "(Tensor(a!) x, Tensor weight) -> ()",
     }.items():
         library.define(name + schema)
@@ -137,7 +144,9 @@ def scaling():
         return torch.from_numpy(x.detach().numpy() * weight.detach().numpy())
 
     library.impl("scale", product, "CPU")
-    library.impl("scale_parts", lambda parts, weight: product(sum(part.detach() for part in parts), weight), "CPU")
+    library.impl(
+        "scale_parts", lambda parts, weight: product(sum(part.detach() for part in parts), weight), "CPU"
+    )
     library.impl("scale_", lambda x, weight: np.copyto(x.detach().numpy(), product(x, weight).numpy()), "CPU")
     with torch.inference_mode():
         weight = torch.linspace(0.5, 1.5, SHAPE["model_channels"]).view(1, -1, 1, 1)
@@ -157,7 +166,11 @@ def scaling():
     library._destroy()
 
 
-@pytest.mark.parametrize("scale", [lambda x, weight: Scaled.apply(x, weight), torch.mul], ids=["kept by a function", "kept by torch"])
+@pytest.mark.parametrize(
+    "scale",
+    [lambda x, weight: Scaled.apply(x, weight), torch.mul],
+    ids=["kept by a function", "kept by torch"],
+)
 @pytest.mark.parametrize("name", ["plain", "overload", "nested", "in place"])
 def test_no_weight_of_inference_mode_reaches_what_autograd_keeps(check, scaling, monkeypatch, name, scale):
     with torch.inference_mode():
@@ -175,7 +188,9 @@ def test_no_weight_of_inference_mode_reaches_what_autograd_keeps(check, scaling,
 def test_an_operator_that_loses_a_small_share_is_refused(check):
     """Its share may be smaller than what a curved map makes of differences."""
     library = torch.library.Library("planted_share", "FRAGMENT")
-    operator = torch.library.custom_op("planted_share::small", lambda x: 0.05 * x, mutates_args=(), schema="(Tensor x) -> Tensor")
+    operator = torch.library.custom_op(
+        "planted_share::small", lambda x: 0.05 * x, mutates_args=(), schema="(Tensor x) -> Tensor"
+    )
     operator.register_autograd(lambda ctx, gradient: torch.zeros_like(gradient))
     try:
         with wrong():
@@ -187,7 +202,10 @@ def test_an_operator_that_loses_a_small_share_is_refused(check):
 def test_an_operator_of_constants_is_not_under_suspicion(check, kernel):
     """As those that unpack weights: what differentiated values do not go through loses nothing of them."""
     weight = torch.ones(1)
-    found = check(with_patch(lambda h: h * torch.ops.planted.bare(weight)), then=lambda denoiser, z, sigma: denoiser.foreign)
+    found = check(
+        with_patch(lambda h: h * torch.ops.planted.bare(weight)),
+        then=lambda denoiser, z, sigma: denoiser.foreign,
+    )
     assert not found
 
 
@@ -195,7 +213,10 @@ def test_a_buffer_of_weights_that_is_overwritten_is_refused(check):
     """As where weights are streamed through memory that layers share: what is kept of them is wrong in silence."""
     model = tiny_model()
     network = model.model.diffusion_model
-    layers = [block.transformer_blocks[0].ff.net[2] for block in (network.input_blocks[3][1], network.middle_block[1])]
+    layers = [
+        block.transformer_blocks[0].ff.net[2]
+        for block in (network.input_blocks[3][1], network.middle_block[1])
+    ]
     shared = torch.empty_like(layers[0].weight.detach().clone())
     memory = shared.numpy()  # through which torch does not see it change
 
@@ -230,13 +251,17 @@ def test_another_nodes_attention_without_derivative_is_refused(check):
 def test_another_nodes_attention_counts(check):
     """It stays in place; where derivatives are taken, its kernels are replaced as everywhere."""
     plain, halves = tiny_model(), overridden(lambda function, *args, **kwargs: function(*args, **kwargs) / 2)
-    h, changed = (check(model, then=lambda denoiser, z, sigma: denoiser.encode(z, sigma)) for model in (plain, halves))
+    h, changed = (
+        check(model, then=lambda denoiser, z, sigma: denoiser.encode(z, sigma)) for model in (plain, halves)
+    )
     assert (h - changed).norm() > 0.01 * h.norm()
 
 
 def test_a_wrapper_that_detaches_its_input_is_refused(check):
     model = tiny_model()
-    model.set_model_unet_function_wrapper(lambda apply, given: apply(given["input"].detach(), given["timestep"], **given["c"]))
+    model.set_model_unet_function_wrapper(
+        lambda apply, given: apply(given["input"].detach(), given["timestep"], **given["c"])
+    )
     with wrong():
         check(model)
 
@@ -331,7 +356,9 @@ def test_a_batch_that_does_not_fit_is_halved(comfy_host, check):
         return Unbatched.apply(h, torch.OutOfMemoryError("too many vectors"))
 
     def basis(denoiser, z, sigma):
-        return comfy_host.core.local_basis(denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])), denoiser.careful
+        return comfy_host.core.local_basis(
+            denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])
+        ), denoiser.careful
 
     found, careful = check(with_patch(large), then=basis)
     expected, _ = check(with_patch(lambda h: h + torch.tanh(h)), then=basis)
@@ -362,11 +389,15 @@ def test_more_memory_is_asked_for_products(check, monkeypatch):
     check(model, products=True)
     check(cast, products=True)
     assert asked[1] >= 2 * asked[0] > 0
-    assert asked[2] > asked[1] + 2 * cast.model_size()  # the weights as they are computed with, which J^T u keeps
+    assert (
+        asked[2] > asked[1] + 2 * cast.model_size()
+    )  # the weights as they are computed with, which J^T u keeps
 
 
 @pytest.mark.parametrize("estimates, offload", [(100, False), (0.5, True)])
-def test_activations_are_offloaded_where_the_host_has_little_memory_free(check, monkeypatch, estimates, offload):
+def test_activations_are_offloaded_where_the_host_has_little_memory_free(
+    check, monkeypatch, estimates, offload
+):
     def memory(denoiser, z, sigma):
         free = estimates * denoiser._guider.inner_model.memory_required(z.shape)
         monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: free)
@@ -422,7 +453,10 @@ def test_a_model_is_read_once_for_all_its_clones(check, dynamic):
         return tiny_model()
 
     model = dynamic(whole)
-    loaded = [check(one, then=lambda denoiser, z, sigma: denoiser._guider) for one in (model, model, with_patch(torch.tanh, model))]
+    loaded = [
+        check(one, then=lambda denoiser, z, sigma: denoiser._guider)
+        for one in (model, model, with_patch(torch.tanh, model))
+    ]
     assert read == [True]
     assert not any(guider.model_patcher.is_dynamic() for guider in loaded)
     assert all(guider.model_patcher.model is not model.model for guider in loaded)
@@ -440,7 +474,9 @@ def test_layers_whose_weights_are_streamed_compute_with_copies(check):
     class Streamed(comfy.ops.manual_cast.Linear):
         def forward_comfy_cast_weights(self, values):
             weight = memory[: self.weight.numel()].view(self.weight.shape)
-            np.copyto(weight.numpy(), self.weight.detach().numpy())  # through which torch does not see it change
+            np.copyto(
+                weight.numpy(), self.weight.detach().numpy()
+            )  # through which torch does not see it change
             for function in self.weight_function:
                 weight = function(weight)
             return torch.nn.functional.linear(values, weight, self.bias)
@@ -451,7 +487,13 @@ def test_layers_whose_weights_are_streamed_compute_with_copies(check):
                 layer.__class__, layer._v = Streamed, object()
                 streamed.append(layer)
     errors, careful = check(model)
-    assert len(streamed) > 10 and errors.adjoint < 1e-6 and errors.difference < 1e-3 and errors.value < 1e-5 and not careful
+    assert (
+        len(streamed) > 10
+        and errors.adjoint < 1e-6
+        and errors.difference < 1e-3
+        and errors.value < 1e-5
+        and not careful
+    )
     assert not any(layer.weight_function or layer.bias_function for layer in streamed)
 
 
@@ -499,14 +541,20 @@ def test_what_the_host_offers_to_switch_is_held_and_given_back(check, monkeypatc
     with pytest.raises(ending) if ending else nullcontext():
         check(with_patch(look))
     assert set(seen) == {(True, 0, True)}
-    assert (management.in_training, management.NUM_STREAMS, arguments.disable_cuda_graphs) == (False, 2, False)
+    assert (management.in_training, management.NUM_STREAMS, arguments.disable_cuda_graphs) == (
+        False,
+        2,
+        False,
+    )
 
 
 def test_a_host_without_these_switches_gets_none(check, monkeypatch):
     monkeypatch.delattr(comfy.model_management, "in_training", raising=False)
     monkeypatch.delattr(comfy.cli_args.args, "disable_cuda_graphs", raising=False)
     check(tiny_model())
-    assert not hasattr(comfy.model_management, "in_training") and not hasattr(comfy.cli_args.args, "disable_cuda_graphs")
+    assert not hasattr(comfy.model_management, "in_training") and not hasattr(
+        comfy.cli_args.args, "disable_cuda_graphs"
+    )
 
 
 def test_what_was_fetched_ahead_is_given_back_where_a_forward_pass_is_left(check, monkeypatch):
@@ -559,7 +607,9 @@ def test_differences_are_those_of_exact_attention(check, monkeypatch):
     """Where the host's default attention computes in int8, its result changes by steps."""
 
     def stepped(q, k, v, heads, *args, **kwargs):
-        return host_attention.attention_pytorch(*((part * 32).round() / 32 for part in (q, k, v)), heads, *args, **kwargs)
+        return host_attention.attention_pytorch(
+            *((part * 32).round() / 32 for part in (q, k, v)), heads, *args, **kwargs
+        )
 
     stepped = getattr(host_attention, "wrap_attn", lambda function: function)(stepped)
     monkeypatch.setattr(host_attention, "REGISTERED_ATTENTION_FUNCTIONS", {"sage": stepped}, raising=False)
@@ -588,7 +638,9 @@ def failing_once(fails):
 
 def test_an_error_that_does_not_come_again_changes_nothing(comfy_host, check):
     def basis(denoiser, z, sigma):
-        found = comfy_host.core.local_basis(denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:]))
+        found = comfy_host.core.local_basis(
+            denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])
+        )
         return found, denoiser.careful, denoiser.batch_size(z.shape[1:])
 
     model = with_patch(failing_once(fails=1))
@@ -665,10 +717,16 @@ def test_what_passed_once_is_not_checked_again(check, counted):
     assert len(calls) == before > 5
 
 
-@pytest.mark.parametrize("other", [
-    {"fraction": 0.5}, {"conditioning": conditioning_for("sd1", seed=4)}, {"conditioning": conditioning_for("sd1", area=(4, 8, 4, 0))},
-    {"feature": "input_3"}, {"float32": True},
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"fraction": 0.5},
+        {"conditioning": conditioning_for("sd1", seed=4)},
+        {"conditioning": conditioning_for("sd1", area=(4, 8, 4, 0))},
+        {"feature": "input_3"},
+        {"float32": True},
+    ],
+)
 def test_something_else_is_checked_anew(check, counted, other):
     model, calls = counted
     check(model)
@@ -718,9 +776,20 @@ def test_a_patched_clone_is_checked_anew(check):
 
 def traces(model):
     network = model.model.diffusion_model
-    hooks = [(name, len(module._forward_hooks), len(module._forward_pre_hooks)) for name, module in network.named_modules()]
-    functions = [len(module.weight_function) for module in network.modules() if hasattr(module, "weight_function")]
-    return comfy.ops.fp8_linear, torch.utils.checkpoint.checkpoint, hooks, functions, model.model_options["transformer_options"].keys()
+    hooks = [
+        (name, len(module._forward_hooks), len(module._forward_pre_hooks))
+        for name, module in network.named_modules()
+    ]
+    functions = [
+        len(module.weight_function) for module in network.modules() if hasattr(module, "weight_function")
+    ]
+    return (
+        comfy.ops.fp8_linear,
+        torch.utils.checkpoint.checkpoint,
+        hooks,
+        functions,
+        model.model_options["transformer_options"].keys(),
+    )
 
 
 @pytest.mark.parametrize("patch", [torch.tanh, halved])

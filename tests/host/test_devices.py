@@ -17,15 +17,35 @@ def hosted():
 
 def test_the_nodes_run_on_a_device_without_float64(call, hosted, folders):  # noqa: F811
     with WithoutFloat64(mixing=True):
-        latent, sigmas, _ = call("PullbackDDIMInvert", **hosted, latent=tiny_latent(), timestep=0.7, measure=True, **LEVELS)
-        other, _, _ = call("PullbackDDIMInvert", **hosted, latent=tiny_latent(seed=1), timestep=0.7, measure=False, **LEVELS)
+        latent, sigmas, _ = call(
+            "PullbackDDIMInvert", **hosted, latent=tiny_latent(), timestep=0.7, measure=True, **LEVELS
+        )
+        other, _, _ = call(
+            "PullbackDDIMInvert", **hosted, latent=tiny_latent(seed=1), timestep=0.7, measure=False, **LEVELS
+        )
         (basis,) = call("PullbackBasis", **hosted, latent=latent, sigmas=sigmas, rank=2, **BASIS_OPTIONS)
         (second,) = call("PullbackBasis", **hosted, latent=other, sigmas=sigmas, rank=2, **BASIS_OPTIONS)
         call("PullbackGuidanceEdit", **hosted, latent=latent, basis=basis, **EDIT_OPTIONS)
         call("PullbackParallelTransport", source=basis, target=second, direction=1, exact=True)
         call("PullbackBasisCompare", bases=[basis, second], space=["features"])
         call("PullbackGlobalBasis", bases=[basis, second], method=["matched"])
-        call("PullbackBasisOverTime", **hosted, latent=tiny_latent(), timesteps="0.5, 0.7", rank=2, **LEVELS, **BASIS_OPTIONS)
-        call("PullbackExplainFeatures", **hosted, latent=latent, sigmas=sigmas, features="middle", rank=2, precision="as the model")
+        call(
+            "PullbackBasisOverTime",
+            **hosted,
+            latent=tiny_latent(),
+            timesteps="0.5, 0.7",
+            rank=2,
+            **LEVELS,
+            **BASIS_OPTIONS,
+        )
+        call(
+            "PullbackExplainFeatures",
+            **hosted,
+            latent=latent,
+            sigmas=sigmas,
+            features="middle",
+            rank=2,
+            precision="as the model",
+        )
         call("PullbackSaveBasis", basis=basis, filename_prefix="basis")
     assert basis.converged and second.converged

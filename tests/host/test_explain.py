@@ -6,8 +6,14 @@ import torch
 from tiny_models import CONFIGS, conditioning_for, draw, latent_for, tiny_model
 
 FIRST_BLOCKS = {
-    "sd1": "input_0", "sdxl": "input_0", "flux": "double_0", "sd3": "double_0", "qwen": "double_0", "lumina2": "layer_0",
-    "hidream": "double_0", "anima": "block_0",
+    "sd1": "input_0",
+    "sdxl": "input_0",
+    "flux": "double_0",
+    "sd3": "double_0",
+    "qwen": "double_0",
+    "lumina2": "layer_0",
+    "hidream": "double_0",
+    "anima": "block_0",
 }
 KINDS = {kind: block for kind, block in FIRST_BLOCKS.items() if kind in CONFIGS}  # of this host
 OPTIONS = {"features": "", "rank": 2, "precision": "as the model"}
@@ -18,7 +24,9 @@ def case(request, comfy_host):
     """Inputs of a node that takes a noisy latent, and the first of the model's blocks."""
     model = tiny_model(request.param)
     return KINDS[request.param], {
-        "model": model, "conditioning": conditioning_for(request.param), "latent": latent_for(model, seed=3),
+        "model": model,
+        "conditioning": conditioning_for(request.param),
+        "latent": latent_for(model, seed=3),
         "sigmas": comfy_host.adapter.schedule_of(model).sigmas(2, start=0.7),
     }
 
@@ -37,7 +45,11 @@ def test_without_names_the_depth_is_spread_over_and_the_default_is_there(comfy_h
     assert first in names and comfy_host.adapter.feature_named(inputs["model"], "middle") in names
     assert [line.split()[0] for line in report.split("\n\n")[0].splitlines()[1:]] == names
     assert decay.shape[0] == 1 and decay.shape[-1] == 3 and decay.std() > 0.05
-    assert output.ui["pullback_features"] == known and len(output.ui["images"]) == 1 and output.ui["pullback_report"] == [report]
+    assert (
+        output.ui["pullback_features"] == known
+        and len(output.ui["images"]) == 1
+        and output.ui["pullback_report"] == [report]
+    )
 
 
 def test_a_report_says_what_a_basis_of_that_block_is(comfy_host, call, case):
@@ -45,7 +57,9 @@ def test_a_report_says_what_a_basis_of_that_block_is(comfy_host, call, case):
     report, _, names = run(comfy_host, **inputs, features=f" {first},middle, {first}").args
     assert names == list(dict.fromkeys([first, comfy_host.adapter.feature_named(inputs["model"], "middle")]))
     for line, name in zip(report.splitlines()[1:], names):
-        (basis,) = call("PullbackBasis", **inputs, rank=2, tolerance=0.05, seed=0, feature=name, precision="as the model")
+        (basis,) = call(
+            "PullbackBasis", **inputs, rank=2, tolerance=0.05, seed=0, feature=name, precision="as the model"
+        )
         block, shape, strongest = line.split()[:3]
         assert (block, shape) == (name, "x".join(map(str, basis.u.shape[1:])))
         assert float(strongest) == pytest.approx(float(basis.s[0]), rel=0.02)
@@ -87,6 +101,7 @@ def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_
 
 def test_it_can_be_cancelled(comfy_host, case, monkeypatch):
     first, inputs = case
+
     class Cancelled(Exception):
         pass
 
@@ -110,15 +125,30 @@ def test_at_changes_the_feature_and_nothing_else(comfy_host, case):
     def work(denoiser, x):
         other = denoiser.at(first)
         comfy_host.adapter.check_derivatives(other, z, sigma)
-        return denoiser, other, denoiser.encode(z, sigma), other.encode(z, sigma), denoiser.denoise(z, sigma), other.denoise(z, sigma)
+        return (
+            denoiser,
+            other,
+            denoiser.encode(z, sigma),
+            other.encode(z, sigma),
+            denoiser.denoise(z, sigma),
+            other.denoise(z, sigma),
+        )
 
     denoiser, other, middle, early, *denoised = comfy_host.adapter.run(
         inputs["model"], inputs["conditioning"], inputs["latent"], work, sigma=sigma, products=True
     )
-    assert denoiser.provenance["feature"] != first and other.provenance == {**denoiser.provenance, "feature": first}
+    assert denoiser.provenance["feature"] != first and other.provenance == {
+        **denoiser.provenance,
+        "feature": first,
+    }
     assert torch.equal(*denoised) and (middle.shape != early.shape or not torch.equal(middle, early))
     alone = comfy_host.adapter.run(
-        inputs["model"], inputs["conditioning"], inputs["latent"], lambda one, x: one.encode(z, sigma), sigma=sigma, feature=first
+        inputs["model"],
+        inputs["conditioning"],
+        inputs["latent"],
+        lambda one, x: one.encode(z, sigma),
+        sigma=sigma,
+        feature=first,
     )
     assert torch.equal(alone, early)
     assert {key[0] for key in other.passed_checks} >= {first}

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 BASIS = {"rank": 2, "tolerance": 0.1, "seed": 0, "feature": "middle", "precision": "as the model"}
-SHEET = {"mode": "fast", "direction": 1, "directions": 2, "strengths": 3, "strength": 1.0, "steps": 2, "cell": 64}
+SHEET = {
+    "mode": "fast",
+    "direction": 1,
+    "directions": 2,
+    "strengths": 3,
+    "strength": 1.0,
+    "steps": 2,
+    "cell": 64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,9 @@ def two_threads(comfy_host, monkeypatch):
 def picture(height, width):
     """A picture (1, h, w, 3) of smooth colours."""
     rows, columns = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)
-    return torch.stack([rows.expand(height, width), columns.expand(height, width), rows * columns], dim=-1)[None]
+    return torch.stack([rows.expand(height, width), columns.expand(height, width), rows * columns], dim=-1)[
+        None
+    ]
 
 
 def encoded(call, vae, height, width):
@@ -51,7 +61,11 @@ def watch_threads(monkeypatch, model):
     """The numbers of threads in which the network is evaluated from here on."""
     seen, network = [], model.model.diffusion_model
     plain = network.forward
-    monkeypatch.setattr(network, "forward", lambda *given, **named: seen.append(torch.get_num_threads()) or plain(*given, **named))
+    monkeypatch.setattr(
+        network,
+        "forward",
+        lambda *given, **named: seen.append(torch.get_num_threads()) or plain(*given, **named),
+    )
     return seen
 
 
@@ -59,8 +73,19 @@ def test_every_sampling_computes_in_one_thread(call, model_and_vae, words, two_t
     model, vae = model_and_vae
     clean = encoded(call, vae, 48, 48)
     seen = watch_threads(monkeypatch, model)
-    call("KSampler", model=model, seed=0, steps=2, cfg=2.0, sampler_name="euler", scheduler="normal", positive=words, negative=words,
-         latent_image=clean, denoise=1.0)
+    call(
+        "KSampler",
+        model=model,
+        seed=0,
+        steps=2,
+        cfg=2.0,
+        sampler_name="euler",
+        scheduler="normal",
+        positive=words,
+        negative=words,
+        latent_image=clean,
+        denoise=1.0,
+    )
     assert seen and set(seen) == {1} and torch.get_num_threads() == 2
     seen.clear()
     latent, sigmas, _ = invert(call, model, words, clean, steps=2, measure=True)
@@ -81,15 +106,30 @@ def test_the_number_of_threads_is_restored_after_an_error(model_and_vae, words, 
     assert torch.get_num_threads() == 2
 
 
-def test_a_number_of_threads_that_the_user_has_set_is_obeyed(model_and_vae, words, within, two_threads, monkeypatch):
+def test_a_number_of_threads_that_the_user_has_set_is_obeyed(
+    model_and_vae, words, within, two_threads, monkeypatch
+):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    found = within(model_and_vae[0], words, {"samples": torch.ones(1, 27, 16, 16)}, lambda denoiser, x: torch.get_num_threads())
+    found = within(
+        model_and_vae[0],
+        words,
+        {"samples": torch.ones(1, 27, 16, 16)},
+        lambda denoiser, x: torch.get_num_threads(),
+    )
     assert found == 2
 
 
-@pytest.mark.parametrize("height, width, times", [
-    (255, 255, "28"), (240, 96, "10"), (24, 48, ""), (48, 48, None), (72, 48, None), (48, 384, None),
-])
+@pytest.mark.parametrize(
+    "height, width, times",
+    [
+        (255, 255, "28"),
+        (240, 96, "10"),
+        (24, 48, ""),
+        (48, 48, None),
+        (72, 48, None),
+        (48, 384, None),
+    ],
+)
 def test_a_size_that_the_model_does_not_know_is_told_before_the_work(
     call, comfy_host, model_and_vae, words, height, width, times, caplog, monkeypatch
 ):
@@ -101,36 +141,78 @@ def test_a_size_that_the_model_does_not_know_is_told_before_the_work(
     told = [record.getMessage() for record in caplog.records if "knows pictures" in record.getMessage()]
     assert len(told) == (times is not None) and ("knows pictures" in report) == (times is not None)
     if told:
-        assert "48 x 48 pixels" in told[0] and f"{width} x {height}" in told[0] and "Scale it" in told[0] and told[0] in report
+        assert (
+            "48 x 48 pixels" in told[0]
+            and f"{width} x {height}" in told[0]
+            and "Scale it" in told[0]
+            and told[0] in report
+        )
         assert (f"about {times} times as long" in told[0]) if times else "times as long" not in told[0]
 
 
 @pytest.mark.parametrize("height, width", [(72, 48), (48, 96), (39, 51)])
-def test_pictures_of_every_aspect_are_edited_and_shown_whole(call, comfy_host, model_and_vae, words, height, width):
+def test_pictures_of_every_aspect_are_edited_and_shown_whole(
+    call, comfy_host, model_and_vae, words, height, width
+):
     model, vae = model_and_vae
     clean = encoded(call, vae, height, width)
     latent, sigmas, _ = invert(call, model, words, clean, steps=3)
     (basis,) = call("PullbackBasis", model=model, conditioning=words, latent=latent, sigmas=sigmas, **BASIS)
     sheet, _, maps = call(
-        "PullbackBasisVisualizer", basis=basis, model=model, conditioning=words, vae=vae, latent=latent, sigmas=sigmas, **SHEET
+        "PullbackBasisVisualizer",
+        basis=basis,
+        model=model,
+        conditioning=words,
+        vae=vae,
+        latent=latent,
+        sigmas=sigmas,
+        **SHEET,
     )
     cell_height = round(64 * height / width)
     assert sheet.shape[1] > 2 * cell_height and maps.shape[1:3] == (round(128 * height / width), 128)
     (edited,) = call(
-        "PullbackGuidanceEdit", model=model, conditioning=words, latent=latent, basis=basis, direction=1, strength=0.5, steps=2,
-        strengths=1, directions=1,
+        "PullbackGuidanceEdit",
+        model=model,
+        conditioning=words,
+        latent=latent,
+        basis=basis,
+        direction=1,
+        strength=0.5,
+        steps=2,
+        strengths=1,
+        directions=1,
     )
-    _, done = call("SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=words, negative=words,
-                   sampler=call("KSamplerSelect", sampler_name="euler")[0], sigmas=sigmas, latent_image=edited)
+    _, done = call(
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=words,
+        negative=words,
+        sampler=call("KSamplerSelect", sampler_name="euler")[0],
+        sigmas=sigmas,
+        latent_image=edited,
+    )
     assert vae.decode(done["samples"]).shape == (1, height, width, 3)
 
 
-def test_the_sheet_needs_no_matplotlib_and_plots_say_what_to_install(call, comfy_host, model_and_vae, words, monkeypatch, caplog):
+def test_the_sheet_needs_no_matplotlib_and_plots_say_what_to_install(
+    call, comfy_host, model_and_vae, words, monkeypatch, caplog
+):
     model, vae = model_and_vae
     clean = encoded(call, vae, 48, 48)
     latent, sigmas, _ = invert(call, model, words, clean, steps=2)
     (basis,) = call("PullbackBasis", model=model, conditioning=words, latent=latent, sigmas=sigmas, **BASIS)
-    inputs = {"basis": basis, "model": model, "conditioning": words, "vae": vae, "latent": latent, "sigmas": sigmas, **SHEET}
+    inputs = {
+        "basis": basis,
+        "model": model,
+        "conditioning": words,
+        "vae": vae,
+        "latent": latent,
+        "sigmas": sigmas,
+        **SHEET,
+    }
     with_plot = call("PullbackBasisVisualizer", **inputs)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     without = call("PullbackBasisVisualizer", **inputs)
@@ -139,6 +221,14 @@ def test_the_sheet_needs_no_matplotlib_and_plots_say_what_to_install(call, comfy
     assert any("pip install matplotlib" in record.getMessage() for record in caplog.records)
     *_, distance, summary = call("PullbackBasisCompare", bases=[basis, basis], space=["features"])
     assert distance == pytest.approx(0, abs=1e-3) and "effective rank" in summary
-    report, *_ = call("PullbackExplainFeatures", model=model, conditioning=words, latent=latent, sigmas=sigmas, features="middle", rank=1,
-                      precision="as the model")
+    report, *_ = call(
+        "PullbackExplainFeatures",
+        model=model,
+        conditioning=words,
+        latent=latent,
+        sigmas=sigmas,
+        features="middle",
+        rank=1,
+        precision="as the model",
+    )
     assert "middle" in report

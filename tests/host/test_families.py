@@ -12,22 +12,58 @@ import torch
 from tiny_models import FLOWS, conditioning_for, latent_for, tiny_model
 
 UNETS = {
-    "Stable_Zero123", "SD15_instructpix2pix", "SD15", "SD20", "SD21UnclipL", "SD21UnclipH", "SDXL_instructpix2pix", "SDXLRefiner", "SDXL",
-    "SSD1B", "KOALA_700M", "KOALA_1B", "Segmind_Vega", "SD_X4Upscaler",
+    "Stable_Zero123",
+    "SD15_instructpix2pix",
+    "SD15",
+    "SD20",
+    "SD21UnclipL",
+    "SD21UnclipH",
+    "SDXL_instructpix2pix",
+    "SDXLRefiner",
+    "SDXL",
+    "SSD1B",
+    "KOALA_700M",
+    "KOALA_1B",
+    "Segmind_Vega",
+    "SD_X4Upscaler",
 }
 FLOW_MODELS = {
-    "SD3", "Flux", "FluxInpaint", "FluxSchnell", "Flux2", "LongCatImage", "Chroma", "ChromaRadiance", "QwenImage", "Lumina2", "ZImage",
-    "ZImagePixelSpace", "HiDream", "HunyuanImage21", "ErnieImage", "Anima", "AuraFlow", "Omnigen2", "Boogu", "Kandinsky5Image", "Krea2",
-    "Ideogram4", "Lens", "MageFlow", "JoyImage", "PixelDiTT2I",
+    "SD3",
+    "Flux",
+    "FluxInpaint",
+    "FluxSchnell",
+    "Flux2",
+    "LongCatImage",
+    "Chroma",
+    "ChromaRadiance",
+    "QwenImage",
+    "Lumina2",
+    "ZImage",
+    "ZImagePixelSpace",
+    "HiDream",
+    "HunyuanImage21",
+    "ErnieImage",
+    "Anima",
+    "AuraFlow",
+    "Omnigen2",
+    "Boogu",
+    "Kandinsky5Image",
+    "Krea2",
+    "Ideogram4",
+    "Lens",
+    "MageFlow",
+    "JoyImage",
+    "PixelDiTT2I",
 }
-every_model = pytest.mark.parametrize("family", comfy.supported_models.models, ids=lambda family: family.__name__)
+every_model = pytest.mark.parametrize(
+    "family", comfy.supported_models.models, ids=lambda family: family.__name__
+)
 
 
 @pytest.fixture
 def features(comfy_host):
     """The module with the table of families."""
     return sys.modules[f"{comfy_host.adapter.__name__}.features"]
-
 
 
 class Begun(Exception):
@@ -44,7 +80,13 @@ class Weights(dict):
 def loaded_without_weights(family, monkeypatch):
     """A MODEL as the host makes it of this family's files, but its network is empty: it has its class and no layers."""
 
-    def begin(base, config, model_type=comfy.model_base.ModelType.EPS, device=None, unet_model=comfy.model_base.UNetModel):
+    def begin(
+        base,
+        config,
+        model_type=comfy.model_base.ModelType.EPS,
+        device=None,
+        unet_model=comfy.model_base.UNetModel,
+    ):
         torch.nn.Module.__init__(base)
         base.model_config, base.latent_format, base.model_type = config, config.latent_format, model_type
         base.model_sampling = comfy.model_base.model_sampling(config, model_type)
@@ -63,7 +105,11 @@ def loaded_without_weights(family, monkeypatch):
 def with_rows(features, model):
     """The same, with empty rows of blocks where a family has some."""
     family = features.family_of(model)
-    for name in ("input_blocks", "output_blocks") if family is None else (stream.modules for stream in family.streams.values()):
+    for name in (
+        ("input_blocks", "output_blocks")
+        if family is None
+        else (stream.modules for stream in family.streams.values())
+    ):
         setattr(model.model.diffusion_model, name, torch.nn.ModuleList())
     return model
 
@@ -72,11 +118,16 @@ def with_rows(features, model):
 def test_a_model_has_a_row_or_is_refused_by_its_name(comfy_host, features, monkeypatch, family):
     model = loaded_without_weights(family, monkeypatch)
     if family.__name__ in UNETS | FLOW_MODELS:
-        assert comfy_host.adapter.features_of(with_rows(features, model)) == (["middle"] if family.__name__ in UNETS else [])
+        assert comfy_host.adapter.features_of(with_rows(features, model)) == (
+            ["middle"] if family.__name__ in UNETS else []
+        )
         assert comfy_host.adapter.schedule_of(model)
         return
     for ask in (comfy_host.adapter.features_of, comfy_host.adapter.schedule_of):
-        with pytest.raises(ValueError, match=rf"got {type(model.model.diffusion_model).__name__}, the network of {family.__name__}\b.*\.$"):
+        with pytest.raises(
+            ValueError,
+            match=rf"got {type(model.model.diffusion_model).__name__}, the network of {family.__name__}\b.*\.$",
+        ):
             ask(model)
 
 
@@ -92,7 +143,11 @@ def test_every_row_is_of_a_model_of_this_host_or_of_another(features):
 def test_every_family_with_a_row_is_tested(features):
     networks = (type(tiny_model(kind).model.diffusion_model) for kind in FLOWS)
     tested = {f"{network.__module__}.{network.__qualname__}" for network in networks}
-    here = {path for path, family in features.FAMILIES.items() if any(hasattr(comfy.model_base, name) for name in family.models)}
+    here = {
+        path
+        for path, family in features.FAMILIES.items()
+        if any(hasattr(comfy.model_base, name) for name in family.models)
+    }
     assert tested == here
 
 
@@ -122,7 +177,11 @@ def test_a_network_of_the_host_in_a_new_kind_of_model_is_refused(comfy_host):
 
 
 def test_a_packs_own_kind_of_a_known_model_works(comfy_host):
-    for kind, base in (("flux", comfy.model_base.Flux), ("sd1", comfy.model_base.BaseModel), ("flux", comfy.model_base.BaseModel)):
+    for kind, base in (
+        ("flux", comfy.model_base.Flux),
+        ("sd1", comfy.model_base.BaseModel),
+        ("flux", comfy.model_base.BaseModel),
+    ):
         model = tiny_model(kind)
         names = comfy_host.adapter.features_of(model)
         model.model.__class__ = type("Own", (base,), {"__module__": "custom_nodes.some_pack"})
@@ -138,11 +197,25 @@ def test_nodes_refuse_what_has_no_row(comfy_host, call, monkeypatch, kind):
     refused = pytest.raises(ValueError, match=r"got Identity, the network of WAN21_T2V, which makes films\.$")
     with refused:
         call(
-            "PullbackDDIMInvert", model=model, conditioning=conditioning_for(kind), latent=latent_for(model), steps=2, timestep=0.5,
-            refine=0, measure=False,
+            "PullbackDDIMInvert",
+            model=model,
+            conditioning=conditioning_for(kind),
+            latent=latent_for(model),
+            steps=2,
+            timestep=0.5,
+            refine=0,
+            measure=False,
         )
     with refused:
         call(
-            "PullbackBasis", model=model, conditioning=conditioning_for(kind), latent=latent_for(model), sigmas=torch.tensor([0.5, 0.0]),
-            rank=1, tolerance=0.1, seed=0, feature="middle", precision="as the model",
+            "PullbackBasis",
+            model=model,
+            conditioning=conditioning_for(kind),
+            latent=latent_for(model),
+            sigmas=torch.tensor([0.5, 0.0]),
+            rank=1,
+            tolerance=0.1,
+            seed=0,
+            feature="middle",
+            precision="as the model",
         )

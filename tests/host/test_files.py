@@ -30,8 +30,16 @@ def folders(comfy_host, tmp_path, monkeypatch):
 def basis(comfy_host):
     rows = torch.linalg.qr(torch.randn(12, 3, generator=torch.Generator().manual_seed(0)))[0].T
     return comfy_host.core.PullbackBasis(
-        v=rows.reshape(3, 3, 2, 2), s=torch.tensor([3.0, 2.0, 1.0]), u=rows.reshape(3, 12).clone(), residuals=torch.zeros(3), products=7,
-        converged=True, sigma=1.5, timestep=0.5, seed=4, provenance={"model": "toy"},
+        v=rows.reshape(3, 3, 2, 2),
+        s=torch.tensor([3.0, 2.0, 1.0]),
+        u=rows.reshape(3, 12).clone(),
+        residuals=torch.zeros(3),
+        products=7,
+        converged=True,
+        sigma=1.5,
+        timestep=0.5,
+        seed=4,
+        provenance={"model": "toy"},
     )
 
 
@@ -69,23 +77,29 @@ def noon(monkeypatch):
     monkeypatch.setattr("time.localtime", lambda *_: then.timetuple())
 
 
-@pytest.mark.parametrize("prefix, name", [
-    ("%year%-%month%-%day%", "2031-02-03"),
-    ("%hour%%minute%%second%", "040506"),
-    ("%year%/%month%/basis", "2031/02/basis"),
-    ("%date:yyyy-MM-dd%", "2031-02-03"),
-    ("a/%date:yyMd%_%date:hh.mm.ss%/b", "a/3123_04.05.06/b"),
-    ("%date:yyyy/MM%/b", "2031/02/b"),
-    ("%date%", "2031-02-03"),
-    ("100%", "100%"),
-    ("50% or 60%", "50% or 60%"),
-    ("%unknown%", "%unknown%"),
-])
+@pytest.mark.parametrize(
+    "prefix, name",
+    [
+        ("%year%-%month%-%day%", "2031-02-03"),
+        ("%hour%%minute%%second%", "040506"),
+        ("%year%/%month%/basis", "2031/02/basis"),
+        ("%date:yyyy-MM-dd%", "2031-02-03"),
+        ("a/%date:yyMd%_%date:hh.mm.ss%/b", "a/3123_04.05.06/b"),
+        ("%date:yyyy/MM%/b", "2031/02/b"),
+        ("%date%", "2031-02-03"),
+        ("100%", "100%"),
+        ("50% or 60%", "50% or 60%"),
+        ("%unknown%", "%unknown%"),
+    ],
+)
 def test_a_prefix_is_filled_in_as_save_image_does(prefix, name, saved, noon):
     assert saved(prefix) == f"{name}_00001.safetensors"
 
 
-@pytest.mark.parametrize("prefix", ["%year%", "a%month%b/%day%", "%hour%-%minute%-%second%", "%width%x%height%", "%unknown%", "50%"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["%year%", "a%month%b/%day%", "%hour%-%minute%-%second%", "%width%x%height%", "%unknown%", "50%"],
+)
 def test_the_host_itself_gives_the_same_name(prefix, saved, folders, noon):
     _, name, _, subfolder, _ = folder_paths.get_save_image_path(prefix, os.path.abspath(folders.output))
     assert saved(prefix) == os.path.join(subfolder, f"{name}_00001.safetensors")
@@ -108,10 +122,21 @@ def names(length):
     return "n" * (length - len("_00001.safetensors"))
 
 
-@pytest.mark.parametrize("prefix", [
-    names(246), names(255), "d/" * 1000 + "deep", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n/\N{CJK UNIFIED IDEOGRAPH-9762}",
-    "a./b.", "with space ", ".hidden", "a\nb", "-x", "%day%/" * 900 + "x",
-])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        names(246),
+        names(255),
+        "d/" * 1000 + "deep",
+        "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n/\N{CJK UNIFIED IDEOGRAPH-9762}",
+        "a./b.",
+        "with space ",
+        ".hidden",
+        "a\nb",
+        "-x",
+        "%day%/" * 900 + "x",
+    ],
+)
 def test_legal_names_work(prefix, saved, comfy_host, call, basis):
     name = saved(prefix)
     assert f"{name} [output]" in comfy_host.adapter.basis_files()
@@ -119,10 +144,17 @@ def test_legal_names_work(prefix, saved, comfy_host, call, basis):
     assert loaded.provenance == basis.provenance
 
 
-@pytest.mark.parametrize("prefix, reason", [
-    (names(256), "the name is too long"), ("d" * 300 + "/x", "the name is too long"), ("d/" * 2500 + "x", "the name is too long"),
-    ("a\0b", "NUL character"), ("\ud800", "cannot write the file name"), ("file/x", "is not a folder"),
-])
+@pytest.mark.parametrize(
+    "prefix, reason",
+    [
+        (names(256), "the name is too long"),
+        ("d" * 300 + "/x", "the name is too long"),
+        ("d/" * 2500 + "x", "the name is too long"),
+        ("a\0b", "NUL character"),
+        ("\ud800", "cannot write the file name"),
+        ("file/x", "is not a folder"),
+    ],
+)
 def test_other_names_are_refused_in_a_sentence(prefix, reason, call, basis, folders):
     (folders.output / "file").touch()
     with pytest.raises((ValueError, OSError), match=reason) as caught:
@@ -164,10 +196,14 @@ def test_saves_in_two_threads_lose_nothing(call, basis, folders):
     for thread in threads:
         thread.join()
     assert not errors
-    assert sorted(os.listdir(folders.output)) == [f"same_{number:05}.safetensors" for number in range(1, 2 * pairs + 1)]
+    assert sorted(os.listdir(folders.output)) == [
+        f"same_{number:05}.safetensors" for number in range(1, 2 * pairs + 1)
+    ]
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs processes that know the loaded host")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="needs processes that know the loaded host"
+)
 def test_saves_in_two_processes_lose_nothing(call, basis, folders):
     context = multiprocessing.get_context("fork")
     both, pairs = context.Barrier(2, timeout=300), 50
@@ -183,7 +219,9 @@ def test_saves_in_two_processes_lose_nothing(call, basis, folders):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert sorted(os.listdir(folders.output)) == [f"same_{number:05}.safetensors" for number in range(1, 2 * pairs + 1)]
+    assert sorted(os.listdir(folders.output)) == [
+        f"same_{number:05}.safetensors" for number in range(1, 2 * pairs + 1)
+    ]
 
 
 def test_the_page_fills_in_the_prefix():
@@ -193,11 +231,14 @@ def test_the_page_fills_in_the_prefix():
         pytest.skip("needs Node.js")
     script = (Path(__file__).parents[2] / "web" / "js" / "save_prefix.js").read_text()
     script = re.sub(r"^import .*$", "", script, flags=re.MULTILINE)
-    page = """
+    page = (
+        """
     let extension;
     const app = { graph: "the graph", registerExtension: (one) => { extension = one; } };
     const window = { comfyAPI: { utils: { applyTextReplacements: (app, text) => `${app.graph}: ${text}` } } };
-    """ + script + """
+    """
+        + script
+        + """
     function made(name) {
       const type = function () {};
       type.prototype.onNodeCreated = function () { this.widgets = [{ name: "filename_prefix", value: "%Model.name%" }]; return 7; };
@@ -208,5 +249,8 @@ def test_the_page_fills_in_the_prefix():
     }
     console.log(made("PullbackSaveBasis"), "|", made("PullbackBasis"));
     """
-    done = subprocess.run([node, "--input-type=module", "-e", page], check=True, capture_output=True, text=True)
+    )
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", page], check=True, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "the graph: %Model.name% | unchanged"

@@ -6,7 +6,16 @@ import sys
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import FLOWS, REFERENCE_KINDS, conditioning_for, draw, latent_for, patch_of, relative, tiny_model
+from tiny_models import (
+    FLOWS,
+    REFERENCE_KINDS,
+    conditioning_for,
+    draw,
+    latent_for,
+    patch_of,
+    relative,
+    tiny_model,
+)
 
 FAMILIES = tuple(FLOWS)
 REFERENCED = [family for family in FAMILIES if family in REFERENCE_KINDS]
@@ -33,7 +42,14 @@ ROWS = {  # kinds of blocks, each with the host's name for them and how many the
     "joyimage": {"double": ("double_blocks", 6)},
     "pixeldit": {"double": ("patch_blocks", 6)},
 }
-SECOND = ("sd3", "sd35medium", "qwen", "aura", "lens", "mageflow")  # their blocks of two streams give the text's before the image's
+SECOND = (
+    "sd3",
+    "sd35medium",
+    "qwen",
+    "aura",
+    "lens",
+    "mageflow",
+)  # their blocks of two streams give the text's before the image's
 IMAGE_FIRST = ("hidream", "ernie")  # in a joint stream
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -61,7 +77,11 @@ def test_the_features_are_all_blocks(comfy_host, models, family):
 
 def copied(output):
     """What later blocks overwrite."""
-    return output.clone() if isinstance(output, torch.Tensor) else [None if part is None else part.clone() for part in output]
+    return (
+        output.clone()
+        if isinstance(output, torch.Tensor)
+        else [None if part is None else part.clone() for part in output]
+    )
 
 
 def image_tokens(family, output, pixels):
@@ -101,7 +121,9 @@ def test_a_feature_is_the_image_tokens_of_its_block_laid_out_as_the_picture(with
     h = within(model, conditioning_for(family), latent_for(model), both, feature=name)
     side = 8 // patch_of(family)
     tokens = image_tokens(family, seen[0], side * side)
-    torch.testing.assert_close(h, tokens.float().transpose(1, 2).unflatten(2, (side, side)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        h, tokens.float().transpose(1, 2).unflatten(2, (side, side)), rtol=1e-4, atol=1e-4
+    )
 
 
 def strongest_change(within, model, conditioning, latent, feature, place, patch):
@@ -125,15 +147,23 @@ def test_rows_and_columns_of_h_are_those_of_the_picture(within, models, family):
     for kind in rows_of(family):
         for place in ((0, 0), (1, 4), (2, 6)):
             latent = latent_for(model, size=(3 * patch, 7 * patch))
-            assert strongest_change(within, model, conditioning_for(family), latent, f"{kind}_0", place, patch) == place, kind
+            assert (
+                strongest_change(within, model, conditioning_for(family), latent, f"{kind}_0", place, patch)
+                == place
+            ), kind
 
 
 @pytest.mark.skipif("radiance" not in FLOWS, reason="this host has no pixel-space family")
-@pytest.mark.parametrize("family", [family for family in ("radiance", "pixeldit", "zimagepixel") if family in FLOWS])
+@pytest.mark.parametrize(
+    "family", [family for family in ("radiance", "pixeldit", "zimagepixel") if family in FLOWS]
+)
 def test_models_of_pixels_have_large_patches(within, family):
     model, kind = tiny_model(family, patch_size=16), next(iter(rows_of(family)))
     latent = latent_for(model, size=(32, 80))
-    assert strongest_change(within, model, conditioning_for(family), latent, f"{kind}_1", (1, 3), 16) == (1, 3)
+    assert strongest_change(within, model, conditioning_for(family), latent, f"{kind}_1", (1, 3), 16) == (
+        1,
+        3,
+    )
 
 
 @pytest.mark.skipif("hunyuanimage" not in FLOWS, reason="this host has no Hunyuan Image")
@@ -147,7 +177,9 @@ def test_letters_that_hunyuan_image_reads_apart_are_not_taken_for_the_picture(wi
 
 @pytest.mark.skipif("hunyuanimage" not in FLOWS, reason="this host has no Hunyuan Image")
 def test_a_model_that_must_know_where_its_sampler_goes_next_is_refused(comfy_host):
-    with pytest.raises(ValueError, match=r"This Hunyuan Image 2\.1 model is distilled .* take the undistilled one\."):
+    with pytest.raises(
+        ValueError, match=r"This Hunyuan Image 2\.1 model is distilled .* take the undistilled one\."
+    ):
         comfy_host.adapter.features_of(tiny_model("hunyuanimage", meanflow=True))
 
 
@@ -156,7 +188,9 @@ def test_a_model_that_must_know_where_its_sampler_goes_next_is_refused(comfy_hos
 def test_the_picture_to_edit_beside_hidreams_is_left_out(within, models, kind):
     model = models["hidream"]
     latent = latent_for(model, size=(6, 10))
-    beside = conditioning_for("hidream", concat_latent_image=latent_for(model, size=(6, 10), seed=6)["samples"])
+    beside = conditioning_for(
+        "hidream", concat_latent_image=latent_for(model, size=(6, 10), seed=6)["samples"]
+    )
     assert strongest_change(within, model, beside, latent, f"{kind}_0", (2, 3), 2) == (2, 3)
     h = within(model, beside, latent, lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)))
     assert h.shape[-2:] == (3, 5)
@@ -182,7 +216,9 @@ def test_the_tokens_of_a_reference_picture_are_left_out(within, models, family, 
 @every_family
 def test_the_default_feature_has_the_name_of_its_block(within, models, family):
     model = models[family]
-    feature = within(model, conditioning_for(family), latent_for(model), lambda denoiser, _: denoiser.provenance["feature"])
+    feature = within(
+        model, conditioning_for(family), latent_for(model), lambda denoiser, _: denoiser.provenance["feature"]
+    )
     assert feature in names_of(family)
 
 
@@ -193,7 +229,12 @@ def test_pictures_of_any_size_have_features(within, models, family, size):
     model = models[family]
     frames = latent_for(model)["samples"].shape[2:-2]
     latent = {"samples": draw(1, latent_for(model)["samples"].shape[1], *frames, *size, seed=3)}
-    h = within(model, conditioning_for(family), latent, lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)))
+    h = within(
+        model,
+        conditioning_for(family),
+        latent,
+        lambda denoiser, x: denoiser.encode(x, denoiser.schedule.sigma(0.7)),
+    )
     patch = patch_of(family)
     assert h.shape[-2:] == (-(-size[0] // patch), -(-size[1] // patch))
 
@@ -203,14 +244,23 @@ def test_pictures_of_any_size_have_features(within, models, family, size):
 
 def inverted(call, model, conditioning, steps, timestep=0.7, measure=False):
     return call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=latent_for(model), steps=steps, timestep=timestep, refine=1,
+        "PullbackDDIMInvert",
+        model=model,
+        conditioning=conditioning,
+        latent=latent_for(model),
+        steps=steps,
+        timestep=timestep,
+        refine=1,
         measure=measure,
     )
 
 
 @every_family
 def test_the_schedule_is_the_hosts(comfy_host, models, family):
-    sampling, schedule = models[family].get_model_object("model_sampling"), comfy_host.adapter.schedule_of(models[family])
+    sampling, schedule = (
+        models[family].get_model_object("model_sampling"),
+        comfy_host.adapter.schedule_of(models[family]),
+    )
     for fraction in (0.05, 0.3, 0.7, 0.95):
         assert schedule.sigma(fraction) == pytest.approx(sampling.percent_to_sigma(1 - fraction), rel=1e-5)
     assert schedule.sigma_max == 1
@@ -221,7 +271,9 @@ def test_a_clean_latent_comes_as_the_model_sees_it_and_goes_as_it_came(comfy_hos
     model, latent = models[family], latent_for(models[family])
     x = within(model, conditioning_for(family), latent, lambda _, x: x)
     assert x.ndim == 4 and x.std() == pytest.approx(1, abs=0.1)
-    torch.testing.assert_close(comfy_host.adapter.latent_of(model, x)["samples"], latent["samples"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        comfy_host.adapter.latent_of(model, x)["samples"], latent["samples"], rtol=1e-4, atol=1e-4
+    )
 
 
 @every_family
@@ -230,11 +282,23 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
     model, conditioning = models[family], conditioning_for(family)
     latent, sigmas, _ = inverted(call, model, conditioning, 6)
     sampled = call(
-        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas,
+        latent_image=latent,
     )[0]["samples"]
     ours = within(
-        model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas), sigma=float(sigmas[0])
+        model,
+        conditioning,
+        latent,
+        lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas),
+        sigma=float(sigmas[0]),
     )
     assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
     assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
@@ -247,16 +311,35 @@ def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, 
     seen = []
     model = model.clone()
     model.set_model_unet_function_wrapper(
-        lambda apply, given: (seen.append(given["input"].clone()), apply(given["input"], given["timestep"], **given["c"]))[1]
+        lambda apply, given: (
+            seen.append(given["input"].clone()),
+            apply(given["input"], given["timestep"], **given["c"]),
+        )[1]
     )
     sigmas = comfy_host.adapter.levels_of(model, 4, 0.9)
     halfway = call(
-        "SamplerCustom", model=model, add_noise=True, noise_seed=3, cfg=1.0, positive=conditioning, negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas[:3], latent_image=latent_for(model),
+        "SamplerCustom",
+        model=model,
+        add_noise=True,
+        noise_seed=3,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas[:3],
+        latent_image=latent_for(model),
     )[0]
     call(
-        "SamplerCustom", model=model, add_noise=False, noise_seed=0, cfg=1.0, positive=conditioning, negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas[2:], latent_image=halfway,
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas[2:],
+        latent_image=halfway,
     )
     x = within(model, conditioning, halfway, lambda denoiser, x: x, sigma=float(sigmas[2]))
     expected = seen[2]  # the first evaluation of the second half
@@ -269,13 +352,29 @@ def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
     model, conditioning = models[family], conditioning_for(family)
     latent, sigmas, _ = inverted(call, model, conditioning, 4)
     basis = call(
-        "PullbackBasis", model=model, conditioning=conditioning, latent=latent, sigmas=sigmas, rank=2, tolerance=0.05, seed=0,
-        feature="middle", precision="as the model",
+        "PullbackBasis",
+        model=model,
+        conditioning=conditioning,
+        latent=latent,
+        sigmas=sigmas,
+        rank=2,
+        tolerance=0.05,
+        seed=0,
+        feature="middle",
+        precision="as the model",
     )[0]
     assert basis.converged and basis.v.shape[1:] == latent["samples"].squeeze(2).shape[1:]
     (edited,) = call(
-        "PullbackGuidanceEdit", model=model, conditioning=conditioning, latent=latent, basis=basis, direction=1, strength=1.0, steps=3,
-        strengths=1, directions=1,
+        "PullbackGuidanceEdit",
+        model=model,
+        conditioning=conditioning,
+        latent=latent,
+        basis=basis,
+        direction=1,
+        strength=1.0,
+        steps=3,
+        strengths=1,
+        directions=1,
     )
     sigma = float(sigmas[0])
 
@@ -286,7 +385,9 @@ def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
     difference = edited["samples"] - latent["samples"]
     assert edited["samples"].shape == latent["samples"].shape
     scale = model.get_model_object("latent_format")
-    expected = scale.process_out(moved.reshape(difference.shape) / (1 - sigma)) - scale.process_out(torch.zeros_like(difference))
+    expected = scale.process_out(moved.reshape(difference.shape) / (1 - sigma)) - scale.process_out(
+        torch.zeros_like(difference)
+    )
     torch.testing.assert_close(difference, expected, rtol=1e-3, atol=1e-3)
     assert moved.norm() > 1e-3
 
@@ -304,10 +405,21 @@ def test_the_visualizer_shows_directions(call, models, family, mode):
     model, conditioning = models[family], conditioning_for(family)
     latent, sigmas, _ = inverted(call, model, conditioning, 3, measure=True)
     shared = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
-    basis = call("PullbackBasis", **shared, rank=2, tolerance=0.1, seed=0, feature="middle", precision="as the model")[0]
+    basis = call(
+        "PullbackBasis", **shared, rank=2, tolerance=0.1, seed=0, feature="middle", precision="as the model"
+    )[0]
     sheet, spectrum, maps = call(
-        "PullbackBasisVisualizer", **shared, basis=basis, vae=Painter(), mode=mode, direction=1, directions=2, strengths=3, strength=1.0,
-        steps=2, cell=64,
+        "PullbackBasisVisualizer",
+        **shared,
+        basis=basis,
+        vae=Painter(),
+        mode=mode,
+        direction=1,
+        directions=2,
+        strengths=3,
+        strength=1.0,
+        steps=2,
+        cell=64,
     )
     assert sheet.std() > 0.05 and spectrum.std() > 0.05 and len(maps) == 2 and maps.std() > 0.05
 
@@ -316,8 +428,18 @@ def test_the_visualizer_shows_directions(call, models, family, mode):
 def test_bases_over_time_leave_latents_that_samplers_understand(call, models, family):
     model, conditioning = models[family], conditioning_for(family)
     bases, latents, ways = call(
-        "PullbackBasisOverTime", model=model, conditioning=conditioning, latent=latent_for(model), timesteps="0.5, 0.8", steps=6, refine=1,
-        rank=1, tolerance=0.1, seed=0, feature="middle", precision="as the model",
+        "PullbackBasisOverTime",
+        model=model,
+        conditioning=conditioning,
+        latent=latent_for(model),
+        timesteps="0.5, 0.8",
+        steps=6,
+        refine=1,
+        rank=1,
+        tolerance=0.1,
+        seed=0,
+        feature="middle",
+        precision="as the model",
     )[:3]
     direct, sigmas, _ = inverted(call, model, conditioning, 3, timestep=0.5)
     assert [basis.timestep for basis in bases] == pytest.approx([0.5, 0.8])
@@ -332,22 +454,46 @@ def test_quality_boosting_is_the_cores(comfy_host, call, within, models, family,
     (sampler,) = call("PullbackQualityBoost", boost_below=0.3, eta=eta)
     sigmas = comfy_host.adapter.levels_of(model, 5, 0.8)
     sampled = call(
-        "SamplerCustom", model=model, add_noise=False, noise_seed=7, cfg=1.0, positive=conditioning, negative=conditioning,
-        sampler=sampler, sigmas=sigmas, latent_image=latent,
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=7,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=sampler,
+        sigmas=sigmas,
+        latent_image=latent,
     )[0]["samples"]
     ours = within(
-        model, conditioning, latent, sigma=float(sigmas[0]),
-        fn=lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas, eta=eta, boost_below=0.3, seed=7),
+        model,
+        conditioning,
+        latent,
+        sigma=float(sigmas[0]),
+        fn=lambda denoiser, x: comfy_host.core.ddim.generate(
+            denoiser, x, sigmas, eta=eta, boost_below=0.3, seed=7
+        ),
     )
-    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-4 and torch.isfinite(sampled).all()
+    assert (
+        relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-4
+        and torch.isfinite(sampled).all()
+    )
 
 
 @every_family
 def test_nothing_of_the_picture_is_left_at_the_very_end(call, models, family):
-    with pytest.raises(ValueError, match=r"At timestep 1 nothing of the picture is left .* choose at most 0\.99"):
+    with pytest.raises(
+        ValueError, match=r"At timestep 1 nothing of the picture is left .* choose at most 0\.99"
+    ):
         call(
-            "PullbackDDIMInvert", model=models[family], conditioning=conditioning_for(family), latent=latent_for(models[family]), steps=4,
-            timestep=1.0, refine=0, measure=False,
+            "PullbackDDIMInvert",
+            model=models[family],
+            conditioning=conditioning_for(family),
+            latent=latent_for(models[family]),
+            steps=4,
+            timestep=1.0,
+            refine=0,
+            measure=False,
         )
 
 

@@ -9,7 +9,15 @@ import pytest
 import torch
 from tiny_models import conditioning_for, latent_for, tiny_model
 
-SHEET = {"mode": "full", "direction": 1, "directions": 1, "strengths": 2, "strength": 1.0, "steps": 1, "cell": 32}
+SHEET = {
+    "mode": "full",
+    "direction": 1,
+    "directions": 1,
+    "strengths": 2,
+    "strength": 1.0,
+    "steps": 1,
+    "cell": 32,
+}
 SEARCH = {"rank": 1, "tolerance": 0.5, "seed": 0, "feature": "middle", "precision": "as the model"}
 EDIT = {"direction": 1, "strength": 1.0, "steps": 1, "strengths": 1, "directions": 1}
 NODES = ("PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "PullbackExplainFeatures")
@@ -20,10 +28,21 @@ class Case:
     """A tiny model with a noisy latent, its levels and its basis."""
 
     def __init__(self, call, kind):
-        self.call, self.kind, self.model, self.conditioning = call, kind, tiny_model(kind), conditioning_for(kind)
+        self.call, self.kind, self.model, self.conditioning = (
+            call,
+            kind,
+            tiny_model(kind),
+            conditioning_for(kind),
+        )
         self.hosted = {"model": self.model, "conditioning": self.conditioning}
         self.latent, self.sigmas, _ = call(
-            "PullbackDDIMInvert", **self.hosted, latent=latent_for(self.model), steps=2, timestep=0.7, refine=0, measure=False
+            "PullbackDDIMInvert",
+            **self.hosted,
+            latent=latent_for(self.model),
+            steps=2,
+            timestep=0.7,
+            refine=0,
+            measure=False,
         )
         (self.basis,) = call("PullbackBasis", **self.hosted, latent=self.latent, sigmas=self.sigmas, **SEARCH)
 
@@ -31,14 +50,30 @@ class Case:
         if node == "sampler":
             (sampler,) = self.call("PullbackQualityBoost", boost_below=0.0, eta=0.0)
             return self.call(
-                "SamplerCustom", model=self.model, add_noise=False, noise_seed=0, cfg=1.0, positive=self.conditioning,
-                negative=self.conditioning, sampler=sampler, sigmas=sigmas, latent_image=latent,
+                "SamplerCustom",
+                model=self.model,
+                add_noise=False,
+                noise_seed=0,
+                cfg=1.0,
+                positive=self.conditioning,
+                negative=self.conditioning,
+                sampler=sampler,
+                sigmas=sigmas,
+                latent_image=latent,
             )
         options = {
             "PullbackBasis": {"sigmas": sigmas, **SEARCH},
-            "PullbackGuidanceEdit": {"basis": dataclasses.replace(self.basis, sigma=float(sigmas[0])), **EDIT},
+            "PullbackGuidanceEdit": {
+                "basis": dataclasses.replace(self.basis, sigma=float(sigmas[0])),
+                **EDIT,
+            },
             "PullbackBasisVisualizer": {"basis": self.basis, "vae": None, "sigmas": sigmas, **SHEET},
-            "PullbackExplainFeatures": {"sigmas": sigmas, "features": "middle", "rank": 1, "precision": "as the model"},
+            "PullbackExplainFeatures": {
+                "sigmas": sigmas,
+                "features": "middle",
+                "rank": 1,
+                "precision": "as the model",
+            },
         }
         return self.call(node, **self.hosted, latent=latent, **options[node])
 
@@ -49,10 +84,15 @@ def case(request, call):
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["of DDIM Invert", "of a sampler"])
-@pytest.mark.parametrize("node, level", [
-    *itertools.product(NODES, [4518.0, math.inf, math.nan, -1.0]),
-    *itertools.product(["sampler"], [4518.0, math.inf]),  # the host's own sampling refuses the others, or does nothing
-])
+@pytest.mark.parametrize(
+    "node, level",
+    [
+        *itertools.product(NODES, [4518.0, math.inf, math.nan, -1.0]),
+        *itertools.product(
+            ["sampler"], [4518.0, math.inf]
+        ),  # the host's own sampling refuses the others, or does nothing
+    ],
+)
 def test_levels_that_the_model_lacks_are_refused_naming_its_largest(case, node, level, tagged):
     latent = case.latent if tagged else {"samples": case.latent["samples"]}
     with pytest.raises(ValueError, match=rf"(up to|largest of this model is) {LARGEST[case.kind]}[,.;]"):
@@ -73,10 +113,16 @@ def test_the_largest_level_is_accepted_as_schedulers_give_it(case):
     case.run("sampler", levels, latent)
 
 
-@pytest.mark.parametrize("settings", [
-    {"linear_start": 0.00085, "linear_end": 0.012}, {"linear_start": 0.0015, "linear_end": 0.0195}, {"beta_schedule": "cosine"},
-    {"beta_schedule": "sqrt_linear", "linear_start": 1e-4, "linear_end": 0.02},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"linear_start": 0.00085, "linear_end": 0.012},
+        {"linear_start": 0.0015, "linear_end": 0.0195},
+        {"beta_schedule": "cosine"},
+        {"beta_schedule": "sqrt_linear", "linear_start": 1e-4, "linear_end": 0.02},
+    ],
+    ids=str,
+)
 def test_zero_snr_models_have_levels(comfy_host, settings):
     class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
         pass
@@ -87,7 +133,9 @@ def test_zero_snr_models_have_levels(comfy_host, settings):
     sampling = Sampling(Config())
     schedule = comfy_host.adapter.denoiser.schedule_in(sampling)
     assert (schedule.log_sigmas.diff() > 0).all()
-    torch.testing.assert_close(torch.exp(schedule.log_sigmas)[:-1], sampling.sigmas[:-1].double(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        torch.exp(schedule.log_sigmas)[:-1], sampling.sigmas[:-1].double(), rtol=1e-4, atol=0
+    )
     for index in (0, 1, 500, 997, 998):
         assert sampling.timestep(torch.tensor(schedule.sigma(index / 999))) == index
     assert schedule.require_level(sampling.sigma_max) == sampling.sigma_max

@@ -22,7 +22,15 @@ from tiny_models import KINDS, draw, observed, patched, tiny_conditioning, tiny_
 WORDS, FACE, STEPS, TIMESTEP = "glasses, smiling", 3, 8, 0.7
 BASIS_OPTIONS = {"tolerance": 0.05, "seed": 0, "feature": "middle", "precision": "as the model"}
 EDIT_OPTIONS = {"direction": 1, "strength": 1.0, "steps": 4, "strengths": 1, "directions": 1}
-SHEET_OPTIONS = {"mode": "fast", "direction": 1, "directions": 2, "strengths": 3, "strength": 1.0, "steps": 4, "cell": 64}
+SHEET_OPTIONS = {
+    "mode": "fast",
+    "direction": 1,
+    "directions": 2,
+    "strengths": 3,
+    "strength": 1.0,
+    "steps": 4,
+    "cell": 64,
+}
 
 CONTRACT = {
     "PullbackDDIMInvert": (
@@ -40,7 +48,8 @@ CONTRACT = {
         "LATENT",
     ),
     "PullbackParallelTransport": (
-        "source:PULLBACK_BASIS target:PULLBACK_BASIS direction:INT exact:BOOLEAN", "PULLBACK_BASIS FLOAT STRING",
+        "source:PULLBACK_BASIS target:PULLBACK_BASIS direction:INT exact:BOOLEAN",
+        "PULLBACK_BASIS FLOAT STRING",
     ),
     "PullbackBasisVisualizer": (
         "basis:PULLBACK_BASIS model:MODEL conditioning:CONDITIONING vae:VAE latent:LATENT sigmas:SIGMAS mode:COMBO direction:INT "
@@ -59,7 +68,8 @@ CONTRACT = {
         "PULLBACK_BASIS LATENT SIGMAS",
     ),
     "PullbackBasisCompare": (
-        "bases:PULLBACK_BASIS space:COMBO others:PULLBACK_BASIS", "IMAGE IMAGE IMAGE FLOAT STRING",
+        "bases:PULLBACK_BASIS space:COMBO others:PULLBACK_BASIS",
+        "IMAGE IMAGE IMAGE FLOAT STRING",
     ),
     "PullbackGlobalBasis": ("bases:PULLBACK_BASIS method:COMBO", "PULLBACK_BASIS STRING"),
     "PullbackExplainFeatures": (
@@ -78,12 +88,26 @@ def face(call):
     with torch.inference_mode():
         clean = {"samples": vae.encode(image)}
     latent, sigmas, report = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=clean, steps=STEPS, timestep=TIMESTEP, refine=2, measure=True
+        "PullbackDDIMInvert",
+        model=model,
+        conditioning=conditioning,
+        latent=clean,
+        steps=STEPS,
+        timestep=TIMESTEP,
+        refine=2,
+        measure=True,
     )
     hosted = {"model": model, "conditioning": conditioning, "latent": latent}
     (basis,) = call("PullbackBasis", **hosted, sigmas=sigmas, rank=3, **BASIS_OPTIONS)
     return SimpleNamespace(
-        vae=vae, image=image, clean=clean, sigmas=sigmas, report=report, basis=basis, hosted=hosted, **hosted,
+        vae=vae,
+        image=image,
+        clean=clean,
+        sigmas=sigmas,
+        report=report,
+        basis=basis,
+        hosted=hosted,
+        **hosted,
         inputs={"basis": basis, **hosted},
     )
 
@@ -93,11 +117,20 @@ def tiny(call):
     """A tiny SD1.x model with a noisy latent and its basis, for what does not need a picture."""
     model, conditioning = tiny_model(), tiny_conditioning()
     latent, sigmas, _ = call(
-        "PullbackDDIMInvert", model=model, conditioning=conditioning, latent=tiny_latent(), steps=3, timestep=0.7, refine=0, measure=False
+        "PullbackDDIMInvert",
+        model=model,
+        conditioning=conditioning,
+        latent=tiny_latent(),
+        steps=3,
+        timestep=0.7,
+        refine=0,
+        measure=False,
     )
     hosted = {"model": model, "conditioning": conditioning, "latent": latent}
     (basis,) = call("PullbackBasis", **hosted, sigmas=sigmas, rank=3, **BASIS_OPTIONS)
-    return SimpleNamespace(basis=basis, sigmas=sigmas, hosted=hosted, **hosted, inputs={"basis": basis, **hosted})
+    return SimpleNamespace(
+        basis=basis, sigmas=sigmas, hosted=hosted, **hosted, inputs={"basis": basis, **hosted}
+    )
 
 
 @pytest.fixture
@@ -111,7 +144,9 @@ def folders(tmp_path, monkeypatch):
 
 def invert(call, case, latent, **options):
     options = {"steps": 3, "timestep": 0.7, "refine": 1, "measure": False, **options}
-    return call("PullbackDDIMInvert", model=case.model, conditioning=case.conditioning, latent=latent, **options)
+    return call(
+        "PullbackDDIMInvert", model=case.model, conditioning=case.conditioning, latent=latent, **options
+    )
 
 
 def edit(call, inputs, **options):
@@ -121,7 +156,9 @@ def edit(call, inputs, **options):
 def over_time(call, case, latent, **options):
     """Lists of bases, noisy latents and ways back."""
     options = {"timesteps": "0.6, 0.3", "steps": 6, "refine": 1, "rank": 3, **BASIS_OPTIONS, **options}
-    return call("PullbackBasisOverTime", model=case.model, conditioning=case.conditioning, latent=latent, **options)
+    return call(
+        "PullbackBasisOverTime", model=case.model, conditioning=case.conditioning, latent=latent, **options
+    )
 
 
 def compare(call, bases, space="features", **others):
@@ -132,8 +169,16 @@ def compare(call, bases, space="features", **others):
 def sample(call, case, latent, sampler=None):
     """The way back, by a stock sampler."""
     return call(
-        "SamplerCustom", model=case.model, add_noise=False, noise_seed=0, cfg=1.0, positive=case.conditioning,
-        negative=case.conditioning, sampler=sampler or comfy.samplers.sampler_object("euler"), sigmas=case.sigmas, latent_image=latent,
+        "SamplerCustom",
+        model=case.model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=case.conditioning,
+        negative=case.conditioning,
+        sampler=sampler or comfy.samplers.sampler_object("euler"),
+        sigmas=case.sigmas,
+        latent_image=latent,
     )[0]["samples"]
 
 
@@ -151,7 +196,11 @@ def inputs_of(node):
 def test_the_pack_has_these_nodes_and_no_others(comfy_host):
     assert {name for name in comfy_host.nodes if name.startswith("Pullback")} == set(CONTRACT)
     module = comfy_host.nodes["PullbackBasis"].RELATIVE_PYTHON_MODULE
-    assert {name for name, node in comfy_host.nodes.items() if getattr(node, "RELATIVE_PYTHON_MODULE", None) == module} == set(CONTRACT)
+    assert {
+        name
+        for name, node in comfy_host.nodes.items()
+        if getattr(node, "RELATIVE_PYTHON_MODULE", None) == module
+    } == set(CONTRACT)
 
 
 @pytest.mark.parametrize("node", CONTRACT)
@@ -199,7 +248,9 @@ def test_the_faces_vae_is_exact(face):
 
 def test_ddim_invert_gives_the_cores_noisy_latent(comfy_host, face, alone):
     torch.testing.assert_close(face.sigmas, alone.sigmas)
-    torch.testing.assert_close(face.latent["samples"], samples_of(comfy_host, face, alone.x), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        face.latent["samples"], samples_of(comfy_host, face, alone.x), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_the_report_of_ddim_invert_is_the_measured_error(comfy_host, face, alone):
@@ -218,8 +269,12 @@ def test_a_stock_sampler_returns_to_the_picture(call, face):
 def test_the_basis_node_gives_the_cores_basis(comfy_host, face, alone):
     assert comfy_host.core.geometry.principal_angles(face.basis.v, alone.basis.v).max() < 0.01
     torch.testing.assert_close(face.basis.s, alone.basis.s, rtol=1e-3, atol=0)
-    assert face.basis.sigma == pytest.approx(alone.sigma) and face.basis.timestep == pytest.approx(TIMESTEP, abs=1e-3)
-    assert face.basis.provenance["model"] == alone.basis.provenance["model"], "a basis of the command line is of no use here"
+    assert face.basis.sigma == pytest.approx(alone.sigma) and face.basis.timestep == pytest.approx(
+        TIMESTEP, abs=1e-3
+    )
+    assert face.basis.provenance["model"] == alone.basis.provenance["model"], (
+        "a basis of the command line is of no use here"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -232,15 +287,24 @@ def test_the_basis_node_finds_what_the_hosts_forward_does(call, comfy_host, kind
     double, sigma, step = tiny_model(kind, dtype=torch.float64), float(sigmas[0]), 1e-5
     x = model.model.process_latent_in(hosted["latent"]["samples"]).double()
     along = (1 + sigma**2) ** 0.5 * basis.v[:1].double()
-    ahead, behind = (observed(double, "middle", conditioning, x + sign * step * along, sigma) for sign in (1, -1))
-    torch.testing.assert_close((ahead - behind) / (2 * step), (basis.s[0] * basis.u[:1]).double(), rtol=1e-3, atol=1e-3)
+    ahead, behind = (
+        observed(double, "middle", conditioning, x + sign * step * along, sigma) for sign in (1, -1)
+    )
+    torch.testing.assert_close(
+        (ahead - behind) / (2 * step), (basis.s[0] * basis.u[:1]).double(), rtol=1e-3, atol=1e-3
+    )
     assert basis.s[0] > basis.s[1] > 0
 
 
 def test_the_edit_node_gives_the_cores_edit(call, comfy_host, face, alone):
     edited = edit(call, face.inputs, direction=2, strength=-0.7)
     expected = comfy_host.core.x_space_guidance(
-        alone.denoiser, alone.z, alone.sigma, face.basis.direction(1), scale=-0.7 * comfy_host.core.guidance.SCALE_PER_STRENGTH, steps=4
+        alone.denoiser,
+        alone.z,
+        alone.sigma,
+        face.basis.direction(1),
+        scale=-0.7 * comfy_host.core.guidance.SCALE_PER_STRENGTH,
+        steps=4,
     )[-1]
     expected = samples_of(comfy_host, face, alone.denoiser.schedule.from_network(expected, alone.sigma))
     torch.testing.assert_close(edited["samples"], expected, rtol=1e-4, atol=2e-3)
@@ -249,21 +313,29 @@ def test_the_edit_node_gives_the_cores_edit(call, comfy_host, face, alone):
 
 def test_the_boost_sampler_without_noise_is_the_cores_generation(call, comfy_host, face, alone):
     (sampler,) = call("PullbackQualityBoost", boost_below=0.0, eta=0.0)
-    expected = samples_of(comfy_host, face, comfy_host.core.ddim.generate(alone.denoiser, alone.x, alone.sigmas))
+    expected = samples_of(
+        comfy_host, face, comfy_host.core.ddim.generate(alone.denoiser, alone.x, alone.sigmas)
+    )
     torch.testing.assert_close(sample(call, face, face.latent, sampler), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("options", [{"boost_below": 0.3, "eta": 0.0}, {"boost_below": 0.0, "eta": 1.0}])
 def test_the_boost_sampler_adds_the_cores_noise(call, comfy_host, face, alone, options):
     (sampler,) = call("PullbackQualityBoost", **options)
-    expected = samples_of(comfy_host, face, comfy_host.core.ddim.generate(alone.denoiser, alone.x, alone.sigmas, seed=0, **options))
+    expected = samples_of(
+        comfy_host,
+        face,
+        comfy_host.core.ddim.generate(alone.denoiser, alone.x, alone.sigmas, seed=0, **options),
+    )
     boosted = sample(call, face, face.latent, sampler)
     torch.testing.assert_close(boosted, expected, rtol=1e-3, atol=1e-3)
     assert (boosted - sample(call, face, face.latent)).abs().max() > 0.01
 
 
 def test_transport_to_the_same_picture_carries_the_direction_unchanged(call, face):
-    carried, alignment, report = call("PullbackParallelTransport", source=face.basis, target=face.basis, direction=2, exact=False)
+    carried, alignment, report = call(
+        "PullbackParallelTransport", source=face.basis, target=face.basis, direction=2, exact=False
+    )
     assert alignment == pytest.approx(1, abs=1e-3) and report == "alignment 1.00"
     torch.testing.assert_close(carried.v[0], face.basis.v[1], rtol=0, atol=1e-3)
     assert carried.rank == 1
@@ -272,20 +344,28 @@ def test_transport_to_the_same_picture_carries_the_direction_unchanged(call, fac
 @pytest.mark.parametrize("exact", [False, True])
 def test_the_transport_node_gives_the_cores_transport(call, comfy_host, face, exact):
     inverted, _, _ = invert(call, face, {"samples": face.clean["samples"].flip(3)}, steps=STEPS)
-    (target,) = call("PullbackBasis", **{**face.hosted, "latent": inverted}, sigmas=face.sigmas, rank=2, **BASIS_OPTIONS)
-    carried, alignment, _ = call("PullbackParallelTransport", source=face.basis, target=target, direction=1, exact=exact)
+    (target,) = call(
+        "PullbackBasis", **{**face.hosted, "latent": inverted}, sigmas=face.sigmas, rank=2, **BASIS_OPTIONS
+    )
+    carried, alignment, _ = call(
+        "PullbackParallelTransport", source=face.basis, target=target, direction=1, exact=exact
+    )
     direction, expected = comfy_host.core.parallel_transport(0, face.basis, target, exact=exact)
     assert alignment == expected and torch.equal(carried.v[0], direction)
 
 
 def test_basis_over_time_gives_the_cores_bases_latents_and_ways_back(call, comfy_host, face, alone):
     bases, latents, ways = over_time(call, face, face.clean, timesteps=" .7,0.4, 0.7", steps=STEPS)
-    expected = comfy_host.core.bases_over_time(alone.denoiser, alone.x0, [0.4, 0.7], 3, steps=STEPS, refine=1, tolerance=0.05, seed=0)
+    expected = comfy_host.core.bases_over_time(
+        alone.denoiser, alone.x0, [0.4, 0.7], 3, steps=STEPS, refine=1, tolerance=0.05, seed=0
+    )
     assert len(bases) == len(latents) == len(ways) == len(expected) == 2
     for basis, latent, sigmas, moment in zip(bases, latents, ways, expected):
         assert comfy_host.core.geometry.principal_angles(basis.v, moment.basis.v).max() < 0.02
         torch.testing.assert_close(basis.s, moment.basis.s, rtol=1e-3, atol=0)
-        torch.testing.assert_close(latent["samples"], samples_of(comfy_host, face, moment.x), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            latent["samples"], samples_of(comfy_host, face, moment.x), rtol=1e-4, atol=1e-3
+        )
         torch.testing.assert_close(sigmas, moment.sigmas)
         assert basis.provenance["model"] == moment.basis.provenance["model"]
 
@@ -293,7 +373,9 @@ def test_basis_over_time_gives_the_cores_bases_latents_and_ways_back(call, comfy
 def test_the_lists_of_basis_over_time_belong_together(call, face):
     """Its first entries go where those of DDIM Invert go, and lead back to the picture."""
     bases, latents, ways = over_time(call, face, face.clean, timesteps="0.3, 0.6", steps=20, refine=4)
-    (basis,) = call("PullbackBasis", **{**face.hosted, "latent": latents[0]}, sigmas=ways[0], rank=3, **BASIS_OPTIONS)
+    (basis,) = call(
+        "PullbackBasis", **{**face.hosted, "latent": latents[0]}, sigmas=ways[0], rank=3, **BASIS_OPTIONS
+    )
     assert equal_bases(basis, bases[0]), "the first search has nothing to start from, as any other"
     for latent, sigmas in zip(latents, ways):
         back = sample(call, SimpleNamespace(**face.hosted, sigmas=sigmas), latent)
@@ -307,8 +389,10 @@ def family(call, face):
     batch = {"samples": torch.cat([latents[1]["samples"], latents[1]["samples"].flip(3)])}
     (apart,) = call("RebatchLatents", latents=[batch], batch_size=[1])
     assert [len(one["samples"]) for one in apart] == [1, 1]
-    one, mirrored = (call("PullbackBasis", **{**face.hosted, "latent": latent}, sigmas=ways[1], rank=3, **BASIS_OPTIONS)[0]
-                     for latent in apart)
+    one, mirrored = (
+        call("PullbackBasis", **{**face.hosted, "latent": latent}, sigmas=ways[1], rank=3, **BASIS_OPTIONS)[0]
+        for latent in apart
+    )
     return SimpleNamespace(early=bases[0], late=one, mirrored=mirrored)
 
 
@@ -319,12 +403,20 @@ def test_basis_compare_gives_the_cores_distances(call, comfy_host, family, monke
     monkeypatch.setattr(figures, "heat_map", lambda *given: caught.append(given) or plain(*given))
     *images, distance, report = compare(call, [family.early, family.late, family.mirrored], space)
     [(matrix, rows, columns, *_)] = caught
-    assert torch.equal(matrix, geometry.distance_matrix([family.early, family.late, family.mirrored], space=side))
+    assert torch.equal(
+        matrix, geometry.distance_matrix([family.early, family.late, family.mirrored], space=side)
+    )
     assert rows == columns == ["0.5 T", "0.7 T (1)", "0.7 T (2)"]
-    assert distance == pytest.approx(geometry.geodesic_distance(family.early, family.late, space=side)) and distance > 0.5
+    assert (
+        distance == pytest.approx(geometry.geodesic_distance(family.early, family.late, space=side))
+        and distance > 0.5
+    )
     first, *ranks = report.splitlines()
     assert first == f"0.5 T and 0.7 T (1): distance {distance:.2f} of at most {math.pi / 2 * 3**0.5:.2f}"
-    assert ranks[0] == f"0.5 T: effective rank {geometry.effective_rank(family.early.s):.1f} of 3" and len(ranks) == 3
+    assert (
+        ranks[0] == f"0.5 T: effective rank {geometry.effective_rank(family.early.s):.1f} of 3"
+        and len(ranks) == 3
+    )
     for image in images:
         assert image.shape[0] == 1 and image.shape[3] == 3 and image.std() > 0.02
 
@@ -336,16 +428,24 @@ def test_basis_compare_compares_with_others(call, comfy_host, family, monkeypatc
     *_, distance, report = compare(call, [family.early], others=[family.late, family.mirrored])
     [(matrix, rows, columns, *_)] = caught
     assert matrix.shape == (1, 2) and rows == ["0.5 T"] and columns == ["0.7 T (1)", "0.7 T (2)"]
-    assert distance == matrix[0, 0].item() == pytest.approx(geometry.geodesic_distance(family.early, family.late))
+    assert (
+        distance
+        == matrix[0, 0].item()
+        == pytest.approx(geometry.geodesic_distance(family.early, family.late))
+    )
     assert len(report.splitlines()) == 4
     assert compare(call, [family.late], others=[family.late])[3] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("count, pairs", [(3, 3), (5, 4)])
-def test_with_many_pairs_the_angles_of_the_first_basis_are_drawn(call, comfy_host, family, monkeypatch, count, pairs):
+def test_with_many_pairs_the_angles_of_the_first_basis_are_drawn(
+    call, comfy_host, family, monkeypatch, count, pairs
+):
     caught, figures = [], comfy_host.core.figures
     plain = figures.angle_plot
-    monkeypatch.setattr(figures, "angle_plot", lambda curves, *others: caught.append(curves) or plain(curves, *others))
+    monkeypatch.setattr(
+        figures, "angle_plot", lambda curves, *others: caught.append(curves) or plain(curves, *others)
+    )
     compare(call, [family.early, *[family.late] * (count - 1)])
     assert len(caught[0]) == pairs and all(len(angles) == 3 for _, angles in caught[0])
 
@@ -362,10 +462,16 @@ def test_the_global_basis_node_gives_the_cores_mean(call, comfy_host, family, me
 
 def test_a_global_basis_edits_and_carries_as_any_other(call, face, family):
     mean, _ = call("PullbackGlobalBasis", bases=[family.late, family.mirrored], method=["matched"])
-    carried, alignment, _ = call("PullbackParallelTransport", source=mean, target=family.late, direction=1, exact=False)
+    carried, alignment, _ = call(
+        "PullbackParallelTransport", source=mean, target=family.late, direction=1, exact=False
+    )
     assert 0.3 < alignment <= 1
     plain, projected = (edit(call, {**face.hosted, "basis": basis})["samples"] for basis in (mean, carried))
-    for one, other in ((plain, face.latent["samples"]), (projected, face.latent["samples"]), (plain, projected)):
+    for one, other in (
+        (plain, face.latent["samples"]),
+        (projected, face.latent["samples"]),
+        (plain, projected),
+    ):
         assert (one - other).abs().max() > 0.05
 
 
@@ -375,12 +481,20 @@ def test_a_global_basis_edits_and_carries_as_any_other(call, face, family):
 def test_the_same_inputs_give_the_same_bits(call, tiny):
     again = call("PullbackBasis", **tiny.hosted, sigmas=tiny.sigmas, rank=3, **BASIS_OPTIONS)[0]
     assert equal_bases(again, tiny.basis)
-    assert torch.equal(edit(call, tiny.inputs, strengths=3)["samples"], edit(call, tiny.inputs, strengths=3)["samples"])
+    assert torch.equal(
+        edit(call, tiny.inputs, strengths=3)["samples"], edit(call, tiny.inputs, strengths=3)["samples"]
+    )
 
 
 def test_another_seed_finds_the_same_direction_to_the_tolerance(call, comfy_host, tiny):
     one, other = (
-        call("PullbackBasis", **tiny.hosted, sigmas=tiny.sigmas, rank=1, **{**BASIS_OPTIONS, "tolerance": 1e-3, "seed": seed})[0]
+        call(
+            "PullbackBasis",
+            **tiny.hosted,
+            sigmas=tiny.sigmas,
+            rank=1,
+            **{**BASIS_OPTIONS, "tolerance": 1e-3, "seed": seed},
+        )[0]
         for seed in (5, 6)
     )
     assert not torch.equal(one.v, other.v)
@@ -400,16 +514,37 @@ def test_a_patched_model_has_another_basis_and_says_so(call, comfy_host, tiny):
 
 def state_of(model):
     """All that a node could leave in a MODEL."""
-    parts = ("model_options", "patches", "object_patches", "backup", "object_patches_backup", "attachments", "wrappers", "callbacks",
-             "injections", "hook_patches", "additional_models", "force_cast_weights")
+    parts = (
+        "model_options",
+        "patches",
+        "object_patches",
+        "backup",
+        "object_patches_backup",
+        "attachments",
+        "wrappers",
+        "callbacks",
+        "injections",
+        "hook_patches",
+        "additional_models",
+        "force_cast_weights",
+    )
     held = {name: copy.deepcopy(getattr(model, name)) for name in parts}
     return held, {name: weight.clone() for name, weight in model.model.state_dict().items()}
 
 
 def ksampler(call, model):
     return call(
-        "KSampler", model=model, seed=7, steps=2, cfg=2.0, sampler_name="dpmpp_2m", scheduler="karras", positive=tiny_conditioning(1),
-        negative=tiny_conditioning(5), latent_image=tiny_latent(), denoise=1.0,
+        "KSampler",
+        model=model,
+        seed=7,
+        steps=2,
+        cfg=2.0,
+        sampler_name="dpmpp_2m",
+        scheduler="karras",
+        positive=tiny_conditioning(1),
+        negative=tiny_conditioning(5),
+        latent_image=tiny_latent(),
+        denoise=1.0,
     )[0]["samples"]
 
 
@@ -421,29 +556,52 @@ class StandInVAE:
 
 def runs(call, case):
     """Each node that runs a model, as name -> function of a MODEL."""
+
     def on(model):
         return {**case.hosted, "model": model}
 
     return {
-        "PullbackDDIMInvert": lambda model: invert(call, SimpleNamespace(**on(model)), case.latent, measure=True),
-        "PullbackBasis": lambda model: call("PullbackBasis", **on(model), sigmas=case.sigmas, rank=2, **BASIS_OPTIONS),
+        "PullbackDDIMInvert": lambda model: invert(
+            call, SimpleNamespace(**on(model)), case.latent, measure=True
+        ),
+        "PullbackBasis": lambda model: call(
+            "PullbackBasis", **on(model), sigmas=case.sigmas, rank=2, **BASIS_OPTIONS
+        ),
         "PullbackGuidanceEdit": lambda model: edit(call, {**on(model), "basis": case.basis}),
         "PullbackBasisVisualizer": lambda model: call(
-            "PullbackBasisVisualizer", **on(model), basis=case.basis, sigmas=case.sigmas, vae=StandInVAE,
+            "PullbackBasisVisualizer",
+            **on(model),
+            basis=case.basis,
+            sigmas=case.sigmas,
+            vae=StandInVAE,
             **{**SHEET_OPTIONS, "mode": "full"},
         ),
-        "PullbackBasisOverTime": lambda model: over_time(call, SimpleNamespace(**on(model)), case.latent, rank=1),
+        "PullbackBasisOverTime": lambda model: over_time(
+            call, SimpleNamespace(**on(model)), case.latent, rank=1
+        ),
         "float32": lambda model: call(
-            "PullbackBasis", **on(model), sigmas=case.sigmas, rank=1, **{**BASIS_OPTIONS, "precision": "float32"}
+            "PullbackBasis",
+            **on(model),
+            sigmas=case.sigmas,
+            rank=1,
+            **{**BASIS_OPTIONS, "precision": "float32"},
         ),
         "quality boost": lambda model: sample(
-            call, SimpleNamespace(**on(model), sigmas=case.sigmas), case.latent, call("PullbackQualityBoost", boost_below=0.3, eta=0.5)[0]
+            call,
+            SimpleNamespace(**on(model), sigmas=case.sigmas),
+            case.latent,
+            call("PullbackQualityBoost", boost_below=0.3, eta=0.5)[0],
         ),
     }
 
 
 RUNS = (
-    "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "PullbackBasisOverTime", "float32",
+    "PullbackDDIMInvert",
+    "PullbackBasis",
+    "PullbackGuidanceEdit",
+    "PullbackBasisVisualizer",
+    "PullbackBasisOverTime",
+    "float32",
     "quality boost",
 )
 
@@ -508,7 +666,10 @@ def test_cancelling_ends_a_node_and_leaves_the_model_as_it_was(call, tiny, name,
 def test_nodes_change_none_of_their_inputs(call, face):
     basis = [face.basis.v, face.basis.s, face.basis.u]
     tensors = [face.latent["samples"], face.sigmas, face.conditioning[0][0], face.clean["samples"], *basis]
-    before, entries = [tensor.clone() for tensor in tensors], (list(face.latent), copy.deepcopy(face.conditioning[0][1]))
+    before, entries = (
+        [tensor.clone() for tensor in tensors],
+        (list(face.latent), copy.deepcopy(face.conditioning[0][1])),
+    )
     invert(call, face, face.clean)
     call("PullbackBasis", **face.hosted, sigmas=face.sigmas, rank=1, **BASIS_OPTIONS)
     edit(call, face.inputs, mask=torch.ones(1, 16, 16))
@@ -518,10 +679,19 @@ def test_nodes_change_none_of_their_inputs(call, face):
 
 def test_previews_are_pictures_in_the_manner_that_the_user_chose(call, face, monkeypatch):
     sent = []
-    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, *_, **__: sent.append((value, total, preview)))
+    monkeypatch.setattr(
+        comfy.utils,
+        "PROGRESS_BAR_HOOK",
+        lambda value, total, preview, *_, **__: sent.append((value, total, preview)),
+    )
     invert(call, face, face.clean, steps=3, measure=True)
     values = [value for value, *_ in sent]  # newer hosts leave out some, but neither the first nor the last
-    assert values == sorted(set(values)) and values[0] == 1 and values[-1] == 6 and all(preview is None for *_, preview in sent)
+    assert (
+        values == sorted(set(values))
+        and values[0] == 1
+        and values[-1] == 6
+        and all(preview is None for *_, preview in sent)
+    )
     sent.clear()
     monkeypatch.setattr(comfy.cli_args.args, "preview_method", latent_preview.LatentPreviewMethod.Latent2RGB)
     invert(call, face, face.clean, steps=3, measure=True)
@@ -529,7 +699,12 @@ def test_previews_are_pictures_in_the_manner_that_the_user_chose(call, face, mon
     height, width = face.clean["samples"].shape[2:]
     assert len(pictures) == 6 and all(picture.size == (width, height) for picture in pictures)
     expected = torch.nn.functional.adaptive_avg_pool2d(face.image.movedim(3, 1), (height, width))[0]
-    shown = torch.frombuffer(bytearray(pictures[-1].tobytes()), dtype=torch.uint8).view(height, width, 3).movedim(2, 0) / 255
+    shown = (
+        torch.frombuffer(bytearray(pictures[-1].tobytes()), dtype=torch.uint8)
+        .view(height, width, 3)
+        .movedim(2, 0)
+        / 255
+    )
     assert (shown - expected).abs().mean() < 0.05
 
 
@@ -543,7 +718,11 @@ def test_latents_of_any_size_go_all_the_way(call, tiny, size):
     (basis,) = call("PullbackBasis", **hosted, sigmas=sigmas, rank=1, **{**BASIS_OPTIONS, "tolerance": 0.4})
     assert basis.v.shape == (1, 4, *size)
     edited = edit(call, {**hosted, "basis": basis}, steps=2)["samples"]
-    assert edited.shape == (1, 4, *size) and torch.isfinite(edited).all() and not torch.equal(edited, latent["samples"])
+    assert (
+        edited.shape == (1, 4, *size)
+        and torch.isfinite(edited).all()
+        and not torch.equal(edited, latent["samples"])
+    )
 
 
 def test_a_batch_is_inverted_picture_by_picture(call, tiny):
@@ -554,12 +733,21 @@ def test_a_batch_is_inverted_picture_by_picture(call, tiny):
 
 
 def test_a_batch_of_edits_runs_over_pictures_then_directions_then_strengths(call, tiny):
-    inputs = {**tiny.inputs, "latent": {"samples": torch.cat([tiny.latent["samples"], tiny.latent["samples"].flip(2)])}}
+    inputs = {
+        **tiny.inputs,
+        "latent": {"samples": torch.cat([tiny.latent["samples"], tiny.latent["samples"].flip(2)])},
+    }
     batch = edit(call, inputs, direction=2, directions=2, strengths=3, strength=0.5)["samples"]
-    apart = torch.cat([
-        edit(call, {**inputs, "latent": {"samples": picture[None]}}, direction=direction, strength=strength)["samples"]
-        for picture in inputs["latent"]["samples"] for direction in (2, 3) for strength in (-0.5, 0.0, 0.5)
-    ])
+    apart = torch.cat(
+        [
+            edit(
+                call, {**inputs, "latent": {"samples": picture[None]}}, direction=direction, strength=strength
+            )["samples"]
+            for picture in inputs["latent"]["samples"]
+            for direction in (2, 3)
+            for strength in (-0.5, 0.0, 0.5)
+        ]
+    )
     torch.testing.assert_close(batch, apart, rtol=1e-4, atol=1e-3)
     distances = torch.cdist(apart.flatten(1)[None], apart.flatten(1)[None])[0]
     same = (distances < 0.01).nonzero().tolist()
@@ -584,12 +772,16 @@ def test_a_mask_of_pixels_acts_at_the_size_of_the_latent(call, tiny):
 
 
 def test_the_latents_own_noise_mask_counts_when_no_mask_is_given(call, tiny):
-    unknown = {"samples": tiny.latent["samples"]}  # of an unknown picture, so there is nothing to keep but the noise
+    unknown = {
+        "samples": tiny.latent["samples"]
+    }  # of an unknown picture, so there is nothing to keep but the noise
     masked = {**tiny.inputs, "latent": {**unknown, "noise_mask": left_half()[:, None]}}
     edited = edit(call, masked)
     assert torch.equal(edited["samples"], edit(call, tiny.inputs, mask=left_half())["samples"])
     assert "noise_mask" not in edited, "the sampler that follows would keep the noise below it"
-    assert torch.equal(edit(call, masked, mask=torch.ones(1, 8, 8))["samples"], edit(call, tiny.inputs)["samples"])
+    assert torch.equal(
+        edit(call, masked, mask=torch.ones(1, 8, 8))["samples"], edit(call, tiny.inputs)["samples"]
+    )
 
 
 def test_each_picture_of_a_batch_has_its_own_noise_mask(call, tiny):
@@ -608,7 +800,9 @@ def refused(sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         yield
     text = str(caught.value)
-    assert text.endswith((".", "?")) and "\n" not in text and len(text) < 400, "a person has to read it in a small red box"
+    assert text.endswith((".", "?")) and "\n" not in text and len(text) < 400, (
+        "a person has to read it in a small red box"
+    )
 
 
 def every_sampling_node(call, tiny, **changed):
@@ -616,7 +810,9 @@ def every_sampling_node(call, tiny, **changed):
     hosted = {**tiny.hosted, **{name: value for name, value in changed.items() if name in tiny.hosted}}
     sigmas, basis = changed.get("sigmas", tiny.sigmas), changed.get("basis", tiny.basis)
     return {
-        "PullbackDDIMInvert": lambda: call("PullbackDDIMInvert", **hosted, steps=2, timestep=0.7, refine=0, measure=False),
+        "PullbackDDIMInvert": lambda: call(
+            "PullbackDDIMInvert", **hosted, steps=2, timestep=0.7, refine=0, measure=False
+        ),
         "PullbackBasis": lambda: call("PullbackBasis", **hosted, sigmas=sigmas, rank=1, **BASIS_OPTIONS),
         "PullbackGuidanceEdit": lambda: edit(call, {**hosted, "basis": basis}),
         "PullbackBasisVisualizer": lambda: call(
@@ -626,7 +822,13 @@ def every_sampling_node(call, tiny, **changed):
     }
 
 
-SAMPLING = ("PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackBasisVisualizer", "PullbackBasisOverTime")
+SAMPLING = (
+    "PullbackDDIMInvert",
+    "PullbackBasis",
+    "PullbackGuidanceEdit",
+    "PullbackBasisVisualizer",
+    "PullbackBasisOverTime",
+)
 
 
 @pytest.mark.parametrize("node", SAMPLING)
@@ -643,7 +845,9 @@ def test_videos_are_refused(call, tiny, node):
 
 @pytest.mark.parametrize("node", SAMPLING)
 def test_other_kinds_of_sampling_are_refused(call, tiny, node):
-    (other,) = call("ModelSamplingContinuousEDM", model=tiny.model, sampling="edm", sigma_max=120.0, sigma_min=0.002)
+    (other,) = call(
+        "ModelSamplingContinuousEDM", model=tiny.model, sampling="edm", sigma_max=120.0, sigma_min=0.002
+    )
     with refused("samples as .*EDM; only eps- and v-prediction .* and rectified flow .* are known here"):
         every_sampling_node(call, tiny, model=other)[node]()
 
@@ -683,7 +887,13 @@ def test_directions_beyond_the_rank_are_refused(call, tiny):
     with refused("directions"):
         call("PullbackParallelTransport", source=tiny.basis, target=tiny.basis, direction=4, exact=False)
     with refused("directions"):
-        call("PullbackBasisVisualizer", **tiny.inputs, sigmas=tiny.sigmas, vae=None, **{**SHEET_OPTIONS, "direction": 4})
+        call(
+            "PullbackBasisVisualizer",
+            **tiny.inputs,
+            sigmas=tiny.sigmas,
+            vae=None,
+            **{**SHEET_OPTIONS, "direction": 4},
+        )
 
 
 def test_the_sentence_counts_directions_as_the_node_does(call, tiny):
@@ -694,7 +904,13 @@ def test_the_sentence_counts_directions_as_the_node_does(call, tiny):
 @pytest.mark.parametrize("feature", ["output_3", "bottleneck", "", "input_-1", "Middle"])
 def test_unknown_features_are_refused_with_the_known_ones(call, tiny, feature):
     with refused("no block named .* choose middle or one of input_0, .*, output_0, output_1, output_2"):
-        call("PullbackBasis", **tiny.hosted, sigmas=tiny.sigmas, rank=1, **{**BASIS_OPTIONS, "feature": feature})
+        call(
+            "PullbackBasis",
+            **tiny.hosted,
+            sigmas=tiny.sigmas,
+            rank=1,
+            **{**BASIS_OPTIONS, "feature": feature},
+        )
 
 
 def test_bases_of_two_models_are_not_carried_over(call, tiny, face):
@@ -713,7 +929,11 @@ def test_unknown_words_are_refused(call):
 def test_a_latent_of_zeros_has_no_basis(call, tiny):
     with refused("all zeros"):
         call(
-            "PullbackBasis", **{**tiny.hosted, "latent": {"samples": torch.zeros(1, 4, 8, 8)}}, sigmas=tiny.sigmas, rank=1, **BASIS_OPTIONS
+            "PullbackBasis",
+            **{**tiny.hosted, "latent": {"samples": torch.zeros(1, 4, 8, 8)}},
+            sigmas=tiny.sigmas,
+            rank=1,
+            **BASIS_OPTIONS,
         )
 
 
@@ -735,7 +955,9 @@ def test_a_patch_without_a_derivative_is_refused(call, tiny, node):
         every_sampling_node(call, tiny, model=model)[node]()
 
 
-@pytest.mark.parametrize("text", ["", "much", "0.9; 0.5", "0.9 0.5", "0,9", "0", "0.5, 1.01", "-0.3", "nan", "0.5,", "x" * 1000])
+@pytest.mark.parametrize(
+    "text", ["", "much", "0.9; 0.5", "0.9 0.5", "0,9", "0", "0.5, 1.01", "-0.3", "nan", "0.5,", "x" * 1000]
+)
 def test_timesteps_that_are_none_are_refused(call, tiny, text):
     with refused('above 0 and at most 1, with commas between them, such as "0.9, 0.7, 0.5"; got .'):
         over_time(call, tiny, tiny.latent, timesteps=text)
@@ -757,11 +979,16 @@ def test_bases_of_unlike_features_or_latents_are_not_compared(call, tiny, face):
 
 
 def test_bases_that_do_not_belong_together_have_no_mean(call, tiny, face, family):
-    for bases, sentence in (([tiny.basis, face.basis], "differ in rank or size"), ([family.early, family.late], "different noise levels")):
+    for bases, sentence in (
+        ([tiny.basis, face.basis], "differ in rank or size"),
+        ([family.early, family.late], "different noise levels"),
+    ):
         with refused(sentence):
             call("PullbackGlobalBasis", bases=bases, method=["matched"])
     size = tiny.basis.u[0].numel()
-    orthogonal = [dataclasses.replace(tiny.basis, u=part.view_as(tiny.basis.u)) for part in torch.eye(size)[:6].split(3)]
+    orthogonal = [
+        dataclasses.replace(tiny.basis, u=part.view_as(tiny.basis.u)) for part in torch.eye(size)[:6].split(3)
+    ]
     with refused("no Frechet mean; use the method 'matched'"):
         call("PullbackGlobalBasis", bases=orthogonal, method=["frechet"])
 
@@ -773,7 +1000,11 @@ def test_a_saved_basis_loads_as_it_was(call, tiny, folders):
     assert call("PullbackSaveBasis", basis=tiny.basis, filename_prefix="pullback/basis") == ()
     (loaded,) = call("PullbackLoadBasis", file="pullback/basis_00001.safetensors [output]")
     assert equal_bases(loaded, tiny.basis)
-    assert {**vars(loaded), **dict.fromkeys("vsu"), "residuals": 0} == {**vars(tiny.basis), **dict.fromkeys("vsu"), "residuals": 0}
+    assert {**vars(loaded), **dict.fromkeys("vsu"), "residuals": 0} == {
+        **vars(tiny.basis),
+        **dict.fromkeys("vsu"),
+        "residuals": 0,
+    }
 
 
 def test_files_are_numbered_and_never_overwritten(call, tiny, folders):
@@ -843,8 +1074,13 @@ def test_a_changed_file_is_loaded_anew(comfy_host, tiny, folders):
 def sheets(call, face):
     return {
         mode: call(
-            "PullbackBasisVisualizer", **face.inputs, vae=face.vae, sigmas=face.sigmas, **{**SHEET_OPTIONS, "mode": mode}
-        ) for mode in ("fast", "full")
+            "PullbackBasisVisualizer",
+            **face.inputs,
+            vae=face.vae,
+            sigmas=face.sigmas,
+            **{**SHEET_OPTIONS, "mode": mode},
+        )
+        for mode in ("fast", "full")
     }
 
 
@@ -853,7 +1089,9 @@ def test_the_visualizers_pictures_are_images_of_something(sheets):
         for image in (sheet, spectrum, maps):
             assert image.ndim == 4 and image.shape[3] == 3 and image.dtype == torch.float32
             assert 0 <= image.min() and image.max() <= 1 and image.std() > 0.02
-        assert sheet.shape[0] == spectrum.shape[0] == 1 and sheet.shape[1] >= 2 * 64 and sheet.shape[2] >= 3 * 64
+        assert (
+            sheet.shape[0] == spectrum.shape[0] == 1 and sheet.shape[1] >= 2 * 64 and sheet.shape[2] >= 3 * 64
+        )
         assert len(maps) == 2 and (maps[0] - maps[1]).abs().max() > 0.1
 
 
@@ -865,7 +1103,11 @@ def test_the_fast_sheet_and_the_full_one_differ_in_their_pictures_alone(sheets):
 
 def test_the_visualizer_shows_what_directions_there_are(call, face):
     *_, maps = call(
-        "PullbackBasisVisualizer", **face.inputs, vae=face.vae, sigmas=face.sigmas, **{**SHEET_OPTIONS, "direction": 3, "directions": 9}
+        "PullbackBasisVisualizer",
+        **face.inputs,
+        vae=face.vae,
+        sigmas=face.sigmas,
+        **{**SHEET_OPTIONS, "direction": 3, "directions": 9},
     )
     assert len(maps) == 1
 
@@ -875,8 +1117,18 @@ def test_a_full_sheet_shows_the_edits_sampled_to_the_end(call, comfy_host, face,
     caught = []
     figures = comfy_host.core.figures
     plain = figures.contact_sheet
-    monkeypatch.setattr(figures, "contact_sheet", lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options))
-    call("PullbackBasisVisualizer", **face.inputs, vae=face.vae, sigmas=face.sigmas, **{**SHEET_OPTIONS, "mode": "full"})
+    monkeypatch.setattr(
+        figures,
+        "contact_sheet",
+        lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options),
+    )
+    call(
+        "PullbackBasisVisualizer",
+        **face.inputs,
+        vae=face.vae,
+        sigmas=face.sigmas,
+        **{**SHEET_OPTIONS, "mode": "full"},
+    )
     edits = edit(call, face.inputs, directions=2, strengths=3)
     with torch.inference_mode():
         pictures = face.vae.decode(sample(call, face, edits))

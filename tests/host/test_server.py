@@ -28,9 +28,20 @@ PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
 LIMIT = 900  # seconds that a start, an answer or a message may take; far more than a busy machine needs
 NODES = {
-    "PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit", "PullbackParallelTransport", "PullbackBasisVisualizer",
-    "PullbackQualityBoost", "PullbackSaveBasis", "PullbackLoadBasis", "PullbackLoadFacesModel", "PullbackFacesPrompt",
-    "PullbackExampleFace", "PullbackBasisOverTime", "PullbackBasisCompare", "PullbackGlobalBasis",
+    "PullbackDDIMInvert",
+    "PullbackBasis",
+    "PullbackGuidanceEdit",
+    "PullbackParallelTransport",
+    "PullbackBasisVisualizer",
+    "PullbackQualityBoost",
+    "PullbackSaveBasis",
+    "PullbackLoadBasis",
+    "PullbackLoadFacesModel",
+    "PullbackFacesPrompt",
+    "PullbackExampleFace",
+    "PullbackBasisOverTime",
+    "PullbackBasisCompare",
+    "PullbackGlobalBasis",
     "PullbackExplainFeatures",
 }
 # Workflow -> how many pictures of which height it saves.
@@ -70,9 +81,20 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{probe.getsockname()[1]}"
         self.process = subprocess.Popen(
-            [sys.executable, "main.py", "--cpu", "--port", self.address.partition(":")[2], "--base-directory", str(base),
-             "--preview-method", "latent2rgb"],
-            stdout=self.log.open("wb"), stderr=subprocess.STDOUT, cwd=os.getcwd(),
+            [
+                sys.executable,
+                "main.py",
+                "--cpu",
+                "--port",
+                self.address.partition(":")[2],
+                "--base-directory",
+                str(base),
+                "--preview-method",
+                "latent2rgb",
+            ],
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+            cwd=os.getcwd(),
         )
         try:
             self._wait()
@@ -88,7 +110,9 @@ class Server:
                 return self.get("/system_stats")
             except OSError:
                 ended = self.process.poll() is not None
-                assert not ended and time.monotonic() < deadline, f"the server did not start:\n{self.log.read_text()[-3000:]}"
+                assert not ended and time.monotonic() < deadline, (
+                    f"the server did not start:\n{self.log.read_text()[-3000:]}"
+                )
                 time.sleep(0.2)
 
     def stop(self):
@@ -106,7 +130,9 @@ class Server:
     def post(self, path, content):
         """(status, answer) of a request."""
         data = json.dumps(content).encode()
-        request = urllib.request.Request(f"http://{self.address}{path}", data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{self.address}{path}", data, {"Content-Type": "application/json"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=LIMIT) as answer:
                 return answer.status, json.loads(answer.read() or "null")
@@ -124,9 +150,14 @@ class Server:
 
     async def _run(self, prompt, interrupt_at):
         client, run = uuid.uuid4().hex, Run(self, prompt)
-        async with aiohttp.ClientSession() as session, session.ws_connect(f"http://{self.address}/ws?clientId={client}") as messages:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://{self.address}/ws?clientId={client}") as messages,
+        ):
             await messages.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-            status, answer = await asyncio.to_thread(self.post, "/prompt", {"prompt": prompt, "client_id": client})
+            status, answer = await asyncio.to_thread(
+                self.post, "/prompt", {"prompt": prompt, "client_id": client}
+            )
             assert status == 200, answer
             while not run.ended:
                 message = await messages.receive(timeout=LIMIT)
@@ -178,7 +209,10 @@ class Run:
     def pictures(self):
         """All pictures of SaveImage nodes, as float arrays in [0, 255], in the order of the nodes."""
         files = [file for node in self.of_type("SaveImage") for file in self.files.get(node, [])]
-        return [np.asarray(Image.open(self.server.output / file["subfolder"] / file["filename"]), dtype=float) for file in files]
+        return [
+            np.asarray(Image.open(self.server.output / file["subfolder"] / file["filename"]), dtype=float)
+            for file in files
+        ]
 
     def of_type(self, class_type):
         return [key for key, node in self.prompt.items() if node["class_type"] == class_type]
@@ -198,8 +232,11 @@ def prompt(server):
 
 def smaller(prompt):
     """The same prompt with less to compute."""
-    small = {"PullbackDDIMInvert": {"steps": 10, "refine": 1}, "PullbackBasis": {"rank": 4, "tolerance": 0.1},
-             "PullbackGuidanceEdit": {"steps": 6, "strengths": 2}}
+    small = {
+        "PullbackDDIMInvert": {"steps": 10, "refine": 1},
+        "PullbackBasis": {"rank": 4, "tolerance": 0.1},
+        "PullbackGuidanceEdit": {"steps": 6, "strengths": 2},
+    }
     for node in prompt.values():
         node["inputs"].update(small.get(node["class_type"], {}))
     return prompt
@@ -214,8 +251,15 @@ def node_of(prompt, class_type):
 def after(prompt, class_type):
     """The nodes of a type and all that depend on them."""
     found = {key for key, node in prompt.items() if node["class_type"] == class_type}
-    while more := {key for key, node in prompt.items() for value in node["inputs"].values()
-                   if isinstance(value, list) and value[0] in found} - found:
+    while (
+        more := {
+            key
+            for key, node in prompt.items()
+            for value in node["inputs"].values()
+            if isinstance(value, list) and value[0] in found
+        }
+        - found
+    ):
         found |= more
     return found
 
@@ -240,7 +284,9 @@ def test_the_pack_loads_without_a_word(server):
     own = [line for line in server.log.read_text().splitlines() if NAME in line]
     assert len(own) == 1  # in the list of import times
     assert re.fullmatch(rf"\s*[\d.]+ seconds: .*{NAME}", without_level(own[0]))
-    assert {name for name, node in server.known.items() if node["python_module"] == f"custom_nodes.{NAME}"} == NODES
+    assert {
+        name for name, node in server.known.items() if node["python_module"] == f"custom_nodes.{NAME}"
+    } == NODES
 
 
 @pytest.mark.parametrize("name", [*SAVES])
@@ -260,7 +306,9 @@ def test_a_workflow_runs_and_saves_its_pictures(server, name):
         for row in rows:
             assert difference(row[1], rows[0][1]) < 1.5, "a way back does not belong to its latent"
         changes = [difference(row[0], row[1]) + difference(row[2], row[1]) for row in rows]
-        assert changes[0] > 1 and changes == sorted(changes), "the nearer to pure noise, the bigger the change"
+        assert changes[0] > 1 and changes == sorted(changes), (
+            "the nearer to pure noise, the bigger the change"
+        )
     elif name != "explore_directions":
         upper, lower = pictures[:5], pictures[5:]
         check_row(upper[2], upper)
@@ -274,9 +322,13 @@ def test_a_workflow_for_a_checkpoint_lacks_the_checkpoint_alone(server, name):
     status, answer = server.post("/prompt", {"prompt": prompt})
     assert status == 400
     assert {prompt[node]["class_type"] for node in answer["node_errors"]} == DOWNLOADS[name]
-    assert {error["type"] for problem in answer["node_errors"].values() for error in problem["errors"]} == {"value_not_in_list"}
+    assert {error["type"] for problem in answer["node_errors"].values() for error in problem["errors"]} == {
+        "value_not_in_list"
+    }
     node_of(prompt, "PullbackBasis")["rank"] = 0
-    assert len(server.post("/prompt", {"prompt": prompt})[1]["node_errors"]) == len(DOWNLOADS[name]) + 1  # nothing else was overlooked
+    assert (
+        len(server.post("/prompt", {"prompt": prompt})[1]["node_errors"]) == len(DOWNLOADS[name]) + 1
+    )  # nothing else was overlooked
 
 
 @pytest.mark.parametrize("name", DOWNLOADS)
@@ -297,7 +349,9 @@ def test_the_workflow_for_flux_runs_with_a_tiny_flux_in_its_place(server):
 
 def test_a_basis_from_a_file_edits_as_the_basis_itself(server):
     prompt = smaller(server.prompt("save_and_load_basis", awake=True))
-    edit, save, load = (node_of(prompt, f"Pullback{name}") for name in ("GuidanceEdit", "SaveBasis", "LoadBasis"))
+    edit, save, load = (
+        node_of(prompt, f"Pullback{name}") for name in ("GuidanceEdit", "SaveBasis", "LoadBasis")
+    )
     from_file, edit["basis"], save["filename_prefix"] = edit["basis"], save["basis"], "file/basis"
     direct = server.run(prompt).pictures()
     edit["basis"], load["file"] = from_file, "file/basis_00001.safetensors [output]"
@@ -328,19 +382,27 @@ def test_the_blocks_of_the_model_reach_the_page_from_the_cache_too(server, promp
 def test_features_are_explained(server, prompt):
     basis = node_of(prompt, "PullbackBasis")
     inputs = {name: basis[name] for name in ("model", "conditioning", "latent", "sigmas", "precision")}
-    prompt["explain"] = {"class_type": "PullbackExplainFeatures", "inputs": {**inputs, "features": "middle, input_3", "rank": 2}}
+    prompt["explain"] = {
+        "class_type": "PullbackExplainFeatures",
+        "inputs": {**inputs, "features": "middle, input_3", "rank": 2},
+    }
     basis["feature"] = ["explain", 2]
     run = server.run(prompt)
     assert run.ended == "execution_success" and len(run.files["explain"]) == 1
     assert run.progress["PullbackExplainFeatures"] >= 2
-    assert len([text for text in run.texts["PullbackBasis"] if text.startswith("residual")]) == 2, "a basis of each"
+    assert len([text for text in run.texts["PullbackBasis"] if text.startswith("residual")]) == 2, (
+        "a basis of each"
+    )
     assert re.fullmatch(r"2 features compared with \d+ products", run.texts["PullbackExplainFeatures"][-1])
 
 
 def test_cancelling_stops_the_comparison_of_features(server, prompt):
     basis = node_of(prompt, "PullbackBasis")
     inputs = {name: basis[name] for name in ("model", "conditioning", "latent", "sigmas", "precision")}
-    prompt["explain"] = {"class_type": "PullbackExplainFeatures", "inputs": {**inputs, "features": "", "rank": 64}}
+    prompt["explain"] = {
+        "class_type": "PullbackExplainFeatures",
+        "inputs": {**inputs, "features": "", "rank": 64},
+    }
     assert server.run(prompt, interrupt_at="PullbackExplainFeatures").ended == "execution_interrupted"
 
 
@@ -351,15 +413,27 @@ def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):
     assert run.ended == "execution_success"
     finished = [text for text in run.texts["PullbackBasis"] if text.startswith("residual")]
     assert len(finished) == 6 + 1, "one for each face, and one for the face to edit"
-    assert run.texts["PullbackGlobalBasis"][-1].startswith("matched of 6 bases; misfit of the first directions: ")
+    assert run.texts["PullbackGlobalBasis"][-1].startswith(
+        "matched of 6 bases; misfit of the first directions: "
+    )
     prompt = server.prompt("which_timestep")
     node_of(prompt, "PullbackBasisOverTime").update(steps=11, timesteps="0.3, 0.8, 0.5")
     run = server.run(prompt)
     assert len(run.pictures()) == 3 * 3 + 3
-    assert {text.partition(":")[0] for text in run.texts["PullbackBasisOverTime"][:-1]} == {"0.3 T", "0.5 T", "0.8 T"}
-    assert re.fullmatch(r"residual [\d.e-]+ or less after \d+ products", run.texts["PullbackBasisOverTime"][-1])
-    assert run.progress["PullbackBasisOverTime"] >= 2  # the first and the last; newer hosts leave out some between
-    assert re.fullmatch(r"0.3 T and 0.5 T: distance [\d.]+ of at most 4.44", run.texts["PullbackBasisCompare"][-1])
+    assert {text.partition(":")[0] for text in run.texts["PullbackBasisOverTime"][:-1]} == {
+        "0.3 T",
+        "0.5 T",
+        "0.8 T",
+    }
+    assert re.fullmatch(
+        r"residual [\d.e-]+ or less after \d+ products", run.texts["PullbackBasisOverTime"][-1]
+    )
+    assert (
+        run.progress["PullbackBasisOverTime"] >= 2
+    )  # the first and the last; newer hosts leave out some between
+    assert re.fullmatch(
+        r"0.3 T and 0.5 T: distance [\d.]+ of at most 4.44", run.texts["PullbackBasisCompare"][-1]
+    )
     [compare] = run.of_type("PullbackBasisCompare")
     assert len(run.files[compare]) == 1, "the map shows on the node"
 
@@ -391,10 +465,13 @@ def test_cancelling_stops_the_search_over_time(server):
     assert server.run(long, interrupt_at="PullbackBasisOverTime").ended == "execution_interrupted"
 
 
-@pytest.mark.parametrize("node, wrong, says", [
-    ("PullbackFacesPrompt", {"text": "moustache"}, "does not know 'moustache'"),
-    ("PullbackGuidanceEdit", {"direction": 60}, "direction"),
-])
+@pytest.mark.parametrize(
+    "node, wrong, says",
+    [
+        ("PullbackFacesPrompt", {"text": "moustache"}, "does not know 'moustache'"),
+        ("PullbackGuidanceEdit", {"direction": 60}, "direction"),
+    ],
+)
 def test_an_error_reaches_the_user_as_one_sentence(server, prompt, node, wrong, says):
     node_of(prompt, node).update(wrong)
     run = server.run(prompt)
@@ -414,7 +491,10 @@ def test_a_number_out_of_range_is_refused_before_anything_runs(server, prompt):
 def test_two_fresh_servers_give_the_same_basis_and_pictures_bit_by_bit(server, prompt, tmp_path):
     prompt["save"] = {
         "class_type": "PullbackSaveBasis",
-        "inputs": {"basis": node_of(prompt, "PullbackGuidanceEdit")["basis"], "filename_prefix": "twice/basis"},
+        "inputs": {
+            "basis": node_of(prompt, "PullbackGuidanceEdit")["basis"],
+            "filename_prefix": "twice/basis",
+        },
     }
     other = Server(tmp_path)
     try:
@@ -431,7 +511,10 @@ def test_the_template_browser_lists_every_workflow_with_a_picture(server):
     names = json.loads(server.get("/api/workflow_templates"))[NAME]
     assert sorted(names) == sorted([*SAVES, *DOWNLOADS])
     for name in names:
-        assert server.get(f"/api/workflow_templates/{NAME}/{name}.json") == (PACK / "workflows" / f"{name}.json").read_bytes()
+        assert (
+            server.get(f"/api/workflow_templates/{NAME}/{name}.json")
+            == (PACK / "workflows" / f"{name}.json").read_bytes()
+        )
         assert server.get(f"/api/workflow_templates/{NAME}/{name}.jpg")[:3] == b"\xff\xd8\xff"
         with Image.open(PACK / "workflows" / f"{name}.jpg") as picture:
             assert picture.width == 512

@@ -28,11 +28,14 @@ def case_for(kind):
 def lora_hooks(case, keyframes, *, size=2.0, seed=1, count=6):
     """A LoRA hook. keyframes: (strength, start percent, guaranteed steps) of each."""
     hooks = comfy.hooks.create_hook_model_as_lora({}, None, 1.0, 1.0)
-    names = [name for name, weight in case.network.named_parameters() if weight.ndim == 2 and "attn" in name][:count]
+    names = [name for name, weight in case.network.named_parameters() if weight.ndim == 2 and "attn" in name][
+        :count
+    ]
     assert names
     hooks.hooks[0].weights = {
         f"diffusion_model.{name}": ("diff", (size * draw(*weight.shape, seed=seed) / weight.shape[1] ** 0.5,))
-        for name, weight in case.network.named_parameters() if name in names
+        for name, weight in case.network.named_parameters()
+        if name in names
     }
     group = comfy.hooks.HookKeyframeGroup()
     for strength, percent, guaranteed in keyframes:
@@ -118,7 +121,9 @@ def containers(case):
         levels.append(level)
         found[level] = next(count)
         total.add_(1.0)
-        strength = 0.01 * min(len(levels), 10) + 0.001 * len(found) + 1e-3 * found[level] + 1e-3 * total.item()
+        strength = (
+            0.01 * min(len(levels), 10) + 0.001 * len(found) + 1e-3 * found[level] + 1e-3 * total.item()
+        )
         return apply(args["input"], args["timestep"], **args["c"]) * (1 + strength)
 
     case.model.set_model_unet_function_wrapper(function)
@@ -160,9 +165,16 @@ def hook_of_a_wrapper(case):
     """A wrapper that arrives by the conditioning, not by the model."""
     wrapper = Ratchet()
     hooks = comfy.hooks.HookGroup()
-    hooks.add(comfy.hooks.TransformerOptionsHook({"wrappers": {
-        WRAPPERS.APPLY_MODEL: {None: [wrapper]}, WRAPPERS.OUTER_SAMPLE: {None: [wrapper.begins]},
-    }}))
+    hooks.add(
+        comfy.hooks.TransformerOptionsHook(
+            {
+                "wrappers": {
+                    WRAPPERS.APPLY_MODEL: {None: [wrapper]},
+                    WRAPPERS.OUTER_SAMPLE: {None: [wrapper.begins]},
+                }
+            }
+        )
+    )
     hooked(case, hooks)
     return wrapper
 
@@ -205,13 +217,17 @@ def control(case):
     first.keyframes = [(0.0, 0.2)]
     first.get_control = lambda *args: scheduled.get_control(*args)
     first.set_previous_controlnet(scheduled)
-    (context, extra), = case.conditioning
+    ((context, extra),) = case.conditioning
     case.conditioning = [[context, {**extra, "control": first, "control_apply_to_uncond": True}]]
     return scheduled
 
 
 MEMORIES = {
-    "instance": ratchet, "closure": closure, "containers": containers, "block patch": block_patch, "wrapper of a hook": hook_of_a_wrapper,
+    "instance": ratchet,
+    "closure": closure,
+    "containers": containers,
+    "block patch": block_patch,
+    "wrapper of a hook": hook_of_a_wrapper,
     "ControlNet": control,
 }
 every_memory = pytest.mark.parametrize("memory", MEMORIES)
@@ -222,16 +238,30 @@ every_memory = pytest.mark.parametrize("memory", MEMORIES)
 
 def inverted(call, case, steps=8, timestep=0.5, refine=12, measure=True):
     return call(
-        "PullbackDDIMInvert", model=case.model, conditioning=case.conditioning, latent=case.latent, steps=steps, timestep=timestep,
-        refine=refine, measure=measure,
+        "PullbackDDIMInvert",
+        model=case.model,
+        conditioning=case.conditioning,
+        latent=case.latent,
+        steps=steps,
+        timestep=timestep,
+        refine=refine,
+        measure=measure,
     )
 
 
 def sampled(call, case, latent, sigmas):
     """The host's own way back."""
     return call(
-        "SamplerCustom", model=case.model, add_noise=False, noise_seed=0, cfg=1.0, positive=case.conditioning,
-        negative=case.conditioning, sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+        "SamplerCustom",
+        model=case.model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=case.conditioning,
+        negative=case.conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas,
+        latent_image=latent,
     )[0]
 
 
@@ -335,7 +365,10 @@ def test_prompts_with_hooks_of_their_own_meet_their_own_keyframes(call, within, 
     case.conditioning = [
         *set_hooks(conditioning_for(kind, mask=mask, mask_strength=1.0), both),
         *set_hooks(conditioning_for(kind, seed=5, mask=1 - mask, mask_strength=1.0), other),
-        *set_hooks(conditioning_for(kind, seed=6, start_percent=0.7, end_percent=0.9), lora_hooks(case, KEYFRAMES["three"], seed=7)),
+        *set_hooks(
+            conditioning_for(kind, seed=6, start_percent=0.7, end_percent=0.9),
+            lora_hooks(case, KEYFRAMES["three"], seed=7),
+        ),
     ]
     check_each_evaluation(call, within, case)
     latent, sigmas, _ = inverted(call, case)
@@ -376,8 +409,18 @@ def test_basis_over_time_leads_back_from_each_timestep(call):
     case = case_for("sd2v")
     hooked(case, lora_hooks(case, KEYFRAMES["guaranteed for steps"]))
     _, latents, ways = call(
-        "PullbackBasisOverTime", model=case.model, conditioning=case.conditioning, latent=case.latent, timesteps="0.3, 0.5", steps=16,
-        refine=12, rank=1, tolerance=0.5, seed=0, feature="middle", precision="as the model",
+        "PullbackBasisOverTime",
+        model=case.model,
+        conditioning=case.conditioning,
+        latent=case.latent,
+        timesteps="0.3, 0.5",
+        steps=16,
+        refine=12,
+        rank=1,
+        tolerance=0.5,
+        seed=0,
+        feature="middle",
+        precision="as the model",
     )
     for latent, sigmas in zip(latents, ways):
         assert error_of_the_way_back(call, case, latent, sigmas) < EXACT
@@ -470,19 +513,45 @@ def nodes_of(call, case, latent, sigmas):
         return call("PullbackBasis", **hosted, latent=latent, sigmas=sigmas, **search)[0]
 
     found = basis()
-    steered = {"basis": found, "latent": latent, "direction": 1, "strength": 1.0, "steps": 2, "strengths": 2, "directions": 1}
+    steered = {
+        "basis": found,
+        "latent": latent,
+        "direction": 1,
+        "strength": 1.0,
+        "steps": 2,
+        "strengths": 2,
+        "directions": 1,
+    }
     return {
         "invert": lambda: inverted(call, case, steps=3, refine=1)[0]["samples"],
         "basis": lambda: basis().v,
         "edit": lambda: call("PullbackGuidanceEdit", **hosted, **steered)[0]["samples"],
         "fast sheet": lambda: call(
-            "PullbackBasisVisualizer", **hosted, **steered, vae=PixelsOfLatent(), sigmas=sigmas, mode="fast", cell=32
+            "PullbackBasisVisualizer",
+            **hosted,
+            **steered,
+            vae=PixelsOfLatent(),
+            sigmas=sigmas,
+            mode="fast",
+            cell=32,
         )[0],
         "full sheet": lambda: call(
-            "PullbackBasisVisualizer", **hosted, **steered, vae=PixelsOfLatent(), sigmas=sigmas, mode="full", cell=32
+            "PullbackBasisVisualizer",
+            **hosted,
+            **steered,
+            vae=PixelsOfLatent(),
+            sigmas=sigmas,
+            mode="full",
+            cell=32,
         )[0],
         "over time": lambda: call(
-            "PullbackBasisOverTime", **hosted, latent=case.latent, timesteps="0.3, 0.5", steps=4, refine=0, **search
+            "PullbackBasisOverTime",
+            **hosted,
+            latent=case.latent,
+            timesteps="0.3, 0.5",
+            steps=4,
+            refine=0,
+            **search,
         )[1][-1]["samples"],
         "sampler": lambda: sampled(call, case, latent, sigmas)["samples"],
         "sampler from half way": lambda: sampled(call, case, latent, sigmas[1:])["samples"],
@@ -556,7 +625,9 @@ def test_a_node_that_fails_leaves_objects_as_they_were_found(call, within):
 
 def skipping(case):
     """A patch that leaves out a block of a transformer."""
-    case.model.set_model_patch_replace(lambda args, extra: {"img": args["img"], "txt": args["txt"]}, "dit", "double_block", 1)
+    case.model.set_model_patch_replace(
+        lambda args, extra: {"img": args["img"], "txt": args["txt"]}, "dit", "double_block", 1
+    )
     return "double_1"
 
 
@@ -571,10 +642,20 @@ def test_a_block_that_a_patch_leaves_out_is_named(call, kind, patch):
     case = case_for(kind)
     latent, sigmas, _ = inverted(call, case, steps=2, refine=0, measure=False)
     feature = patch(case)
-    with pytest.raises(ValueError, match=f"The block {feature} did not run.* Bypass that node, or choose another feature"):
+    with pytest.raises(
+        ValueError, match=f"The block {feature} did not run.* Bypass that node, or choose another feature"
+    ):
         call(
-            "PullbackBasis", model=case.model, conditioning=case.conditioning, latent=latent, sigmas=sigmas, rank=1, tolerance=0.5,
-            seed=0, feature=feature, precision="as the model",
+            "PullbackBasis",
+            model=case.model,
+            conditioning=case.conditioning,
+            latent=latent,
+            sigmas=sigmas,
+            rank=1,
+            tolerance=0.5,
+            seed=0,
+            feature=feature,
+            precision="as the model",
         )
 
 
@@ -587,7 +668,9 @@ def test_a_prompt_that_is_not_active_is_not_said_to_be_a_block(within, kind):
         within(case.model, conditioning, case.latent, lambda denoiser, x: denoiser.encode(x, 0.7))
 
 
-@pytest.mark.parametrize("options", [{}, {"start_percent": 0.2}, {"end_percent": 0.5}, {"start_percent": 0.3, "end_percent": 0.4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"start_percent": 0.2}, {"end_percent": 0.5}, {"start_percent": 0.3, "end_percent": 0.4}]
+)
 def test_a_prompt_is_active_where_the_host_says_so(comfy_host, options):
     case = case_for("sd1")
     extra = conditioning_for("sd1", **options)[0][1]

@@ -53,8 +53,14 @@ def _is_of_host(module):
 
 def _probed_names(tree):
     """Names that the file asks for before it uses them, with hasattr or getattr: hosts may lack these."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    calls = [call for call in calls if call.func.id in ("hasattr", "getattr") and isinstance(call.args[1], ast.Constant)]
+    calls = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    calls = [
+        call
+        for call in calls
+        if call.func.id in ("hasattr", "getattr") and isinstance(call.args[1], ast.Constant)
+    ]
     return {call.args[1].value for call in calls}
 
 
@@ -69,17 +75,23 @@ def _resolve(node, found):
         return None, missing
     if hasattr(owner, node.attr):
         return getattr(owner, node.attr), None
-    if inspect.isclass(owner) and re.search(rf"\b{owner.__name__}\.{node.attr} = self", inspect.getsource(owner)):
+    if inspect.isclass(owner) and re.search(
+        rf"\b{owner.__name__}\.{node.attr} = self", inspect.getsource(owner)
+    ):
         return owner, None  # the one instance, which a running server sets: its methods are the class's
     return None, ast.unparse(node)
 
 
 def _wrong_arguments(call, found):
     function, _ = _resolve(call.func, found)
-    spread = any(isinstance(part, ast.Starred) for part in call.args) or any(word.arg is None for word in call.keywords)
+    spread = any(isinstance(part, ast.Starred) for part in call.args) or any(
+        word.arg is None for word in call.keywords
+    )
     if spread or not callable(function):
         return []
-    method = inspect.isfunction(function) and isinstance(call.func, ast.Attribute) and "." in function.__qualname__
+    method = (
+        inspect.isfunction(function) and isinstance(call.func, ast.Attribute) and "." in function.__qualname__
+    )
     count = len(call.args) + (1 if method else 0)
     try:
         inspect.signature(function).bind(*[None] * count, **{word.arg: None for word in call.keywords})
@@ -96,11 +108,17 @@ def test_every_symbol_of_the_host_exists_and_takes_what_it_is_given(comfy_host, 
 @pytest.mark.parametrize(
     "source, problem",
     [
-        ("import comfy.utils\ncomfy.utils.no_such_function(1)", "comfy.utils.no_such_function does not exist"),
+        (
+            "import comfy.utils\ncomfy.utils.no_such_function(1)",
+            "comfy.utils.no_such_function does not exist",
+        ),
         ("from comfy.utils import nothing", "nothing does not exist"),
         ("import comfy.samplers as s\nclass A(s.NoSampler): pass", "s.NoSampler does not exist"),
         ("import comfy.utils\ncomfy.utils.ProgressBar(1, two=2)", "comfy.utils.ProgressBar cannot be called"),
-        ("from server import PromptServer\nPromptServer.instance.say()", "PromptServer.instance.say does not exist"),
+        (
+            "from server import PromptServer\nPromptServer.instance.say()",
+            "PromptServer.instance.say does not exist",
+        ),
     ],
 )
 def test_a_missing_symbol_is_named(comfy_host, source, problem):

@@ -8,12 +8,28 @@ import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
-from tiny_models import conditioning_for, draw, latent_for, patched, tiny_conditioning, tiny_latent, tiny_model
+from tiny_models import (
+    conditioning_for,
+    draw,
+    latent_for,
+    patched,
+    tiny_conditioning,
+    tiny_latent,
+    tiny_model,
+)
 
 STEPS, REFINE = 10, 2
 BASIS = {"rank": 2, "tolerance": 0.05, "seed": 0, "feature": "middle", "precision": "as the model"}
 EDIT = {"direction": 1, "strength": 1.0, "steps": 8, "strengths": 1, "directions": 1}
-SHEET = {"mode": "fast", "direction": 1, "directions": 1, "strengths": 3, "strength": 1.0, "steps": 8, "cell": 64}
+SHEET = {
+    "mode": "fast",
+    "direction": 1,
+    "directions": 1,
+    "strengths": 3,
+    "strength": 1.0,
+    "steps": 8,
+    "cell": 64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,37 +74,78 @@ class Studio:
         return self.call("PullbackDDIMInvert", **self.hosted, latent=latent, **options)[:2]
 
     def basis(self, latent, sigmas, **options):
-        return self.call("PullbackBasis", **{**self.hosted, "latent": latent, "sigmas": sigmas, **BASIS, **options})[0]
+        return self.call(
+            "PullbackBasis", **{**self.hosted, "latent": latent, "sigmas": sigmas, **BASIS, **options}
+        )[0]
 
     def edit(self, latent, basis, **options):
-        return self.call("PullbackGuidanceEdit", **{**self.hosted, "latent": latent, "basis": basis, **EDIT, **options})[0]
+        return self.call(
+            "PullbackGuidanceEdit", **{**self.hosted, "latent": latent, "basis": basis, **EDIT, **options}
+        )[0]
 
     def sheet(self, latent, sigmas, basis, **options):
-        inputs = {**self.hosted, "vae": self.vae, "latent": latent, "sigmas": sigmas, "basis": basis, **SHEET, **options}
+        inputs = {
+            **self.hosted,
+            "vae": self.vae,
+            "latent": latent,
+            "sigmas": sigmas,
+            "basis": basis,
+            **SHEET,
+            **options,
+        }
         return self.call("PullbackBasisVisualizer", **inputs)[0]
 
     def explain(self, latent, sigmas):
         inputs = {**self.hosted, "latent": latent, "sigmas": sigmas}
-        return self.call("PullbackExplainFeatures", **inputs, features="middle", rank=1, precision="as the model")
+        return self.call(
+            "PullbackExplainFeatures", **inputs, features="middle", rank=1, precision="as the model"
+        )
 
     def sample(self, latent, sigmas, sampler=None):
         return self.call(
-            "SamplerCustom", model=self.model, add_noise=False, noise_seed=0, cfg=1.0, positive=self.conditioning,
-            negative=self.conditioning, sampler=sampler or comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+            "SamplerCustom",
+            model=self.model,
+            add_noise=False,
+            noise_seed=0,
+            cfg=1.0,
+            positive=self.conditioning,
+            negative=self.conditioning,
+            sampler=sampler or comfy.samplers.sampler_object("euler"),
+            sigmas=sigmas,
+            latent_image=latent,
         )[0]
 
     def sample_advanced(self, latent, sigmas):
         (guider,) = self.call("BasicGuider", model=self.model, conditioning=self.conditioning)
         return self.call(
-            "SamplerCustomAdvanced", noise=self.call("DisableNoise")[0], guider=guider,
-            sampler=comfy.samplers.sampler_object("euler"), sigmas=sigmas, latent_image=latent,
+            "SamplerCustomAdvanced",
+            noise=self.call("DisableNoise")[0],
+            guider=guider,
+            sampler=comfy.samplers.sampler_object("euler"),
+            sigmas=sigmas,
+            latent_image=latent,
         )[0]
 
     def ksampler(self, latent, **options):
-        options = {"add_noise": "disable", "start_at_step": 0, "end_at_step": 1000, "return_with_leftover_noise": "disable", **options}
+        options = {
+            "add_noise": "disable",
+            "start_at_step": 0,
+            "end_at_step": 1000,
+            "return_with_leftover_noise": "disable",
+            **options,
+        }
         return self.call(
-            "KSamplerAdvanced", model=self.model, noise_seed=0, steps=20, cfg=1.0, sampler_name="euler", scheduler="normal",
-            positive=self.conditioning, negative=self.conditioning, latent_image=latent, **options,
+            "KSamplerAdvanced",
+            model=self.model,
+            noise_seed=0,
+            steps=20,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="normal",
+            positive=self.conditioning,
+            negative=self.conditioning,
+            latent_image=latent,
+            **options,
         )[0]
 
     def level_of_step(self, step):
@@ -97,7 +154,12 @@ class Studio:
         return float(comfy.samplers.calculate_sigmas(sampling, "normal", 20)[step])
 
     def boost(self, latent=None, boost_below=0.3, eta=0.2):
-        return self.call("PullbackQualityBoost", boost_below=boost_below, eta=eta, **({} if latent is None else {"latent": latent}))[0]
+        return self.call(
+            "PullbackQualityBoost",
+            boost_below=boost_below,
+            eta=eta,
+            **({} if latent is None else {"latent": latent}),
+        )[0]
 
 
 def left_half(latent, pixels=1):
@@ -128,7 +190,9 @@ def refused(sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         yield
     text = str(caught.value)
-    assert text.endswith(".") and "\n" not in text and len(text) < 400, "a person has to read it in a small red box"
+    assert text.endswith(".") and "\n" not in text and len(text) < 400, (
+        "a person has to read it in a small red box"
+    )
 
 
 # What a mask keeps.
@@ -142,8 +206,12 @@ def test_what_a_mask_keeps_is_the_picture(call, studio, face, sampler):
 
 def test_what_a_mask_keeps_is_the_picture_behind_ksampler(call, comfy_host, studio, face):
     schedule = comfy_host.adapter.schedule_of(studio.model)
-    latent, _ = studio.invert(masked(call, face.clean), timestep=schedule.fraction(studio.level_of_step(6)), steps=14, refine=4)
-    assert kept_error(studio.ksampler(latent, start_at_step=6), face.clean) < 0.06, "its levels are not those of the inversion"
+    latent, _ = studio.invert(
+        masked(call, face.clean), timestep=schedule.fraction(studio.level_of_step(6)), steps=14, refine=4
+    )
+    assert kept_error(studio.ksampler(latent, start_at_step=6), face.clean) < 0.06, (
+        "its levels are not those of the inversion"
+    )
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sd2v", "sdxl", "flux", "sd3", "qwen", "lumina2"])
@@ -177,7 +245,13 @@ def test_a_noisy_latent_has_no_noise_mask(call, studio, face):
     inverted, _ = studio.invert(masked(call, face.clean))
     behind = studio.edit(masked(call, face.latent), face.basis, steps=1)
     over_time = call(
-        "PullbackBasisOverTime", **studio.hosted, latent=masked(call, face.clean), timesteps="0.5", steps=4, refine=0, **BASIS
+        "PullbackBasisOverTime",
+        **studio.hosted,
+        latent=masked(call, face.clean),
+        timesteps="0.5",
+        steps=4,
+        refine=0,
+        **BASIS,
     )[1][0]
     assert not [latent for latent in (inverted, behind, over_time) if "noise_mask" in latent]
 
@@ -190,7 +264,10 @@ def test_the_mask_of_the_picture_confines_the_edit(call, studio, face, pixels, s
     latent, _ = studio.invert(masked(call, face.clean, mask))
     assert torch.equal(latent["samples"], face.latent["samples"])
     edited = studio.edit(latent, face.basis)
-    result, plain = studio.sample(edited, face.sigmas), studio.sample(studio.edit(face.latent, face.basis), face.sigmas)
+    result, plain = (
+        studio.sample(edited, face.sigmas),
+        studio.sample(studio.edit(face.latent, face.basis), face.sigmas),
+    )
     assert kept_error(result, face.clean) < 0.05
     assert strength < 1 or edited_error(result, face.clean) > 0.055
     assert kept_error(plain, face.clean) > 0.06, "there is something to keep"
@@ -297,7 +374,11 @@ def test_the_boost_sampler_does_not_keep_noise(call, studio, face):
 def test_the_sheet_keeps_what_the_mask_keeps(call, studio, face, comfy_host, monkeypatch, mode):
     caught, figures = [], comfy_host.core.figures
     plain = figures.contact_sheet
-    monkeypatch.setattr(figures, "contact_sheet", lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options))
+    monkeypatch.setattr(
+        figures,
+        "contact_sheet",
+        lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options),
+    )
     latent, sigmas = studio.invert(masked(call, face.clean))
     studio.sheet(latent, sigmas, face.basis, mode=mode, strength=2.0)
     (expected,) = studio.picture(6).movedim(3, 1) * 2 - 1
@@ -323,7 +404,9 @@ def users(studio, face, **changed):
 @pytest.mark.parametrize("node", ["basis", "explain", "sheet"])
 def test_sigmas_of_another_node_are_refused(call, studio, face, node):
     (sigmas,) = call("BasicScheduler", model=studio.model, scheduler="normal", steps=20, denoise=1.0)
-    with refused("SIGMAS start at noise level .* latent has level 11.2.; connect the SIGMAS of the DDIM Invert"):
+    with refused(
+        "SIGMAS start at noise level .* latent has level 11.2.; connect the SIGMAS of the DDIM Invert"
+    ):
         users(studio, face, sigmas=sigmas)[node]()
 
 
@@ -359,7 +442,9 @@ def test_a_basis_of_another_level_is_refused(studio, face, node):
 @pytest.mark.parametrize("node", ["edit", "sheet"])
 def test_a_basis_of_another_model_is_refused(call, node):
     model = tiny_model()
-    studio = Studio(call, model, tiny_conditioning(), SimpleNamespace(decode=lambda x: x[:, :3].movedim(1, -1).sigmoid()))
+    studio = Studio(
+        call, model, tiny_conditioning(), SimpleNamespace(decode=lambda x: x[:, :3].movedim(1, -1).sigmoid())
+    )
     latent, sigmas = studio.invert(tiny_latent(), steps=2, refine=0)
     basis = Studio(call, patched(model), tiny_conditioning()).basis(latent, sigmas)
     with refused("The basis is of another model .* connect the model that the basis was made with"):
@@ -393,7 +478,12 @@ def test_a_noisy_latent_in_the_place_of_a_clean_one_is_named(call, studio, face)
     report = call("PullbackDDIMInvert", **studio.hosted, latent=face.latent, **options)[2]
     assert report.endswith("this latent is noisy already: connect that of VAE Encode")
     assert "already" not in call("PullbackDDIMInvert", **studio.hosted, latent=face.clean, **options)[2]
-    assert "already" not in call("PullbackDDIMInvert", **studio.hosted, latent=studio.sample(face.latent, face.sigmas), **options)[2]
+    assert (
+        "already"
+        not in call(
+            "PullbackDDIMInvert", **studio.hosted, latent=studio.sample(face.latent, face.sigmas), **options
+        )[2]
+    )
 
 
 # What belongs together, however it came there.
@@ -402,14 +492,20 @@ def test_a_noisy_latent_in_the_place_of_a_clean_one_is_named(call, studio, face)
 def with_a_lora_hook(studio):
     """The conditioning with a LoRA that is patched in while the host samples."""
     network = studio.model.model.diffusion_model
-    name, weight = next((name, weight) for name, weight in network.named_parameters() if weight.ndim == 2 and "attn" in name)
+    name, weight = next(
+        (name, weight) for name, weight in network.named_parameters() if weight.ndim == 2 and "attn" in name
+    )
     hooks = comfy.hooks.create_hook_model_as_lora({}, None, 1.0, 1.0)
-    hooks.hooks[0].weights = {f"diffusion_model.{name}": ("diff", (0.1 * draw(*weight.shape, seed=1) / weight.shape[1] ** 0.5,))}
+    hooks.hooks[0].weights = {
+        f"diffusion_model.{name}": ("diff", (0.1 * draw(*weight.shape, seed=1) / weight.shape[1] ** 0.5,))
+    }
     hooks.hooks[0].need_weight_init = False
     return comfy.hooks.set_hooks_for_conditioning(studio.conditioning, hooks)
 
 
-@pytest.mark.parametrize("change", ["eight bits", "half", "inversion", "prompt", "float32", "hook", "older file", "core"])
+@pytest.mark.parametrize(
+    "change", ["eight bits", "half", "inversion", "prompt", "float32", "hook", "older file", "core"]
+)
 def test_a_basis_of_the_same_picture_is_taken(call, comfy_host, studio, face, change):
     latent, sigmas, basis, used = face.latent, face.sigmas, face.basis, studio
     if change == "eight bits":
@@ -434,7 +530,9 @@ def test_a_basis_of_the_same_picture_is_taken(call, comfy_host, studio, face, ch
 
 
 def test_carried_and_global_bases_are_taken(call, studio, face, other):
-    (carried, *_) = call("PullbackParallelTransport", source=face.basis, target=other.basis, direction=1, exact=False)
+    (carried, *_) = call(
+        "PullbackParallelTransport", source=face.basis, target=other.basis, direction=1, exact=False
+    )
     studio.edit(other.latent, carried)
     with refused("of another picture"):
         studio.edit(face.latent, carried)
@@ -477,6 +575,14 @@ def test_latents_of_a_sampler_that_leaves_noise_are_taken(call, comfy_host, kind
 
 def test_a_basis_says_which_picture_it_belongs_to(call, comfy_host, studio, face, other):
     same = comfy_host.core.pictures.are_same_picture
-    bases, *_ = call("PullbackBasisOverTime", **studio.hosted, latent=face.clean, timesteps="0.5", steps=4, refine=0, **BASIS)
+    bases, *_ = call(
+        "PullbackBasisOverTime",
+        **studio.hosted,
+        latent=face.clean,
+        timesteps="0.5",
+        steps=4,
+        refine=0,
+        **BASIS,
+    )
     assert same(bases[0].provenance["picture"], face.basis.provenance["picture"])
     assert not same(face.basis.provenance["picture"], other.basis.provenance["picture"])

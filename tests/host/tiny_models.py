@@ -17,9 +17,19 @@ KINDS = ("sd1", "sd2v", "sdxl")
 CONTEXT, POOLED = 24, 1280
 FLOW_CHANNELS = 16
 SHAPE = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "channel_mult": [1, 2], "num_res_blocks": [1, 1],
-    "transformer_depth": [0, 1], "transformer_depth_output": [0, 0, 1, 1], "transformer_depth_middle": 1, "context_dim": CONTEXT,
-    "use_spatial_transformer": True, "use_temporal_attention": False, "legacy": False,
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 32,
+    "channel_mult": [1, 2],
+    "num_res_blocks": [1, 1],
+    "transformer_depth": [0, 1],
+    "transformer_depth_output": [0, 0, 1, 1],
+    "transformer_depth_middle": 1,
+    "context_dim": CONTEXT,
+    "use_spatial_transformer": True,
+    "use_temporal_attention": False,
+    "legacy": False,
 }
 LINEAR = {"use_linear_in_transformer": True}
 
@@ -41,28 +51,71 @@ class TinySDXL(comfy.supported_models.SDXL):
 
 # Flow transformers. The shape of each is what the host reads from the family's files, with everything small; heads of 16 = 4 + 6 + 6.
 DOUBLE_AND_SINGLE = {
-    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "context_in_dim": CONTEXT, "hidden_size": 32, "mlp_ratio": 2.0,
-    "num_heads": 2, "depth": 3, "depth_single_blocks": 4, "axes_dim": [4, 6, 6], "theta": 10000, "patch_size": 2, "qkv_bias": True,
+    "in_channels": FLOW_CHANNELS,
+    "out_channels": FLOW_CHANNELS,
+    "context_in_dim": CONTEXT,
+    "hidden_size": 32,
+    "mlp_ratio": 2.0,
+    "num_heads": 2,
+    "depth": 3,
+    "depth_single_blocks": 4,
+    "axes_dim": [4, 6, 6],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
 }
 FLUX = DOUBLE_AND_SINGLE | {"image_model": "flux", "vec_in_dim": POOLED, "guidance_embed": True}
 CHROMA = DOUBLE_AND_SINGLE | {
-    "image_model": "chroma", "in_channels": 64, "out_channels": 64, "in_dim": 64, "out_dim": 32, "hidden_dim": 32, "n_layers": 2,
+    "image_model": "chroma",
+    "in_channels": 64,
+    "out_channels": 64,
+    "in_dim": 64,
+    "out_dim": 32,
+    "hidden_dim": 32,
+    "n_layers": 2,
 }
 if "txt_ids_dims" in inspect.signature(comfy.ldm.flux.model.FluxParams).parameters:  # ComfyUI 0.8.0
     FLUX |= {"txt_ids_dims": []}
     CHROMA |= {"txt_ids_dims": [], "vec_in_dim": None}
 LUMINA = {
-    "image_model": "lumina2", "patch_size": 2, "in_channels": FLOW_CHANNELS, "dim": 32, "cap_feat_dim": CONTEXT, "n_layers": 6,
-    "n_heads": 2, "n_kv_heads": 1, "qk_norm": True, "axes_dims": [4, 6, 6], "axes_lens": [300, 512, 512], "multiple_of": 32,
+    "image_model": "lumina2",
+    "patch_size": 2,
+    "in_channels": FLOW_CHANNELS,
+    "dim": 32,
+    "cap_feat_dim": CONTEXT,
+    "n_layers": 6,
+    "n_heads": 2,
+    "n_kv_heads": 1,
+    "qk_norm": True,
+    "axes_dims": [4, 6, 6],
+    "axes_lens": [300, 512, 512],
+    "multiple_of": 32,
 }
 QWEN = {
-    "image_model": "qwen_image", "in_channels": 64, "num_layers": 6, "attention_head_dim": 16, "num_attention_heads": 2,
-    "joint_attention_dim": CONTEXT, "axes_dims_rope": [4, 6, 6],
+    "image_model": "qwen_image",
+    "in_channels": 64,
+    "num_layers": 6,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": CONTEXT,
+    "axes_dims_rope": [4, 6, 6],
 }
 SD3 = {
-    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "patch_size": 2, "depth": 1, "num_blocks": 6, "input_size": None,
-    "adm_in_channels": POOLED, "num_patches": 32 * 32, "pos_embed_max_size": 32, "pos_embed_scaling_factor": None, "qk_norm": "rms",
-    "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": CONTEXT, "out_features": 64}},
+    "in_channels": FLOW_CHANNELS,
+    "out_channels": FLOW_CHANNELS,
+    "patch_size": 2,
+    "depth": 1,
+    "num_blocks": 6,
+    "input_size": None,
+    "adm_in_channels": POOLED,
+    "num_patches": 32 * 32,
+    "pos_embed_max_size": 32,
+    "pos_embed_scaling_factor": None,
+    "qk_norm": "rms",
+    "context_embedder_config": {
+        "target": "torch.nn.Linear",
+        "params": {"in_features": CONTEXT, "out_features": 64},
+    },
 }
 FLOWS = {
     "flux": (comfy.supported_models.Flux, FLUX),
@@ -74,16 +127,43 @@ FLOWS = {
     "lumina2": (comfy.supported_models.Lumina2, LUMINA),
 }
 if hasattr(comfy.supported_models, "ZImage"):  # ComfyUI 0.8.0
-    FLOWS["zimage"] = comfy.supported_models.ZImage, LUMINA | {
-        "dim": 256, "n_heads": 4, "n_kv_heads": 4, "axes_dims": [16, 24, 24], "n_layers": 4, "ffn_dim_multiplier": 1.0,
-        "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32, "rope_theta": 256.0,
-    }
+    FLOWS["zimage"] = (
+        comfy.supported_models.ZImage,
+        LUMINA
+        | {
+            "dim": 256,
+            "n_heads": 4,
+            "n_kv_heads": 4,
+            "axes_dims": [16, 24, 24],
+            "n_layers": 4,
+            "ffn_dim_multiplier": 1.0,
+            "z_image_modulation": True,
+            "time_scale": 1000.0,
+            "pad_tokens_multiple": 32,
+            "rope_theta": 256.0,
+        },
+    )
 if hasattr(comfy.supported_models, "Flux2"):
-    FLOWS["flux2"] = comfy.supported_models.Flux2, FLUX | {
-        "image_model": "flux2", "in_channels": 128, "out_channels": 128, "patch_size": 1, "axes_dim": [4, 4, 4, 4], "theta": 2000,
-        "global_modulation": True, "mlp_silu_act": True, "qkv_bias": False, "ops_bias": False, "default_ref_method": "index",
-        "ref_index_scale": 10.0, "txt_ids_dims": [3], "vec_in_dim": None,
-    }
+    FLOWS["flux2"] = (
+        comfy.supported_models.Flux2,
+        FLUX
+        | {
+            "image_model": "flux2",
+            "in_channels": 128,
+            "out_channels": 128,
+            "patch_size": 1,
+            "axes_dim": [4, 4, 4, 4],
+            "theta": 2000,
+            "global_modulation": True,
+            "mlp_silu_act": True,
+            "qkv_bias": False,
+            "ops_bias": False,
+            "default_ref_method": "index",
+            "ref_index_scale": 10.0,
+            "txt_ids_dims": [3],
+            "vec_in_dim": None,
+        },
+    )
 
 
 def fields(params, config):
@@ -106,73 +186,198 @@ def offered(kind, name, config):
 def hunyuan_image():
     from comfy.ldm.hunyuan_video.model import HunyuanVideoParams
 
-    return fields(HunyuanVideoParams, DOUBLE_AND_SINGLE | {
-        "image_model": "hunyuan_video", "in_channels": 64, "out_channels": 64, "vec_in_dim": None, "axes_dim": [8, 8], "theta": 256,
-        "patch_size": [1, 1], "guidance_embed": False, "byt5": False, "meanflow": False, "use_cond_type_embedding": False,
-        "vision_in_dim": None, "meanflow_sum": False,
-    })
+    return fields(
+        HunyuanVideoParams,
+        DOUBLE_AND_SINGLE
+        | {
+            "image_model": "hunyuan_video",
+            "in_channels": 64,
+            "out_channels": 64,
+            "vec_in_dim": None,
+            "axes_dim": [8, 8],
+            "theta": 256,
+            "patch_size": [1, 1],
+            "guidance_embed": False,
+            "byt5": False,
+            "meanflow": False,
+            "use_cond_type_embedding": False,
+            "vision_in_dim": None,
+            "meanflow_sum": False,
+        },
+    )
 
 
 def chroma_radiance():
     from comfy.ldm.chroma_radiance.model import ChromaRadianceParams
 
-    return fields(ChromaRadianceParams, CHROMA | {
-        "image_model": "chroma_radiance", "in_channels": 3, "out_channels": 3, "nerf_hidden_size": 16, "nerf_mlp_ratio": 2,
-        "nerf_depth": 2, "nerf_max_freqs": 4, "nerf_tile_size": 512, "nerf_final_head_type": "conv", "nerf_embedder_dtype": None,
-        "use_x0": False, "use_sequential_txt_ids": False,
-    })
+    return fields(
+        ChromaRadianceParams,
+        CHROMA
+        | {
+            "image_model": "chroma_radiance",
+            "in_channels": 3,
+            "out_channels": 3,
+            "nerf_hidden_size": 16,
+            "nerf_mlp_ratio": 2,
+            "nerf_depth": 2,
+            "nerf_max_freqs": 4,
+            "nerf_tile_size": 512,
+            "nerf_final_head_type": "conv",
+            "nerf_embedder_dtype": None,
+            "use_x0": False,
+            "use_sequential_txt_ids": False,
+        },
+    )
 
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 OMNIGEN = {
-    "patch_size": 2, "in_channels": FLOW_CHANNELS, "hidden_size": 48, "num_layers": 6, "num_refiner_layers": 2, "num_attention_heads": 2,
-    "num_kv_heads": 1, "multiple_of": 32, "axes_dim_rope": [8, 8, 8], "axes_lens": [300, 512, 512], "timestep_scale": 1000.0,
+    "patch_size": 2,
+    "in_channels": FLOW_CHANNELS,
+    "hidden_size": 48,
+    "num_layers": 6,
+    "num_refiner_layers": 2,
+    "num_attention_heads": 2,
+    "num_kv_heads": 1,
+    "multiple_of": 32,
+    "axes_dim_rope": [8, 8, 8],
+    "axes_lens": [300, 512, 512],
+    "timestep_scale": 1000.0,
 }
 ANIMA = {
-    "image_model": "anima", "max_img_h": 240, "max_img_w": 240, "max_frames": 128, "in_channels": 16, "out_channels": 16,
-    "patch_spatial": 2, "patch_temporal": 1, "model_channels": 64, "concat_padding_mask": True, "crossattn_emb_channels": CONTEXT,
-    "pos_emb_cls": "rope3d", "pos_emb_learnable": True, "pos_emb_interpolation": "crop", "min_fps": 1, "max_fps": 30,
-    "use_adaln_lora": True, "adaln_lora_dim": 16, "num_blocks": 6, "num_heads": 2, "rope_h_extrapolation_ratio": 4.0,
-    "rope_w_extrapolation_ratio": 4.0, "rope_t_extrapolation_ratio": 1.0, "rope_enable_fps_modulation": False,
+    "image_model": "anima",
+    "max_img_h": 240,
+    "max_img_w": 240,
+    "max_frames": 128,
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_spatial": 2,
+    "patch_temporal": 1,
+    "model_channels": 64,
+    "concat_padding_mask": True,
+    "crossattn_emb_channels": CONTEXT,
+    "pos_emb_cls": "rope3d",
+    "pos_emb_learnable": True,
+    "pos_emb_interpolation": "crop",
+    "min_fps": 1,
+    "max_fps": 30,
+    "use_adaln_lora": True,
+    "adaln_lora_dim": 16,
+    "num_blocks": 6,
+    "num_heads": 2,
+    "rope_h_extrapolation_ratio": 4.0,
+    "rope_w_extrapolation_ratio": 4.0,
+    "rope_t_extrapolation_ratio": 1.0,
+    "rope_enable_fps_modulation": False,
 }
 HIDREAM = HEADS | {
-    "image_model": "hidream", "axes_dims_rope": [8, 4, 4], "caption_channels": [CONTEXT, CONTEXT], "max_resolution": [128, 128],
-    "in_channels": FLOW_CHANNELS, "out_channels": FLOW_CHANNELS, "llama_layers": [0, 1, 2, 3, 4, 4, 4], "num_routed_experts": 4,
-    "num_activated_experts": 2, "num_layers": 3, "num_single_layers": 4, "patch_size": 2, "text_emb_dim": POOLED,
+    "image_model": "hidream",
+    "axes_dims_rope": [8, 4, 4],
+    "caption_channels": [CONTEXT, CONTEXT],
+    "max_resolution": [128, 128],
+    "in_channels": FLOW_CHANNELS,
+    "out_channels": FLOW_CHANNELS,
+    "llama_layers": [0, 1, 2, 3, 4, 4, 4],
+    "num_routed_experts": 4,
+    "num_activated_experts": 2,
+    "num_layers": 3,
+    "num_single_layers": 4,
+    "patch_size": 2,
+    "text_emb_dim": POOLED,
 }
 ERNIE = {
-    "image_model": "ernie", "hidden_size": 32, "num_attention_heads": 2, "num_layers": 6, "ffn_hidden_size": 64, "text_in_dim": CONTEXT,
+    "image_model": "ernie",
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "num_layers": 6,
+    "ffn_hidden_size": 64,
+    "text_in_dim": CONTEXT,
     "rope_axes_dim": (4, 6, 6),
 }
 AURA = {
-    "in_channels": 4, "out_channels": 4, "dim": 32, "n_layers": 7, "n_double_layers": 3, "n_heads": 2, "global_conddim": 32,
-    "cond_seq_dim": CONTEXT, "max_seq": 256,
+    "in_channels": 4,
+    "out_channels": 4,
+    "dim": 32,
+    "n_layers": 7,
+    "n_double_layers": 3,
+    "n_heads": 2,
+    "global_conddim": 32,
+    "cond_seq_dim": CONTEXT,
+    "max_seq": 256,
 }
 KANDINSKY = {
-    "image_model": "kandinsky5", "in_text_dim": CONTEXT, "in_text_dim2": POOLED, "time_dim": 32, "model_dim": 32, "ff_dim": 64,
-    "visual_embed_dim": 64, "num_text_blocks": 1, "num_visual_blocks": 6, "axes_dims": (4, 6, 6), "rope_scale_factor": (1.0, 1.0, 1.0),
+    "image_model": "kandinsky5",
+    "in_text_dim": CONTEXT,
+    "in_text_dim2": POOLED,
+    "time_dim": 32,
+    "model_dim": 32,
+    "ff_dim": 64,
+    "visual_embed_dim": 64,
+    "num_text_blocks": 1,
+    "num_visual_blocks": 6,
+    "axes_dims": (4, 6, 6),
+    "rope_scale_factor": (1.0, 1.0, 1.0),
 }
 KREA = {
-    "image_model": "krea2", "features": 64, "tdim": 32, "txtdim": CONTEXT // 2, "heads": 2, "kvheads": 1, "multiplier": 2, "layers": 6,
-    "txtlayers": 2, "txtheads": 2, "txtkvheads": 2,
+    "image_model": "krea2",
+    "features": 64,
+    "tdim": 32,
+    "txtdim": CONTEXT // 2,
+    "heads": 2,
+    "kvheads": 1,
+    "multiplier": 2,
+    "layers": 6,
+    "txtlayers": 2,
+    "txtheads": 2,
+    "txtkvheads": 2,
 }
 IDEOGRAM = HEADS | {
-    "image_model": "ideogram4", "num_layers": 6, "intermediate_size": 64, "adaln_dim": 32, "llm_features_dim": CONTEXT,
+    "image_model": "ideogram4",
+    "num_layers": 6,
+    "intermediate_size": 64,
+    "adaln_dim": 32,
+    "llm_features_dim": CONTEXT,
     "mrope_section": (4, 2, 2),
 }
 LENS = HEADS | {
-    "image_model": "lens", "num_layers": 6, "enc_hidden_dim": CONTEXT // 2, "axes_dims_rope": (4, 6, 6), "selected_layer_index": (0, 1),
+    "image_model": "lens",
+    "num_layers": 6,
+    "enc_hidden_dim": CONTEXT // 2,
+    "axes_dims_rope": (4, 6, 6),
+    "selected_layer_index": (0, 1),
 }
-MAGE = HEADS | {"image_model": "mage_flow", "num_layers": 6, "joint_attention_dim": CONTEXT, "axes_dims_rope": (4, 6, 6)}
+MAGE = HEADS | {
+    "image_model": "mage_flow",
+    "num_layers": 6,
+    "joint_attention_dim": CONTEXT,
+    "axes_dims_rope": (4, 6, 6),
+}
 JOY = {
-    "image_model": "joyimage", "hidden_size": 32, "num_attention_heads": 2, "text_dim": CONTEXT, "num_layers": 6,
+    "image_model": "joyimage",
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "text_dim": CONTEXT,
+    "num_layers": 6,
     "rope_dim_list": [4, 6, 6],
 }
 PIXELDIT = {
-    "image_model": "pixeldit_t2i", "num_groups": 2, "hidden_size": 32, "pixel_hidden_size": 8, "pixel_attn_hidden_size": 32,
-    "pixel_num_groups": 2, "patch_depth": 6, "pixel_depth": 1, "patch_size": 2, "txt_embed_dim": CONTEXT, "txt_max_length": 16,
+    "image_model": "pixeldit_t2i",
+    "num_groups": 2,
+    "hidden_size": 32,
+    "pixel_hidden_size": 8,
+    "pixel_attn_hidden_size": 32,
+    "pixel_num_groups": 2,
+    "patch_depth": 6,
+    "pixel_depth": 1,
+    "patch_size": 2,
+    "txt_embed_dim": CONTEXT,
+    "txt_max_length": 16,
 }
-offered("longcat", "LongCatImage", lambda: FLUX | {"guidance_embed": False, "vec_in_dim": None, "txt_ids_dims": [1, 2]})
+offered(
+    "longcat",
+    "LongCatImage",
+    lambda: FLUX | {"guidance_embed": False, "vec_in_dim": None, "txt_ids_dims": [1, 2]},
+)
 offered("radiance", "ChromaRadiance", chroma_radiance)
 offered("hidream", "HiDream", HIDREAM)
 offered("hunyuanimage", "HunyuanImage21", hunyuan_image)
@@ -180,9 +385,17 @@ offered("ernie", "ErnieImage", ERNIE)
 offered("anima", "Anima", ANIMA)
 offered("aura", "AuraFlow", AURA)
 offered("omnigen2", "Omnigen2", OMNIGEN | {"image_model": "omnigen2", "text_feat_dim": CONTEXT})
-offered("boogu", "Boogu", OMNIGEN | {
-    "image_model": "boogu", "instruction_feat_dim": CONTEXT, "num_double_stream_layers": 3, "num_layers": 4,
-})
+offered(
+    "boogu",
+    "Boogu",
+    OMNIGEN
+    | {
+        "image_model": "boogu",
+        "instruction_feat_dim": CONTEXT,
+        "num_double_stream_layers": 3,
+        "num_layers": 4,
+    },
+)
 offered("kandinsky", "Kandinsky5Image", KANDINSKY)
 offered("krea2", "Krea2", KREA)
 offered("ideogram", "Ideogram4", IDEOGRAM)
@@ -190,11 +403,24 @@ offered("lens", "Lens", LENS)
 offered("mageflow", "MageFlow", MAGE)
 offered("joyimage", "JoyImage", JOY)
 offered("pixeldit", "PixelDiTT2I", PIXELDIT)
-offered("zimagepixel", "ZImagePixelSpace", lambda: FLOWS["zimage"][1] | {
-    "image_model": "zimage_pixel", "in_channels": 3, "decoder_hidden_size": 32, "decoder_num_res_blocks": 1, "decoder_max_freqs": 4,
-})
+offered(
+    "zimagepixel",
+    "ZImagePixelSpace",
+    lambda: (
+        FLOWS["zimage"][1]
+        | {
+            "image_model": "zimage_pixel",
+            "in_channels": 3,
+            "decoder_hidden_size": 32,
+            "decoder_num_res_blocks": 1,
+            "decoder_max_freqs": 4,
+        }
+    ),
+)
 
-CONFIGS = dict(zip(KINDS, ((config, {**SHAPE, **config.own}) for config in (TinySD1, TinySD2V, TinySDXL)))) | FLOWS
+CONFIGS = (
+    dict(zip(KINDS, ((config, {**SHAPE, **config.own}) for config in (TinySD1, TinySD2V, TinySDXL)))) | FLOWS
+)
 
 
 @torch.inference_mode()  # as in the server, where the weights of a loaded model are inference tensors
@@ -209,19 +435,25 @@ def tiny_model(kind="sd1", *, dtype=torch.float32, cast=None, seed=0, configure=
     if configure:
         configure(config)
     if dtype == torch.float64:
-        config.unet_config.pop("attn_precision", None)  # which asks for float32, as a gain over half precision
+        config.unet_config.pop(
+            "attn_precision", None
+        )  # which asks for float32, as a gain over half precision
     device = comfy.model_management.unet_offload_device()
     with small_adapter():
         base = config.get_model({}, "", device).eval()
     generator = torch.Generator().manual_seed(seed)
-    buffers = [(name, buffer) for name, buffer in base.diffusion_model.named_buffers() if name == "pos_embed"]  # SD3's
+    buffers = [
+        (name, buffer) for name, buffer in base.diffusion_model.named_buffers() if name == "pos_embed"
+    ]  # SD3's
     for name, weight in [*base.diffusion_model.named_parameters(), *buffers]:
         noise = torch.randn(weight.shape, generator=generator)
         if weight.ndim > 1:
             weight.copy_(noise / weight[0].numel() ** 0.5)
         else:
             weight.copy_(0.1 * noise + (1.0 if "weight" in name or "scale" in name else 0.0))
-    return comfy.model_patcher.ModelPatcher(base, load_device=comfy.model_management.get_torch_device(), offload_device=device)
+    return comfy.model_patcher.ModelPatcher(
+        base, load_device=comfy.model_management.get_torch_device(), offload_device=device
+    )
 
 
 @contextmanager
@@ -257,7 +489,9 @@ def relative(a, b):
 def noisy(denoiser, x, fraction=0.7):
     """(z, sigma): x with noise of a fraction of T, in network coordinates."""
     sigma = denoiser.schedule.sigma(fraction)
-    return denoiser.schedule.to_network(denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma), sigma
+    return denoiser.schedule.to_network(
+        denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma
+    ), sigma
 
 
 def tiny_conditioning(seed=1, **options):
@@ -275,11 +509,34 @@ def latent_for(model, size=8, seed=2):
     height, width = (size, size) if isinstance(size, int) else size
     latent_format = model.get_model_object("latent_format")
     frames = (1,) if latent_format.latent_dimensions == 3 else ()
-    return {"samples": latent_format.process_out(draw(1, latent_format.latent_channels, *frames, height, width, seed=seed))}
+    return {
+        "samples": latent_format.process_out(
+            draw(1, latent_format.latent_channels, *frames, height, width, seed=seed)
+        )
+    }
 
 
-REFERENCE_KINDS = ("flux", "flux2", "longcat", "qwen", "omnigen2", "boogu", "krea2", "mageflow", "joyimage", "zimage", "zimagepixel")
-ONE_PIXEL = ("flux2", "hunyuanimage", "ernie", "ideogram", "lens", "mageflow")  # of the latent to a token; the others have 2 x 2
+REFERENCE_KINDS = (
+    "flux",
+    "flux2",
+    "longcat",
+    "qwen",
+    "omnigen2",
+    "boogu",
+    "krea2",
+    "mageflow",
+    "joyimage",
+    "zimage",
+    "zimagepixel",
+)
+ONE_PIXEL = (
+    "flux2",
+    "hunyuanimage",
+    "ernie",
+    "ideogram",
+    "lens",
+    "mageflow",
+)  # of the latent to a token; the others have 2 x 2
 MASKED = ("lumina2", "zimage", "zimagepixel", "omnigen2", "boogu", "ideogram")
 
 
@@ -307,11 +564,14 @@ def conditioning_for(kind, seed=1, **options):
 @torch.inference_mode()
 def applied(model, conditioning, x, sigma):
     """The prediction of x_0 by one plain call of the host's model: no sampling, no adapter."""
-    (context, extra), = conditioning
+    ((context, extra),) = conditioning
     inner, height, width = model.model, x.shape[2] * 8, x.shape[3] * 8
     y = inner.encode_adm(**extra, device=x.device, height=height, width=width)
     return inner.apply_model(
-        x, x.new_full((len(x),), sigma), c_crossattn=context.expand(len(x), -1, -1), y=None if y is None else y.expand(len(x), -1)
+        x,
+        x.new_full((len(x),), sigma),
+        c_crossattn=context.expand(len(x), -1, -1),
+        y=None if y is None else y.expand(len(x), -1),
     )
 
 

@@ -19,14 +19,38 @@ import comfy.ops
 import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from tiny_models import FLOWS, KINDS, REFERENCE_KINDS, SHAPE, conditioning_for, draw, latent_for, patch_of, tiny_model
+from tiny_models import (
+    FLOWS,
+    KINDS,
+    REFERENCE_KINDS,
+    SHAPE,
+    conditioning_for,
+    draw,
+    latent_for,
+    patch_of,
+    tiny_model,
+)
 
 FAMILIES = (*KINDS, *FLOWS)
 REPLACEABLE = (  # transformers whose blocks the host lets patches replace
-    "flux", "schnell", "flux2", "longcat", "chroma", "radiance", "sd3", "sd35medium", "qwen", "hunyuanimage", "aura", "lens", "mageflow",
+    "flux",
+    "schnell",
+    "flux2",
+    "longcat",
+    "chroma",
+    "radiance",
+    "sd3",
+    "sd35medium",
+    "qwen",
+    "hunyuanimage",
+    "aura",
+    "lens",
+    "mageflow",
     "joyimage",
 )
-CONTROLLED = tuple(kind for kind in REPLACEABLE if kind not in ("aura", "joyimage"))  # to which the host adds what a ControlNet says
+CONTROLLED = tuple(
+    kind for kind in REPLACEABLE if kind not in ("aura", "joyimage")
+)  # to which the host adds what a ControlNet says
 
 
 @dataclass
@@ -58,7 +82,9 @@ def case_of(kind, weights, monkeypatch):
 def scaled_float8(kind, monkeypatch, matmul=False, **changes):
     """Weights in fp8 with a scale each, as files hold them; with `matmul`, as on a card that multiplies in fp8."""
     if matmul:
-        monkeypatch.setattr(comfy.model_management, "supports_fp8_compute", lambda *arguments, **options: True)
+        monkeypatch.setattr(
+            comfy.model_management, "supports_fp8_compute", lambda *arguments, **options: True
+        )
     compute = torch.bfloat16 if matmul else torch.float32
     if not hasattr(comfy.ops, "mixed_precision_ops"):  # ComfyUI 0.3.64
 
@@ -70,7 +96,10 @@ def scaled_float8(kind, monkeypatch, matmul=False, **changes):
     def configure(config):
         config.quant_config = {"mixed_ops": True}
 
-    plain, model = tiny_model(kind, dtype=compute, **changes), tiny_model(kind, dtype=compute, cast=compute, configure=configure, **changes)
+    plain, model = (
+        tiny_model(kind, dtype=compute, **changes),
+        tiny_model(kind, dtype=compute, cast=compute, configure=configure, **changes),
+    )
     state = plain.model.diffusion_model.state_dict()
     for name, layer in plain.model.diffusion_model.named_modules():
         if isinstance(layer, torch.nn.Linear):
@@ -78,13 +107,18 @@ def scaled_float8(kind, monkeypatch, matmul=False, **changes):
             scale = weight.abs().max() / 448
             state[f"{name}.weight"] = (weight / scale).to(torch.float8_e4m3fn)
             state[f"{name}.weight_scale"] = scale
-            state[f"{name}.comfy_quant"] = torch.tensor(list(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8)
+            state[f"{name}.comfy_quant"] = torch.tensor(
+                list(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8
+            )
     with torch.inference_mode():
         model.model.diffusion_model.load_state_dict(state)
     return model
 
 
-SMALLEST = {"convrot_w4a4": 256, "asym_w4a8_int8": 256}  # inputs of a layer, of which forms that rotate them need a multiple
+SMALLEST = {
+    "convrot_w4a4": 256,
+    "asym_w4a8_int8": 256,
+}  # inputs of a layer, of which forms that rotate them need a multiple
 
 
 def packed(kind, monkeypatch, form, **changes):
@@ -105,13 +139,19 @@ def packed(kind, monkeypatch, form, **changes):
     model = tiny_model(kind, dtype=torch.bfloat16, cast=torch.bfloat16, configure=configure, **changes)
     state, count = plain.model.diffusion_model.state_dict(), 0
     for name, layer in plain.model.diffusion_model.named_modules():
-        if isinstance(layer, torch.nn.Linear) and min(layer.weight.shape) >= 32 and layer.in_features % SMALLEST.get(form, 1) == 0:
+        if (
+            isinstance(layer, torch.nn.Linear)
+            and min(layer.weight.shape) >= 32
+            and layer.in_features % SMALLEST.get(form, 1) == 0
+        ):
             layout = QUANT_ALGOS[form]["comfy_tensor_layout"]
             options = {} if form in SMALLEST else {"scale": "recalculate"}
             weight = QuantizedTensor.from_float(layer.weight.detach().clone(), layout, **options)
             del state[f"{name}.weight"]
             state |= weight.state_dict(f"{name}.weight")
-            state[f"{name}.comfy_quant"] = torch.tensor(list(json.dumps({"format": form}).encode()), dtype=torch.uint8)
+            state[f"{name}.comfy_quant"] = torch.tensor(
+                list(json.dumps({"format": form}).encode()), dtype=torch.uint8
+            )
             count += 1
     with torch.inference_mode():
         model.model.diffusion_model.load_state_dict(state)
@@ -140,7 +180,9 @@ class QuantizedOperations(comfy.ops.manual_cast):
                 packed = (self.weight.detach() / self.step).round().to(torch.int8)
                 self.weight = torch.nn.Parameter(packed, requires_grad=False)
             bias = None if self.bias is None else self.bias.to(values.dtype)
-            return torch.nn.functional.linear(values, self.weight.to(values.dtype) * self.step.to(values.dtype), bias)
+            return torch.nn.functional.linear(
+                values, self.weight.to(values.dtype) * self.step.to(values.dtype), bias
+            )
 
 
 def quantized(kind, monkeypatch, **changes):
@@ -191,9 +233,13 @@ class Residuals(comfy.controlnet.ControlBase):
         self.project, self.patch = draw(4096, width, seed=31), patch
 
     def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
-        tokens = torch.nn.functional.unfold(x_noisy.flatten(1, -3), self.patch, stride=self.patch).transpose(1, 2)
+        tokens = torch.nn.functional.unfold(x_noisy.flatten(1, -3), self.patch, stride=self.patch).transpose(
+            1, 2
+        )
         residual = 0.1 * torch.tanh(tokens @ self.project[: tokens.shape[-1]].to(tokens))
-        return self.control_merge({"input": [residual.clone(), residual.clone()], "output": [residual.clone()]}, None, None)
+        return self.control_merge(
+            {"input": [residual.clone(), residual.clone()], "output": [residual.clone()]}, None, None
+        )
 
     def copy(self):
         return self
@@ -205,18 +251,33 @@ def controlnet(case, call, monkeypatch):
     control = Residuals(case.network, patch_of(case.kind)) if not case.unet else _unet_controlnet(case)
     hint = draw(1, 3, 64, 64, seed=32).sigmoid()
     control.set_cond_hint(hint, 0.8)
-    return replace(case, conditioning=[[tensor, {**extra, "control": control}] for tensor, extra in case.conditioning])
+    return replace(
+        case, conditioning=[[tensor, {**extra, "control": control}] for tensor, extra in case.conditioning]
+    )
 
 
 def _unet_controlnet(case):
     config = {**SHAPE, **case.model.model.model_config.unet_config}
-    for name in ("out_channels", "transformer_depth_output", "use_temporal_attention", "disable_unet_model_creation"):
+    for name in (
+        "out_channels",
+        "transformer_depth_output",
+        "use_temporal_attention",
+        "disable_unet_model_creation",
+    ):
         config.pop(name, None)
-    network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, operations=comfy.ops.manual_cast, device="cpu")
+    network = comfy.cldm.cldm.ControlNet(
+        **config, hint_channels=3, operations=comfy.ops.manual_cast, device="cpu"
+    )
     with torch.no_grad():
         for number, weight in enumerate(network.parameters()):
-            weight.copy_(draw(*weight.shape, seed=number) / max(1, weight[0].numel()) ** 0.5 if weight.ndim > 1 else 0.1)
-    return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device(), manual_cast_dtype=torch.float32)
+            weight.copy_(
+                draw(*weight.shape, seed=number) / max(1, weight[0].numel()) ** 0.5
+                if weight.ndim > 1
+                else 0.1
+            )
+    return comfy.controlnet.ControlNet(
+        network, load_device=comfy.model_management.get_torch_device(), manual_cast_dtype=torch.float32
+    )
 
 
 def _attend(q, k, v, heads, **reshape):
@@ -234,7 +295,10 @@ def ip_adapter(case, call, monkeypatch):
 
     def block(args, extra):
         out = extra["original_block"](args)
-        image, more = out["img"], picture.to(out["img"]).repeat(len(out["img"]), 1, out["img"].shape[-1] // 32)
+        image, more = (
+            out["img"],
+            picture.to(out["img"]).repeat(len(out["img"]), 1, out["img"].shape[-1] // 32),
+        )
         out["img"] = image + 0.5 * _attend(image, more, more, 2)
         return out
 
@@ -255,20 +319,40 @@ def perturbed_attention(case, call, monkeypatch):
         return None
     clone = case.model.clone()
     clone.set_model_attn1_replace(lambda q, k, v, options: v, "middle", 0, 0)
-    clone.set_model_attn1_replace(lambda q, k, v, options: _attend(q, k, v, options["n_heads"]), "input", 3, 0)
+    clone.set_model_attn1_replace(
+        lambda q, k, v, options: _attend(q, k, v, options["n_heads"]), "input", 3, 0
+    )
     return replace(case, model=clone)
 
 
 def freeu(case, call, monkeypatch):
-    return replace(case, model=call("FreeU_V2", model=case.model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)[0]) if case.unet else None
+    return (
+        replace(case, model=call("FreeU_V2", model=case.model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)[0])
+        if case.unet
+        else None
+    )
 
 
 def deep_shrink(case, call, monkeypatch):
     """Kohya's: the inner blocks see a smaller picture."""
-    return replace(case, model=call(
-        "PatchModelAddDownscale", model=case.model, block_number=2, downscale_factor=2.0, start_percent=0.0, end_percent=1.0,
-        downscale_after_skip=True, downscale_method="bicubic", upscale_method="bicubic",
-    )[0]) if case.unet else None
+    return (
+        replace(
+            case,
+            model=call(
+                "PatchModelAddDownscale",
+                model=case.model,
+                block_number=2,
+                downscale_factor=2.0,
+                start_percent=0.0,
+                end_percent=1.0,
+                downscale_after_skip=True,
+                downscale_method="bicubic",
+                upscale_method="bicubic",
+            )[0],
+        )
+        if case.unet
+        else None
+    )
 
 
 def token_merging(case, call, monkeypatch):
@@ -280,9 +364,17 @@ def token_merging(case, call, monkeypatch):
 
 
 def easy_cache(case, call, monkeypatch):
-    return replace(case, model=call(
-        "EasyCache", model=case.model, reuse_threshold=0.2, start_percent=0.0, end_percent=1.0, verbose=False,
-    )[0])
+    return replace(
+        case,
+        model=call(
+            "EasyCache",
+            model=case.model,
+            reuse_threshold=0.2,
+            start_percent=0.0,
+            end_percent=1.0,
+            verbose=False,
+        )[0],
+    )
 
 
 def compiled(case, call, monkeypatch):
@@ -298,8 +390,16 @@ def compiled_blocks(case, call, monkeypatch):
     """As others do it, each block by itself, in the place of the model's own."""
     clone = case.model.clone()
     rows = (
-        "double_blocks", "joint_blocks", "transformer_blocks", "layers", "double_stream_blocks", "double_layers", "double_stream_layers",
-        "visual_transformer_blocks", "patch_blocks", "blocks",
+        "double_blocks",
+        "joint_blocks",
+        "transformer_blocks",
+        "layers",
+        "double_stream_blocks",
+        "double_layers",
+        "double_stream_layers",
+        "visual_transformer_blocks",
+        "patch_blocks",
+        "blocks",
     )
     for path in ("middle_block.1.transformer_blocks.0", *(f"{row}.0" for row in rows)):
         try:
@@ -314,20 +414,42 @@ def compiled_blocks(case, call, monkeypatch):
 def shifted(case, call, monkeypatch):
     """Another schedule of noise than the model's own."""
     if case.unet:
-        return replace(case, model=call("ModelSamplingDiscrete", model=case.model, sampling="v_prediction", zsnr=True)[0])
+        return replace(
+            case, model=call("ModelSamplingDiscrete", model=case.model, sampling="v_prediction", zsnr=True)[0]
+        )
     if case.kind in ("flux", "qwen"):
-        return replace(case, model=call("ModelSamplingFlux", model=case.model, max_shift=1.3, base_shift=0.6, width=1024, height=768)[0])
+        return replace(
+            case,
+            model=call(
+                "ModelSamplingFlux", model=case.model, max_shift=1.3, base_shift=0.6, width=1024, height=768
+            )[0],
+        )
     return replace(case, model=call("ModelSamplingSD3", model=case.model, shift=2.5)[0])
 
 
 def lcm(case, call, monkeypatch):
-    return replace(case, model=call("ModelSamplingDiscrete", model=case.model, sampling="lcm", zsnr=False)[0]) if case.unet else None
+    return (
+        replace(case, model=call("ModelSamplingDiscrete", model=case.model, sampling="lcm", zsnr=False)[0])
+        if case.unet
+        else None
+    )
 
 
 def edm(case, call, monkeypatch):
-    return replace(case, model=call(
-        "ModelSamplingContinuousEDM", model=case.model, sampling="edm_playground_v2.5", sigma_max=120.0, sigma_min=0.002,
-    )[0]) if case.unet else None
+    return (
+        replace(
+            case,
+            model=call(
+                "ModelSamplingContinuousEDM",
+                model=case.model,
+                sampling="edm_playground_v2.5",
+                sigma_max=120.0,
+                sigma_min=0.002,
+            )[0],
+        )
+        if case.unet
+        else None
+    )
 
 
 def several_prompts(case, call, monkeypatch):
@@ -335,7 +457,10 @@ def several_prompts(case, call, monkeypatch):
 
 
 def area(case, call, monkeypatch):
-    return replace(case, conditioning=case.conditioning + conditioning_for(case.kind, seed=5, area=(4, 8, 4, 0), strength=1.0))
+    return replace(
+        case,
+        conditioning=case.conditioning + conditioning_for(case.kind, seed=5, area=(4, 8, 4, 0), strength=1.0),
+    )
 
 
 def regional(case, call, monkeypatch):
@@ -349,14 +474,17 @@ def regional(case, call, monkeypatch):
 def part_of_the_time(case, call, monkeypatch):
     """Two prompts, of which one is active at this noise level."""
     early, late = ({"start_percent": start, "end_percent": end} for start, end in ((0.0, 0.6), (0.6, 1.0)))
-    return replace(case, conditioning=conditioning_for(case.kind, **early) + conditioning_for(case.kind, seed=5, **late))
+    return replace(
+        case, conditioning=conditioning_for(case.kind, **early) + conditioning_for(case.kind, seed=5, **late)
+    )
 
 
 def _hooked(case, seeds):
     conditioning = []
     for seed in seeds:
         name, weight = next(
-            (name, weight) for name, weight in case.network.named_parameters()
+            (name, weight)
+            for name, weight in case.network.named_parameters()
             if weight.ndim == 2 and ("attn" in name or "attention" in name)
         )
         change = 0.5 * draw(*weight.shape, seed=seed) / weight.shape[1] ** 0.5
@@ -392,10 +520,17 @@ def inpainting(case, call, monkeypatch):
 
 def reference_picture(case, call, monkeypatch):
     """A picture to edit among the tokens, as of Flux Kontext, Qwen-Image-Edit and others."""
-    if case.kind not in REFERENCE_KINDS or "ref_latents" not in inspect.getsource(sys.modules[type(case.network).__module__]):
+    if case.kind not in REFERENCE_KINDS or "ref_latents" not in inspect.getsource(
+        sys.modules[type(case.network).__module__]
+    ):
         return None
     reference = latent_for(case.model, seed=6)["samples"]
-    return replace(case, conditioning=conditioning_for(case.kind, reference_latents=[reference], reference_latents_method="index"))
+    return replace(
+        case,
+        conditioning=conditioning_for(
+            case.kind, reference_latents=[reference], reference_latents_method="index"
+        ),
+    )
 
 
 def another_attention(case, call, monkeypatch):

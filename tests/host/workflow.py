@@ -4,7 +4,10 @@ NOTES = {"Note", "MarkdownNote"}
 ALWAYS, MUTED, BYPASSED = 0, 2, 4
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 LOADERS = {"CheckpointLoaderSimple", "UNETLoader", "VAELoader"}
-BUNDLED = dict.fromkeys(LOADERS, "PullbackLoadFacesModel") | {"CLIPTextEncode": "PullbackFacesPrompt", "LoadImage": "PullbackExampleFace"}
+BUNDLED = dict.fromkeys(LOADERS, "PullbackLoadFacesModel") | {
+    "CLIPTextEncode": "PullbackFacesPrompt",
+    "LoadImage": "PullbackExampleFace",
+}
 STAND_INS = {"UNETLoader": "StandInModel", "DualCLIPLoader": "StandInCLIP", "VAELoader": "StandInVAE"}
 
 
@@ -17,7 +20,10 @@ def api_prompt(workflow, known):
     nodes = {node["id"]: node for node in workflow["nodes"]}
     links = {link[0]: link[1:3] for link in workflow["links"]}
     return {
-        str(number): {"class_type": node["type"], "inputs": {**_values(node, known), **_sources(node, nodes, links)}}
+        str(number): {
+            "class_type": node["type"],
+            "inputs": {**_values(node, known), **_sources(node, nodes, links)},
+        }
         for number, node in nodes.items()
         if node["mode"] == ALWAYS and node["type"] not in NOTES | {"Reroute"}
     }
@@ -25,14 +31,24 @@ def api_prompt(workflow, known):
 
 def wake(workflow):
     """The same workflow with its muted nodes active, as after Ctrl+M."""
-    return {**workflow, "nodes": [{**node, "mode": ALWAYS if node["mode"] == MUTED else node["mode"]} for node in workflow["nodes"]]}
+    return {
+        **workflow,
+        "nodes": [
+            {**node, "mode": ALWAYS if node["mode"] == MUTED else node["mode"]} for node in workflow["nodes"]
+        ],
+    }
 
 
 def with_bundled_model(prompt, number=5):
     """The prompt of a workflow for downloaded checkpoints, with the bundled model and an example face in their place."""
-    prompt = {key: {"class_type": BUNDLED.get(node["class_type"], node["class_type"]),
-                    "inputs": {} if node["class_type"] in LOADERS else dict(node["inputs"])}
-              for key, node in prompt.items() if node["class_type"] != "DualCLIPLoader"}
+    prompt = {
+        key: {
+            "class_type": BUNDLED.get(node["class_type"], node["class_type"]),
+            "inputs": {} if node["class_type"] in LOADERS else dict(node["inputs"]),
+        }
+        for key, node in prompt.items()
+        if node["class_type"] != "DualCLIPLoader"
+    }
     loaders = {key for key, node in prompt.items() if node["class_type"] == "PullbackLoadFacesModel"}
     for node in prompt.values():
         inputs = node["inputs"]
@@ -50,8 +66,12 @@ def with_bundled_model(prompt, number=5):
 
 def with_stand_ins(prompt, size=128):
     """The prompt of the workflow for Flux.1 dev, with the loaders of `stand_ins` and a smaller picture."""
-    prompt = {key: {"class_type": STAND_INS[node["class_type"]], "inputs": {}} if node["class_type"] in STAND_INS else node
-              for key, node in prompt.items()}
+    prompt = {
+        key: {"class_type": STAND_INS[node["class_type"]], "inputs": {}}
+        if node["class_type"] in STAND_INS
+        else node
+        for key, node in prompt.items()
+    }
     for node in prompt.values():
         if node["class_type"] == "ImageScale":
             node["inputs"].update(width=size, height=size)
@@ -72,7 +92,9 @@ def _values(node, known):
             if not rest:
                 raise ValueError(f"Node {node['id']} ({node['type']}) has no value for {name!r}.")
             values[name] = rest.pop(0)
-            extra = options.get("control_after_generate", name in ("seed", "noise_seed")) + bool(options.get("image_upload"))
+            extra = options.get("control_after_generate", name in ("seed", "noise_seed")) + bool(
+                options.get("image_upload")
+            )
             del rest[:extra]
     if rest:
         raise ValueError(f"Node {node['id']} ({node['type']}) has values for no widget: {rest}.")
@@ -97,5 +119,8 @@ def _origin(link, nodes, links):
         return None
     if node["mode"] == BYPASSED:
         kind = node["outputs"][slot]["type"]
-        return next((_origin(socket["link"], nodes, links) for socket in node["inputs"] if socket["type"] == kind), None)
+        return next(
+            (_origin(socket["link"], nodes, links) for socket in node["inputs"] if socket["type"] == kind),
+            None,
+        )
     return [str(number), slot]
