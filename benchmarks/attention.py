@@ -17,7 +17,8 @@ import time
 import torch
 
 from benchmarks.processes import timed_and_weighed
-from pullback_core import Jacobian, attention
+from pullback_core import Jacobian
+from pullback_core.rules import attention
 
 CHUNKS = {"one chunk": 2**40, **{f"{size} MiB": size * 2**20 for size in (64, 32, 16, 8, 4)}}
 

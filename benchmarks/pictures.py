@@ -15,11 +15,12 @@ from pullback_core import (
     edit_grid,
     faces,
     figures,
-    geometry,
     global_basis,
     local_basis,
     parallel_transport,
+    spectra,
 )
+from pullback_core.linalg import subspaces
 
 TIMESTEP, STEPS, CELL = 0.7, 50, 128  # STEPS over the whole of T
 FACE = 3
@@ -153,9 +154,9 @@ def compare():
     """The map of distances and the frequencies of one face's bases, one above the other."""
     bases = [moment.basis for moment in moments([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
     names = [f"{basis.timestep:.2g} T" for basis in bases]
-    spectra = [geometry.power_spectrum(basis.v) for basis in bases]
+    spectra = [spectra.power_spectrum(basis.v) for basis in bases]
     upper = figures.heat_map(
-        geometry.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)"
+        subspaces.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)"
     )
     lower = figures.spectrum_plot(
         [(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, spectra)]

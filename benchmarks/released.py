@@ -25,8 +25,8 @@ import time
 import torch
 
 from pullback_core import Jacobian, ddim, faces, local_basis
-from pullback_core.differentiable import Differentiable
 from pullback_core.faces.unet import UNetConfig
+from pullback_core.rules.mode import Differentiable
 
 RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 5, 12, 50, 1e-4
 OVERSAMPLING, GIVEN_UP = 8, 5000

@@ -3,9 +3,10 @@ from itertools import combinations, product
 
 from comfy_api.latest import io, ui
 
-from ..pullback_core import figures, geometry
+from ..pullback_core import figures, spectra
+from ..pullback_core.linalg import subspaces
 from . import host
-from .common import CATEGORY, Basis
+from .inputs import CATEGORY, Basis
 
 FEATURES, LATENTS = "features", "latents"
 MANY = 8  # curves of one picture; with more pairs, only those of the first basis are drawn
@@ -68,7 +69,7 @@ class BasisCompare(io.ComfyNode):
         side = "h" if space == FEATURES else "x"
         names = _names(everything)
         rows, columns = names[: len(bases)], names[len(bases) :] or names
-        distances = geometry.distance_matrix(bases, others or None, space=side)
+        distances = subspaces.distance_matrix(bases, others or None, space=side)
         widest = math.pi / 2 * math.sqrt(min(basis.rank for basis in everything))
 
         pairs = list(
@@ -81,18 +82,18 @@ class BasisCompare(io.ComfyNode):
         angles = [
             (
                 f"{names[one]} and {names[two]}",
-                geometry.principal_angles(everything[one], everything[two], space=side),
+                subspaces.principal_angles(everything[one], everything[two], space=side),
             )
             for one, two in pairs
         ]
-        spectra = [(name, *geometry.power_spectrum(basis.v)) for name, basis in zip(names, everything)]
+        spectra = [(name, *spectra.power_spectrum(basis.v)) for name, basis in zip(names, everything)]
 
         distance = distances.flatten()[0 if others else 1].item()
         summary = (
             f"{names[pairs[0][0]]} and {names[pairs[0][1]]}: distance {distance:.2f} of at most {widest:.2f}"
         )
         ranks = [
-            f"{name}: effective rank {geometry.effective_rank(basis.s):.1f} of {basis.rank}"
+            f"{name}: effective rank {spectra.effective_rank(basis.s):.1f} of {basis.rank}"
             for name, basis in zip(names, everything)
         ]
         host.say(cls, summary)

@@ -3,7 +3,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import bases_over_time
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     FLOAT32,
     Basis,

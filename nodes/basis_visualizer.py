@@ -3,7 +3,7 @@ from comfy_api.latest import io, ui
 
 from ..pullback_core import ddim, edit_grid, figures
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     Basis,
     conditioning_input,

@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import ddim
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     clean_latent_input,
     conditioning_input,

@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import faces
 from . import host
-from .common import CATEGORY
+from .inputs import CATEGORY
 
 
 class ExampleFace(io.ComfyNode):

@@ -1,9 +1,9 @@
 from comfy_api.latest import io, ui
 
 from ..pullback_core import explain_features, explain_table, figures
-from ..pullback_core.explain import spread
+from ..pullback_core.compare_features import spread
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     FLOAT32,
     conditioning_input,

@@ -3,7 +3,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import edit_grid
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     Basis,
     conditioning_input,

@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import PullbackBasis
 from . import host
-from .common import CATEGORY, Basis
+from .inputs import CATEGORY, Basis
 
 
 class LoadBasis(io.ComfyNode):

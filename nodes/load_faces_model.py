@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from . import host
-from .common import CATEGORY
+from .inputs import CATEGORY
 
 
 class LoadFacesModel(io.ComfyNode):

@@ -3,7 +3,7 @@ from comfy_api.latest import io
 from ..pullback_core import transported_basis
 from ..pullback_core.transport import MEANINGLESS_ALIGNMENT
 from . import host
-from .common import CATEGORY, Basis, direction_input, directions_of
+from .inputs import CATEGORY, Basis, direction_input, directions_of
 
 
 class ParallelTransport(io.ComfyNode):

@@ -2,7 +2,7 @@ from comfy_api.latest import io
 
 from ..pullback_core import local_basis
 from . import host
-from .common import (
+from .inputs import (
     CATEGORY,
     FLOAT32,
     Basis,

@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from . import host
-from .common import CATEGORY, kept_parts
+from .inputs import CATEGORY, kept_parts
 
 
 class QualityBoost(io.ComfyNode):

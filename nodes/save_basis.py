@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from . import host
-from .common import CATEGORY, Basis
+from .inputs import CATEGORY, Basis
 
 
 class SaveBasis(io.ComfyNode):

@@ -3,7 +3,7 @@
 # %% A picture and a model. Any `Denoiser` serves; for a diffusers pipeline it is DiffusersDenoiser.from_pipeline(...).
 from pathlib import Path
 
-from pullback_core import ddim, edit_grid, faces, figures, geometry, local_basis
+from pullback_core import ddim, edit_grid, faces, figures, local_basis, spectra
 
 denoiser = faces.FacesDenoiser(faces.load_model())
 schedule = denoiser.schedule
@@ -23,7 +23,7 @@ z_t = schedule.to_network(x_t, sigma)
 basis = local_basis(denoiser, z_t, sigma, rank=8)
 print(
     f"{basis.products} Jacobian products; singular values {', '.join(f'{value:.0f}' for value in basis.s)}; "
-    f"effective rank {geometry.effective_rank(basis.s):.1f}."
+    f"effective rank {spectra.effective_rank(basis.s):.1f}."
 )
 
 # %% X-space guidance along the first five directions, both ways, and generation.

@@ -7,22 +7,23 @@ Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch te
           -> x_space_guidance (or parallel_transport first) -> x_t' --ddim.generate--> x_0' -> image
 """
 
-from . import console
+from .cli import console
 
 if console.runs_the_command():
     console.prepare_command()  # before torch is imported, which takes its time
 
-from . import ddim, geometry
+from . import ddim, spectra
 from .basis import PullbackBasis, local_bases, local_basis
-from .denoiser import Denoiser
-from .differentiable import Differentiable
-from .explain import FeatureReport, explain_features, explain_table
+from .compare_features import FeatureReport, explain_features, explain_table
+from .global_basis import global_basis
 from .guidance import edit_grid, x_space_guidance
-from .jacobian import Jacobian, adjoint_error
-from .mean import global_basis
+from .linalg import subspaces
+from .linalg.jacobian import Jacobian, adjoint_error
+from .linalg.svd import SingularTriplets, top_singular_triplets
+from .models.denoiser import Denoiser
+from .models.schedule import FlowSchedule, NoiseSchedule, VPSchedule
 from .over_time import Moment, bases_over_time
-from .schedule import FlowSchedule, NoiseSchedule, VPSchedule
-from .svd import SingularTriplets, top_singular_triplets
+from .rules.mode import Differentiable
 from .transport import Transported, parallel_transport, transported_basis
 
 __all__ = [
@@ -43,11 +44,12 @@ __all__ = [
     "edit_grid",
     "explain_features",
     "explain_table",
-    "geometry",
     "global_basis",
     "local_bases",
     "local_basis",
     "parallel_transport",
+    "spectra",
+    "subspaces",
     "top_singular_triplets",
     "transported_basis",
     "x_space_guidance",

@@ -2,8 +2,8 @@
 
 import sys
 
-from . import console
-from .cli import main
+from .cli import console
+from .cli.commands import main
 
 
 def start():

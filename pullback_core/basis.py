@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from .autocast import without_autocast
-from .files import write_atomically, write_first_free
-from .jacobian import Jacobian
-from .svd import top_singular_triplets
+from .atomic import write_atomically, write_first_free
+from .linalg.jacobian import Jacobian
+from .linalg.precision import without_autocast
+from .linalg.svd import top_singular_triplets
 from .tensor_files import FLOATS, TensorSize, read_header, read_json, read_tensors, to_bytes
 
 FORMAT = "pullback_basis"

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from .denoiser import along
+from .models.denoiser import along
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from .files import write_atomically
+from .atomic import write_atomically
 from .picture_files import to_rgb
 
 BACKGROUND, INK, FAINT = (250, 250, 248), (40, 40, 46), (130, 130, 138)
@@ -209,7 +209,7 @@ def decay_plot(curves, title="Decay of the singular values"):
 def spectrum_plot(curves, title="Frequency content"):
     """Power over frequency, both logarithmic, as a Pillow image.
 
-    curves: a list of (name, frequencies, power) with frequencies in cycles per picture, as `geometry.power_spectrum` gives them.
+    curves: a list of (name, frequencies, power) with frequencies in cycles per picture, as `spectra.power_spectrum` gives them.
     """
     figure, axes = empty_plot("cycles per picture", "power", title)
     for (name, frequencies, power), colour in zip(curves, _colours(len(curves))):

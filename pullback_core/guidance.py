@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from .denoiser import predicted_noise
+from .models.denoiser import predicted_noise
 
 SCALE_PER_STRENGTH = 1.0  # the paper's gamma at strength 1, as released for Stable Diffusion
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 
-from .files import open_file
+from .atomic import open_file
 
 # Formats whose readers only decode. Others start programs (EPS), open files inside files, or read whatever they are given.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "QOI")

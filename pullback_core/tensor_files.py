@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .files import open_file
+from .atomic import open_file
 
 MAX_HEADER = 2**20  # bytes; ours have a few thousand
 FLOATS = ("float16", "bfloat16", "float32", "float64")

@@ -306,7 +306,7 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(basis, tmp_p
     basis.save(path)
     before = path.read_bytes()
     monkeypatch.setattr(
-        "pullback_core.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+        "pullback_core.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
         local_basis(Toy(), point(1), 1.5, RANK).save(path)

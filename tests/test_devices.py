@@ -16,13 +16,14 @@ from pullback_core import (
     edit_grid,
     explain_features,
     faces,
-    geometry,
     global_basis,
     local_basis,
     parallel_transport,
+    spectra,
 )
 from pullback_core.faces.unet import UNetConfig
-from pullback_core.jacobian import derivative_errors
+from pullback_core.linalg import subspaces
+from pullback_core.linalg.jacobian import derivative_errors
 from pullback_core.over_time import bases_over_time
 from pullback_core.transport import transported_basis
 
@@ -144,7 +145,7 @@ def test_inversion_and_generation(denoiser):
         back = ddim.generate(denoiser, noisy, sigmas, eta=0.1, boost_below=0.2)
         assert noisy.device == back.device == DEVICE and ddim.relative_error(back, x) < 10
         moments = bases_over_time(denoiser, x, [0.4, 0.7], 2, steps=4)
-        assert geometry.distance_matrix([moment.basis for moment in moments]).isfinite().all()
+        assert subspaces.distance_matrix([moment.basis for moment in moments]).isfinite().all()
 
 
 def test_comparisons_transport_and_global_bases(denoiser):
@@ -156,12 +157,12 @@ def test_comparisons_transport_and_global_bases(denoiser):
             assert parallel_transport(0, one, other, exact=exact).direction.device == DEVICE
             assert transported_basis(1, one, other, exact=exact)[0].v.device == DEVICE
         for space in ("h", "x"):
-            assert geometry.principal_angles(one, other, space=space).isfinite().all()
-            assert geometry.frechet_mean([one, other], space=space).isfinite().all()
+            assert subspaces.principal_angles(one, other, space=space).isfinite().all()
+            assert subspaces.frechet_mean([one, other], space=space).isfinite().all()
         for method in ("frechet", "matched"):
             assert global_basis([one, other], method).v.device == DEVICE
-        assert geometry.effective_rank(one.s) >= 1 and geometry.mean_frequency(one.v).isfinite().all()
-        assert geometry.power_spectrum(one.v)[1].isfinite().all()
+        assert spectra.effective_rank(one.s) >= 1 and spectra.mean_frequency(one.v).isfinite().all()
+        assert spectra.power_spectrum(one.v)[1].isfinite().all()
 
 
 def test_features_and_checks_of_derivatives(denoiser):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pullback_core import VPSchedule, edit_grid, x_space_guidance
-from pullback_core.denoiser import predicted_noise
+from pullback_core.models.denoiser import predicted_noise
 
 SHAPE, SIGMA = (2, 3, 4), 1.5
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pullback_core import bases_over_time, ddim, faces, geometry, local_basis
+from pullback_core import bases_over_time, ddim, faces, local_basis
+from pullback_core.linalg import subspaces
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_each_basis_is_the_one_of_its_own_timestep(denoiser, clean):
         assert float(moment.sigmas[0]) == pytest.approx(sigma) and moment.sigmas[-1] == 0
         alone = local_basis(denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, 3, tolerance=1e-4)
         torch.testing.assert_close(moment.basis.s, alone.s, rtol=1e-2, atol=0)
-        assert geometry.geodesic_distance(moment.basis, alone) < 0.05
+        assert subspaces.geodesic_distance(moment.basis, alone) < 0.05
 
 
 def test_the_way_back_leads_to_the_picture(denoiser, clean):

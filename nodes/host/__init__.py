@@ -1,10 +1,10 @@
 """The only code that touches ComfyUI's internals. Everything else sees the core's `Denoiser`, and tensors."""
 
+from .basis_files import basis_files, basis_path, save_basis
 from .denoiser import HostDenoiser, run, schedule_of
-from .derivatives import check_derivatives
+from .differentiation import check_derivatives
 from .faces import advice_on_size, encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
-from .files import basis_files, basis_path, save_basis
 from .latents import (
     edited_origins,
     images_from,
@@ -20,7 +20,7 @@ from .latents import (
 from .origins import Origin, origins_of
 from .plots import plot_of
 from .progress import Progress, say
-from .sampler import Keeping, quality_boost_sampler, with_kept_parts
+from .quality_boost import Keeping, quality_boost_sampler, with_kept_parts
 
 __all__ = [
     "DEFAULT",

@@ -3,7 +3,7 @@
 import comfy.ldm.modules.attention as host_attention
 from torch.overrides import TorchFunctionMode
 
-from ...pullback_core.attention import attention
+from ...pullback_core.rules.attention import attention
 
 # Names under which the host keeps attention that computes in int8 or fp8. Its result changes by steps, so differences of it tell
 # nothing about a derivative.

@@ -22,9 +22,9 @@ import torch
 
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
-from ...pullback_core.differentiable import Captured
+from ...pullback_core.rules.mode import Captured
 from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
-from .derivatives import differentiable, in_float32, left_early, unpacked, without_trace
+from .differentiation import differentiable, in_float32, left_early, unpacked, without_trace
 from .features import ending_at, family_of, feature_named, network_of
 from .loading import clone_for_derivatives
 from .state import FoundState, Memory, Way, is_active

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ...pullback_core.differentiable import Captured
+from ...pullback_core.rules.mode import Captured
 
 DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at the default depth
 DEFAULT_DEPTH = 0.5  # of all blocks; measured for six families: see web/docs/PullbackExplainFeatures.md

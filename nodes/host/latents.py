@@ -7,7 +7,7 @@ import torch
 from comfy.utils import reshape_mask
 
 from ...pullback_core import figures
-from ...pullback_core.pictures import picture_fingerprints
+from ...pullback_core.models.fingerprint import picture_fingerprints
 from .denoiser import schedule_of
 from .origins import ENTRY, Origin, entry_of, inherited_masks, origins_of
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn import Embedding
 
+from ..atomic import write_atomically
 from ..basis import prompt_hash
-from ..files import write_atomically
-from ..schedule import VPSchedule
+from ..models.schedule import VPSchedule
 from ..tensor_files import read_header, read_json, read_weights, require_finite, require_weights, to_bytes
 from .draw import SIZE
 from .unet import UNet, UNetConfig

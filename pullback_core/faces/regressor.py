@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import Conv2d, GroupNorm, Linear
 from tqdm import tqdm
 
-from ..files import write_atomically
+from ..atomic import write_atomically
 from ..tensor_files import read_header, read_json, read_weights, require_finite, require_weights, to_bytes
 from .draw import SIZE, draw_faces
 from .parameters import COLUMN, NAMES, columns, sample_parameters

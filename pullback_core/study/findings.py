@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import faces, figures, geometry
+from .. import faces, figures, spectra
+from ..linalg import subspaces
 from .measure import MODELS, Point
 
 RESAMPLES = 1000
@@ -120,7 +121,9 @@ def _band(axes, x, numbers, color, label=None):
 
 def _distances(bases, space="h"):
     """timestep -> (samples, samples) distances, from timestep -> bases."""
-    return {timestep: geometry.distance_matrix(some, space=space).numpy() for timestep, some in bases.items()}
+    return {
+        timestep: subspaces.distance_matrix(some, space=space).numpy() for timestep, some in bases.items()
+    }
 
 
 def _mean_distances(matrices, samples):
@@ -170,7 +173,7 @@ def spectrum(store):
                 {
                     "sample": sample,
                     "timestep": timestep,
-                    "effective_rank": geometry.effective_rank(torch.from_numpy(row)),
+                    "effective_rank": spectra.effective_rank(torch.from_numpy(row)),
                     **{f"s_{index}": value for index, value in enumerate(row, 1)},
                 }
             )
@@ -196,7 +199,7 @@ def frequencies(settings, bases):
     means = np.array(
         [
             [
-                geometry.mean_frequency(faces.decode_latent(bases[timestep][sample].v)).mean().item()
+                spectra.mean_frequency(faces.decode_latent(bases[timestep][sample].v)).mean().item()
                 for timestep in settings.timesteps
             ]
             for sample in range(settings.samples)
@@ -207,7 +210,7 @@ def frequencies(settings, bases):
     )
     for timestep, color in zip(settings.some, RISING):
         pictures = torch.cat([faces.decode_latent(basis.v) for basis in bases[timestep]])
-        at, power = geometry.power_spectrum(pictures)
+        at, power = spectra.power_spectrum(pictures)
         power = power.mean(dim=0)
         axes.plot(at, power / power.mean(), "o-", ms=3, color=color, label=f"{timestep:g} T")
     axes.legend(frameon=False)
@@ -272,7 +275,7 @@ def between_samples(settings, bases, matrices):
 def between_timesteps(settings, bases):
     distances = np.array(
         [
-            geometry.distance_matrix([bases[t][sample] for t in settings.timesteps]).numpy()
+            subspaces.distance_matrix([bases[t][sample] for t in settings.timesteps]).numpy()
             for sample in range(settings.samples)
         ]
     )
@@ -358,7 +361,7 @@ def _prompt_distances(store, said, timestep):
     settings = store.settings
     return np.array(
         [
-            geometry.distance_matrix(
+            subspaces.distance_matrix(
                 [store.basis(Point("faces", sample, timestep, prompt, rank=settings.rank)) for prompt in said]
             ).numpy()
             for sample in range(settings.few)
@@ -541,7 +544,7 @@ def blocks(store):
     matrices = np.array(
         [
             [
-                geometry.distance_matrix(
+                subspaces.distance_matrix(
                     [
                         store.basis(Point("faces", sample, t, feature=feature, rank=settings.rank))
                         for feature in features
@@ -583,4 +586,4 @@ def _chance(rank, dimension, pairs=20):
     draw = lambda: (
         torch.linalg.qr(torch.randn(dimension, rank, generator=generator, dtype=torch.float64))[0].T
     )
-    return float(np.mean([geometry.geodesic_distance(draw(), draw()) for _ in range(pairs)]))
+    return float(np.mean([subspaces.geodesic_distance(draw(), draw()) for _ in range(pairs)]))

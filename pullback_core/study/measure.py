@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 
 from .. import ddim, faces
+from ..atomic import write_atomically
 from ..basis import PullbackBasis, local_basis
-from ..files import write_atomically
 from ..guidance import edit_grid
 from ..transport import parallel_transport
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from .. import figures
-from ..files import write_atomically
+from ..atomic import write_atomically
 from ..report import report_bytes
 from ..threads import one_thread
 from .findings import all_findings

@@ -267,7 +267,7 @@ def test_a_stock_sampler_returns_to_the_picture(call, face):
 
 
 def test_the_basis_node_gives_the_cores_basis(comfy_host, face, alone):
-    assert comfy_host.core.geometry.principal_angles(face.basis.v, alone.basis.v).max() < 0.01
+    assert comfy_host.core.subspaces.principal_angles(face.basis.v, alone.basis.v).max() < 0.01
     torch.testing.assert_close(face.basis.s, alone.basis.s, rtol=1e-3, atol=0)
     assert face.basis.sigma == pytest.approx(alone.sigma) and face.basis.timestep == pytest.approx(
         TIMESTEP, abs=1e-3
@@ -361,7 +361,7 @@ def test_basis_over_time_gives_the_cores_bases_latents_and_ways_back(call, comfy
     )
     assert len(bases) == len(latents) == len(ways) == len(expected) == 2
     for basis, latent, sigmas, moment in zip(bases, latents, ways, expected):
-        assert comfy_host.core.geometry.principal_angles(basis.v, moment.basis.v).max() < 0.02
+        assert comfy_host.core.subspaces.principal_angles(basis.v, moment.basis.v).max() < 0.02
         torch.testing.assert_close(basis.s, moment.basis.s, rtol=1e-3, atol=0)
         torch.testing.assert_close(
             latent["samples"], samples_of(comfy_host, face, moment.x), rtol=1e-4, atol=1e-3
@@ -398,23 +398,23 @@ def family(call, face):
 
 @pytest.mark.parametrize("space, side", [("features", "h"), ("latents", "x")])
 def test_basis_compare_gives_the_cores_distances(call, comfy_host, family, monkeypatch, space, side):
-    caught, figures, geometry = [], comfy_host.core.figures, comfy_host.core.geometry
+    caught, figures, subspaces = [], comfy_host.core.figures, comfy_host.core.subspaces
     plain = figures.heat_map
     monkeypatch.setattr(figures, "heat_map", lambda *given: caught.append(given) or plain(*given))
     *images, distance, report = compare(call, [family.early, family.late, family.mirrored], space)
     [(matrix, rows, columns, *_)] = caught
     assert torch.equal(
-        matrix, geometry.distance_matrix([family.early, family.late, family.mirrored], space=side)
+        matrix, subspaces.distance_matrix([family.early, family.late, family.mirrored], space=side)
     )
     assert rows == columns == ["0.5 T", "0.7 T (1)", "0.7 T (2)"]
     assert (
-        distance == pytest.approx(geometry.geodesic_distance(family.early, family.late, space=side))
+        distance == pytest.approx(subspaces.geodesic_distance(family.early, family.late, space=side))
         and distance > 0.5
     )
     first, *ranks = report.splitlines()
     assert first == f"0.5 T and 0.7 T (1): distance {distance:.2f} of at most {math.pi / 2 * 3**0.5:.2f}"
     assert (
-        ranks[0] == f"0.5 T: effective rank {geometry.effective_rank(family.early.s):.1f} of 3"
+        ranks[0] == f"0.5 T: effective rank {comfy_host.core.spectra.effective_rank(family.early.s):.1f} of 3"
         and len(ranks) == 3
     )
     for image in images:
@@ -422,7 +422,7 @@ def test_basis_compare_gives_the_cores_distances(call, comfy_host, family, monke
 
 
 def test_basis_compare_compares_with_others(call, comfy_host, family, monkeypatch):
-    caught, figures, geometry = [], comfy_host.core.figures, comfy_host.core.geometry
+    caught, figures, subspaces = [], comfy_host.core.figures, comfy_host.core.subspaces
     plain = figures.heat_map
     monkeypatch.setattr(figures, "heat_map", lambda *given: caught.append(given) or plain(*given))
     *_, distance, report = compare(call, [family.early], others=[family.late, family.mirrored])
@@ -431,7 +431,7 @@ def test_basis_compare_compares_with_others(call, comfy_host, family, monkeypatc
     assert (
         distance
         == matrix[0, 0].item()
-        == pytest.approx(geometry.geodesic_distance(family.early, family.late))
+        == pytest.approx(subspaces.geodesic_distance(family.early, family.late))
     )
     assert len(report.splitlines()) == 4
     assert compare(call, [family.late], others=[family.late])[3] == pytest.approx(0, abs=1e-3)
@@ -498,13 +498,13 @@ def test_another_seed_finds_the_same_direction_to_the_tolerance(call, comfy_host
         for seed in (5, 6)
     )
     assert not torch.equal(one.v, other.v)
-    assert comfy_host.core.geometry.principal_angles(one.v, other.v).max() < 0.05
+    assert comfy_host.core.subspaces.principal_angles(one.v, other.v).max() < 0.05
 
 
 def test_a_patched_model_has_another_basis_and_says_so(call, comfy_host, tiny):
     hosted = {**tiny.hosted, "model": patched(tiny.model)}
     (basis,) = call("PullbackBasis", **hosted, sigmas=tiny.sigmas, rank=3, **BASIS_OPTIONS)
-    assert comfy_host.core.geometry.principal_angles(basis.v, tiny.basis.v).max() > 0.05
+    assert comfy_host.core.subspaces.principal_angles(basis.v, tiny.basis.v).max() > 0.05
     assert basis.provenance["model"] != tiny.basis.provenance["model"]
     assert basis.provenance["prompt"] == tiny.basis.provenance["prompt"]
 

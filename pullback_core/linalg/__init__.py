@@ -1,0 +1,1 @@
+"""Linear algebra on tensors: Jacobian products, singular triplets, subspaces."""

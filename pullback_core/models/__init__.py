@@ -1,0 +1,1 @@
+"""What a diffusion model is to every algorithm, and the models that are known."""

@@ -1,0 +1,1 @@
+"""The `Denoiser` of UNet pipelines of Hugging Face's diffusers."""

@@ -1,0 +1,1 @@
+"""Derivatives of operations, both ways, one class each."""

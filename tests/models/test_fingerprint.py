@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from pullback_core import faces
+from pullback_core.models.fingerprint import are_same_picture, lacks_noise, picture_fingerprints
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return faces.encode_image(faces.example_faces(range(24)))
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_fingerprints_tell_all_example_faces_apart(clean):
+    fingerprints = picture_fingerprints(clean)
+    same = [
+        (i, j)
+        for i, one in enumerate(fingerprints)
+        for j, other in enumerate(fingerprints)
+        if are_same_picture(one, other)
+    ]
+    assert same == [(i, i) for i in range(len(clean))]
+    assert fingerprints == [picture_fingerprints(one[None])[0] for one in clean], (
+        "the rest of the batch does not count"
+    )
+
+
+@pytest.mark.parametrize("change", ["eight bits", "half", "bfloat16", "noise", "brighter"])
+def test_a_fingerprint_survives_another_encoding(clean, change):
+    pictures = faces.decode_latent(clean)
+    again = {
+        "eight bits": lambda: faces.encode_image(((pictures + 1) * 127.5).round() / 127.5 - 1),
+        "half": clean.half,
+        "bfloat16": clean.bfloat16,
+        "noise": lambda: clean + 0.02 * clean.std() * draw(*clean.shape),
+        "brighter": lambda: faces.encode_image((pictures + 0.05).clamp(-1, 1)),
+    }[change]()
+    assert all(map(are_same_picture, picture_fingerprints(clean), picture_fingerprints(again)))
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8), (4, 9, 7), (16, 64, 40), (128, 16, 16), (3, 1, 1)])
+def test_latents_of_any_shape_have_one(shape):
+    one, other = picture_fingerprints(draw(2, *shape))
+    assert are_same_picture(one, one) and (shape[1] == 1 or not are_same_picture(one, other))
+
+
+def test_a_fingerprint_is_the_same_in_every_version():
+    """Basis files hold it."""
+    ramp = torch.arange(4 * 16 * 16.0).view(1, 4, 16, 16) % 97
+    assert are_same_picture(
+        picture_fingerprints(ramp)[0], "582fcb12389bd10739139b10306270a35bd1090a00ef0fc408005fd73f3f612d"
+    )
+
+
+def test_unknown_pictures_are_the_same_as_any(clean):
+    (fingerprint,) = picture_fingerprints(clean[:1])
+    for unknown in (
+        "",
+        "a text",
+        "abcd",
+        *picture_fingerprints(torch.stack([clean[0] * 0, clean[0] * 0 + 3, clean[0] * float("nan")])),
+    ):
+        assert are_same_picture(unknown, fingerprint) and are_same_picture(fingerprint, unknown)
+
+
+def test_clean_faces_lack_the_noise_of_every_level_that_is_used_for_edits(clean):
+    for sigma in (2.9, 11.2, 84.0):  # 0.5, 0.7 and 0.9 T
+        assert all(lacks_noise(clean, sigma))
+        assert not any(lacks_noise(clean + sigma * draw(*clean.shape), sigma))
+        assert not any(lacks_noise(clean + 0.4 * sigma * draw(*clean.shape), sigma)), (
+            "inversion may leave less"
+        )
+
+
+def test_noise_is_measured_against_the_share_of_the_picture_in_flow_coordinates(clean):
+    for sigma in (0.8, 0.95, 0.99):
+        x = (1 - sigma) * clean
+        assert all(lacks_noise(x, sigma, 1 - sigma)) and not any(
+            lacks_noise(x + sigma * draw(*x.shape), sigma, 1 - sigma)
+        )
+
+
+def test_latents_that_say_nothing_do_not_lack_noise():
+    for x in (
+        torch.zeros(2, 4, 8, 8),
+        torch.full((1, 4, 8, 8), float("nan")),
+        draw(1, 4, 1, 8),
+        draw(1, 4, 8, 8),
+    ):
+        assert lacks_noise(x, 10.0) == [False] * len(x)
+    assert lacks_noise(torch.ones(1, 4, 8, 8), 10.0) == [True]
