@@ -22,7 +22,7 @@ import torch
 
 from ...pullback_core import FlowSchedule, VPSchedule
 from ...pullback_core.basis import hash_weights
-from ...pullback_core.rules.mode import Captured
+from ...pullback_core.models.stop import StopForward
 from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
 from .differentiation import differentiable, in_float32, left_early, unpacked, without_trace
 from .features import ending_at, family_of, feature_named, network_of
@@ -328,8 +328,8 @@ class HostDenoiser:
             try:
                 with left_early():
                     comfy.samplers.calc_cond_batch(self._guider.inner_model, [[entry]], x, levels, options)
-            except Captured as captured:
-                return [captured.h]
+            except StopForward as stop:
+                return [stop.h]
         if is_active(entry, levels[0]):
             raise ValueError(
                 f"The block {self.feature} did not run, so there is nothing to read: a node that patches the model leaves this block "

@@ -194,7 +194,7 @@ def _unchanged(weight):
 
 @contextmanager
 def left_early():
-    """Around a forward pass that `Captured` may end: what the host prepared for layers that were not reached is given back."""
+    """Around a forward pass that `StopForward` may end: what the host prepared for layers that were not reached is given back."""
     try:
         yield
     finally:

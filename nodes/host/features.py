@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ...pullback_core.rules.mode import Captured
+from ...pullback_core.models.stop import StopForward
 
 DEFAULT = "middle"  # a UNet's bottleneck, and of a transformer the block at the default depth
 DEFAULT_DEPTH = 0.5  # of all blocks; measured for six families: see web/docs/PullbackExplainFeatures.md
@@ -237,7 +237,7 @@ def feature_named(model, name):
 
 @contextmanager
 def ending_at(network, feature, options):
-    """Within it, a forward pass of the network with these transformer options raises `Captured` with h, (b, c, h, w).
+    """Within it, a forward pass of the network with these transformer options raises `StopForward` with h, (b, c, h, w).
 
     Of a transformer, h is the image tokens alone, laid out as the picture. `options` is changed.
     """
@@ -252,7 +252,7 @@ def ending_at(network, feature, options):
 
 @contextmanager
 def _leaving(network, family, kind, index):
-    """Within it, a forward pass of a transformer raises `Captured` at the end of a block, with its image tokens as a picture."""
+    """Within it, a forward pass of a transformer raises `StopForward` at the end of a block, with its image tokens as a picture."""
     stream = family.streams[kind]
     sizes, counts = {}, []
 
@@ -263,7 +263,7 @@ def _leaving(network, family, kind, index):
 
     def leave(block, inputs, output):
         tokens = (output if stream.output is None else output[stream.output]).flatten(1, -2)
-        raise Captured(
+        raise StopForward(
             _as_picture(tokens, network, family, _place(network, stream), sizes, sum(counts)).float()
         )
 
@@ -317,4 +317,4 @@ def _ending_patches(patches, feature):
 
 
 def _leave(h):
-    raise Captured(h.float())
+    raise StopForward(h.float())

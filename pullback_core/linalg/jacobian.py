@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from ..rules.rule import autograd_nodes
+from .autograd_graph import autograd_nodes
 from .precision import without_autocast
 
 NEARBY = 1e-3  # a relative change of x that f shows, if it depends on x at all

@@ -10,13 +10,6 @@ from .layers import LAYERS, differentiable_layer
 from .rule import without_inference_mode
 
 
-class Captured(BaseException):
-    """Carries h out of a network, past all that was still to be computed."""
-
-    def __init__(self, h):
-        self.h = h
-
-
 class Differentiable(TorchFunctionMode):
     """Within it, whatever torch computes can be differentiated, as a `Jacobian` does it.
 

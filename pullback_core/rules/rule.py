@@ -4,9 +4,6 @@ Each is known to autograd by both, so that what autograd records of a network ca
 as well (J v). To autograd the derivative is the same everywhere: second derivatives are none of its business.
 """
 
-import math
-
-import torch
 from torch.autograd import Function
 
 
@@ -112,36 +109,4 @@ class _Tangent(Function):
         return _Tangent.apply(derivative, changes, *kept), 0
 
 
-def foreign_functions(output):
-    """The names of the Python autograd functions in the graph of a tensor that are not of this module, as a set.
-
-    What they compute in `backward` may be no part of a graph, and then J v misses it.
-    """
-    classes = (getattr(node, "_forward_cls", None) for node in autograd_nodes(output))
-    return {kind.__name__ for kind in classes if kind is not None and kind.__module__ != __name__}
-
-
-def autograd_nodes(output):
-    """Every node of the autograd graph of a tensor, once each."""
-    waiting = [] if output.grad_fn is None else [output.grad_fn]
-    seen = set(waiting)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        following = {parent for parent, _ in node.next_functions if parent is not None} - seen
-        seen |= following
-        waiting += following
-
-
-def linearity_error(output, input, seed=0):
-    """How far ||J^T u|| is from <u, J v>, relative, for a random u and v along J^T u, where output = f(input) was recorded by autograd.
-
-    Along J^T u, whatever J v leaves out shows in full. Raises RuntimeError where autograd cannot run the backward pass backwards.
-    """
-    u = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed)).to(output).requires_grad_()
-    (row,) = torch.autograd.grad(output, input, u, create_graph=True, retain_graph=True)
-    length = row.detach().norm()
-    if not length > 0:
-        return 0.0 if length == 0 else math.nan
-    (column,) = torch.autograd.grad(row, u, row.detach() / length, allow_unused=True, materialize_grads=True)
-    return ((u * column).sum() / length - 1).abs().item()
+AUTOGRAD_FUNCTIONS = (_Value, _Adjoint, _Tangent)

@@ -9,12 +9,15 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 
-from ...basis import hash_weights, prompt_hash
+from ...linalg.autograd_graph import foreign_functions
+from ...linalg.check import linearity_error
 from ...linalg.precision import without_autocast
 from ...rules.constants import Constants
-from ...rules.mode import Captured, Differentiable
-from ...rules.rule import foreign_functions, linearity_error
+from ...rules.mode import Differentiable
+from ...rules.rule import AUTOGRAD_FUNCTIONS
+from ..fingerprint import hash_weights, prompt_hash
 from ..schedule import VPSchedule
+from ..stop import StopForward
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 UNETS = ("UNet2DModel", "UNet2DConditionModel")
@@ -133,15 +136,15 @@ class DiffusersDenoiser:
         with self._block.register_forward_hook(_leave):
             try:
                 self._network(z, sigma)
-            except Captured as captured:
-                return captured.h.to(z)
+            except StopForward as stop:
+                return stop.h.to(z)
         raise RuntimeError(
             f"The UNet ran without calling its block {self.feature!r}; restore the UNet's own forward."
         )
 
     def _check_foreign_functions(self, h, z):
         """Once for each autograd function of another library, compare J v with J^T u: it may have no second derivative."""
-        functions = foreign_functions(h) - self._checked_functions
+        functions = foreign_functions(h, AUTOGRAD_FUNCTIONS) - self._checked_functions
         if not functions:
             return
         try:
@@ -240,7 +243,7 @@ def _has_moving_weights(module):
 
 
 def _leave(block, inputs, output):
-    raise Captured(
+    raise StopForward(
         output[0] if isinstance(output, tuple) else output
     )  # a down block returns its skips as well
 
