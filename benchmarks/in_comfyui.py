@@ -190,7 +190,9 @@ def measure(options):
         }
 
     with torch.inference_mode():
-        return adapter.run(model, conditioning, latent, work, feature=options.feature, products=True)
+        return adapter.while_sampling(
+            model, conditioning, latent, work, feature=options.feature, products=True
+        )
 
 
 def _work(name, torch, core, denoiser, z, sigma, u):

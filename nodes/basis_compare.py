@@ -96,7 +96,7 @@ class BasisCompare(io.ComfyNode):
             f"{name}: effective rank {spectra.effective_rank(basis.s):.1f} of {basis.rank}"
             for name, basis in zip(names, everything)
         ]
-        host.say(cls, summary)
+        host.show_status(cls, summary)
         heat = host.plot_of(
             figures.heat_map,
             distances,

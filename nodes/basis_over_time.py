@@ -81,13 +81,13 @@ class BasisOverTime(io.ComfyNode):
     ):
         fractions = _fractions(timesteps)
         only_one(latent)
-        host.levels_of(model, 1, fractions[-1])
+        host.ddim_sigmas(model, 1, fractions[-1])
         host.advice_on_size(cls, model, latent)
         bar = host.Progress(100)
 
         def show(index, products, residual):
-            bar.near(residual, tolerance, index, len(fractions))
-            host.say(cls, f"{fractions[index]:.3g} T: {products} products, residual {residual:.1e}")
+            bar.update_residual(residual, tolerance, index, len(fractions))
+            host.show_status(cls, f"{fractions[index]:.3g} T: {products} products, residual {residual:.1e}")
 
         def work(denoiser, x):
             # Derivatives are right or wrong whatever the point, so those with plain noise serve, before the long inversion.
@@ -110,7 +110,7 @@ class BasisOverTime(io.ComfyNode):
                 **denoiser.memory(x.shape[1:]),
             )
 
-        x0, moments = host.run(
+        x0, moments = host.while_sampling(
             model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True
         )
         origins = [host.inverted_origins(latent, x0, moment.sigmas) for moment in moments]
@@ -120,7 +120,7 @@ class BasisOverTime(io.ComfyNode):
         worst = max(bases, key=lambda basis: basis.residuals.max())
         state = "" if all(basis.converged for basis in bases) else "not fully converged: "
         state += f"residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products"
-        host.say(cls, state + noisy_already(latent))
+        host.show_status(cls, state + noisy_already(latent))
         latents = [
             host.latent_of(model, moment.x, latent, moment.basis.sigma, origin)
             for moment, origin in zip(moments, origins)

@@ -137,7 +137,7 @@ class BasisVisualizer(io.ComfyNode):
                 quick=mode == FAST,
                 mask=mask,
                 batch_size=size,
-                progress=lambda done, total: bar.at(50 * done // total, 100),
+                progress=lambda done, total: bar.update(50 * done // total, 100),
             ).flatten(0, 1)
             moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
             finished, keeping = [], host.Keeping(denoiser, host.kept_parts(latent))
@@ -146,11 +146,11 @@ class BasisVisualizer(io.ComfyNode):
                     finished.append(keeping.denoise(part, sigma))
                 else:
                     finished.append(ddim.generate(keeping, part, sigmas))
-                bar.at(50 + 50 * (number + 1) // len(moved), 100)
+                bar.update(50 + 50 * (number + 1) // len(moved), 100)
             return torch.cat(finished)
 
-        finished = host.run(model, conditioning, latent, work, sigma=sigma)
-        pictures = host.pictures_of(vae.decode(host.latent_of(model, finished)["samples"]))
+        finished = host.while_sampling(model, conditioning, latent, work, sigma=sigma)
+        pictures = host.image_to_core(vae.decode(host.latent_of(model, finished)["samples"]))
         rows = [
             (f"direction {number}", pictures[row * strengths : (row + 1) * strengths])
             for row, number in enumerate(numbers)
@@ -162,7 +162,9 @@ class BasisVisualizer(io.ComfyNode):
             row_notes=[f"singular value {basis.s[number - 1]:.3g}" for number in numbers],
             title=f"Directions at {basis.timestep:.4g} T",
         )
-        sheet = host.images_of([sheet])
+        sheet = host.pil_to_image([sheet])
         spectrum = host.plot_of(figures.singular_value_plot, basis)
-        maps = host.images_of([figures.to_pil(host.rgb_of(model, vector), 2 * cell) for vector in along])
+        maps = host.pil_to_image(
+            [figures.to_pil(host.direction_preview(model, vector), 2 * cell) for vector in along]
+        )
         return io.NodeOutput(sheet, spectrum, maps, ui=ui.PreviewImage(sheet, cls=cls))

@@ -63,7 +63,7 @@ class DDIMInvert(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, steps, timestep, refine, measure):
-        levels = host.levels_of(model, steps, timestep)
+        levels = host.ddim_sigmas(model, steps, timestep)
         advice = host.advice_on_size(cls, model, latent)
         bar = host.Progress(steps * (2 if measure else 1), model)
 
@@ -77,10 +77,10 @@ class DDIMInvert(io.ComfyNode):
             back = ddim.generate(denoiser, noisy, levels, progress=bar.step) if measure and x.any() else None
             return x, noisy, None if back is None else ddim.relative_error(back, x)
 
-        x0, noisy, error = host.run(model, conditioning, latent, work)
+        x0, noisy, error = host.while_sampling(model, conditioning, latent, work)
         sigma = float(levels[0])
         report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
         report = "\n".join(filter(None, [report, advice]))
-        host.say(cls, report)
+        host.show_status(cls, report)
         origins = host.inverted_origins(latent, x0, levels)
         return io.NodeOutput(host.latent_of(model, noisy, latent, sigma, origins), levels, report)

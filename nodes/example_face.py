@@ -27,4 +27,4 @@ class ExampleFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, number):
-        return io.NodeOutput(host.images_from(faces.example_faces([number])))
+        return io.NodeOutput(host.core_to_image(faces.example_faces([number])))

@@ -71,8 +71,8 @@ class ExplainFeatures(io.ComfyNode):
         refused = {}
 
         def show(index, products, residual):
-            bar.near(residual, TOLERANCE, index, len(names) - len(refused))
-            host.say(
+            bar.update_residual(residual, TOLERANCE, index, len(names) - len(refused))
+            host.show_status(
                 cls,
                 f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}",
             )
@@ -80,7 +80,7 @@ class ExplainFeatures(io.ComfyNode):
         def work(denoiser, x):
             require_noise(denoiser, latent, x, sigma)
             z, usable = denoiser.schedule.to_network(x, sigma), []
-            for one in map(denoiser.at, names):
+            for one in map(denoiser.with_feature, names):
                 try:
                     host.check_derivatives(one, z, sigma)
                     usable.append(one)
@@ -93,7 +93,7 @@ class ExplainFeatures(io.ComfyNode):
                 usable, z, sigma, rank, tolerance=TOLERANCE, progress=show, **careful.memory(z.shape[1:])
             )
 
-        found = host.run(
+        found = host.while_sampling(
             model,
             conditioning,
             latent,
@@ -105,6 +105,8 @@ class ExplainFeatures(io.ComfyNode):
         )
         report = "\n".join([explain_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
         decay = host.plot_of(figures.decay_plot, [(one.feature, one.s) for one in found])
-        host.say(cls, f"{len(found)} features compared with {sum(one.products for one in found)} products")
+        host.show_status(
+            cls, f"{len(found)} features compared with {sum(one.products for one in found)} products"
+        )
         shown = {**ui.PreviewImage(decay, cls=cls).as_dict(), "pullback_report": [report], **offered(model)}
         return io.NodeOutput(report, decay, [one.feature for one in found], ui=shown)

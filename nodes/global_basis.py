@@ -46,5 +46,5 @@ class GlobalBasis(io.ComfyNode):
         mean = global_basis(bases, method[0])  # in a node that takes lists, widgets come as lists too
         first = ", ".join(f"{misfit:.2f}" for misfit in mean.residuals[:3])
         report = f"{method[0]} of {len(bases)} bases; misfit of the first directions: {first}"
-        host.say(cls, report)
+        host.show_status(cls, report)
         return io.NodeOutput(mean, report)

@@ -102,17 +102,17 @@ class GuidanceEdit(io.ComfyNode):
                     steps=steps,
                     batch_size=size,
                     mask=None if masks is None else masks[number],
-                    progress=lambda done, total, number=number: bar.at(
+                    progress=lambda done, total, number=number: bar.update(
                         ends * (number * total + done) // (len(x) * total)
                     ),
                 ).flatten(0, 1)
                 edits.append(denoiser.schedule.from_network(moved, basis.sigma))
             if keeps:
                 edits = host.with_kept_parts(
-                    denoiser, edits, latent, size, lambda done, total: bar.at(50 + 50 * done // total)
+                    denoiser, edits, latent, size, lambda done, total: bar.update(50 + 50 * done // total)
                 )
             return x, torch.cat(edits)
 
-        x, edited = host.run(model, conditioning, latent, work, sigma=basis.sigma)
+        x, edited = host.while_sampling(model, conditioning, latent, work, sigma=basis.sigma)
         origins = host.edited_origins(latent, x, basis.sigma)
         return io.NodeOutput(host.latent_of(model, edited, latent, basis.sigma, origins))

@@ -48,5 +48,5 @@ class ParallelTransport(io.ComfyNode):
         report = f"alignment {alignment:.2f}"
         if alignment < MEANINGLESS_ALIGNMENT:
             report += ": too low to mean much; try a timestep nearer 1, a higher rank or another direction"
-        host.say(cls, report)
+        host.show_status(cls, report)
         return io.NodeOutput(carried, alignment, report)

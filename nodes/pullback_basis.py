@@ -58,8 +58,8 @@ class PullbackBasisNode(io.ComfyNode):
         bar = host.Progress(100)
 
         def show(products, residual):
-            bar.near(residual, tolerance)
-            host.say(cls, f"{products} products, residual {residual:.1e}")
+            bar.update_residual(residual, tolerance)
+            host.show_status(cls, f"{products} products, residual {residual:.1e}")
 
         def work(denoiser, x):
             require_noise(denoiser, latent, x, sigma)
@@ -76,7 +76,7 @@ class PullbackBasisNode(io.ComfyNode):
                 **denoiser.memory(z.shape[1:]),
             )
 
-        inexact, basis = host.run(
+        inexact, basis = host.while_sampling(
             model,
             conditioning,
             latent,
@@ -92,5 +92,5 @@ class PullbackBasisNode(io.ComfyNode):
         report += f"residual {basis.residuals.max():.1e} after {basis.products} products"
         if inexact > INEXACT:
             report += f"; in {basis.provenance['precision']} they differ by {inexact:.0%} from those in float32, see precision"
-        host.say(cls, report)
+        host.show_status(cls, report)
         return io.NodeOutput(basis, ui=offered(model))

@@ -27,5 +27,5 @@ class SaveBasis(io.ComfyNode):
     @classmethod
     def execute(cls, basis, filename_prefix):
         path = host.save_basis(basis, filename_prefix)
-        host.say(cls, f"saved {path.name}")
+        host.show_status(cls, f"saved {path.name}")
         return io.NodeOutput()

@@ -1,6 +1,6 @@
 """MODEL and CONDITIONING of ComfyUI, reduced to the core's `Denoiser`.
 
-A model is loaded and its conditionings are processed only while the host samples. So `run` starts the
+A model is loaded and its conditionings are processed only while the host samples. So `while_sampling` starts the
 host's own sampling with a sampler that samples nothing, and calls a function there. Areas, masks, LoRA,
 ControlNet, hooks and wrappers act as in any sampling, and the host cleans up as after any sampling.
 """
@@ -21,7 +21,7 @@ import comfy.samplers
 import torch
 
 from ...pullback_core import FlowSchedule, VPSchedule
-from ...pullback_core.basis import hash_weights
+from ...pullback_core.models.fingerprint import hash_weights
 from ...pullback_core.models.stop import StopForward
 from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
 from .differentiation import differentiable, in_float32, left_early, unpacked, without_trace
@@ -40,7 +40,9 @@ PRODUCT_MEMORY = 3
 _passed_checks = WeakKeyDictionary()  # MODEL -> what `check_derivatives` need not do again
 
 
-def run(model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32=False, products=False):
+def while_sampling(
+    model, conditioning, latent, fn, *, sigma=0.0, feature="middle", float32=False, products=False
+):
     """Call fn(denoiser, x) within the host's sampling, and return what it returns.
 
     latent: the host's LATENT, with noise of level sigma left in it; x: its samples in sampler coordinates (VE or flow), on
@@ -137,7 +139,7 @@ def _picture(x):
 
 
 class HostDenoiser:
-    """The core's `Denoiser` over a guider that is sampling. Made by `run`, of no use outside it.
+    """The core's `Denoiser` over a guider that is sampling. Made by `while_sampling`, of no use outside it.
 
     Every evaluation depends on its arguments alone, also where hooks, wrappers or ControlNets remember earlier ones; see `state`.
     """
@@ -164,15 +166,15 @@ class HostDenoiser:
             "precision": str(precision).removeprefix("torch."),
         }
 
-    def at(self, feature):
-        """The same denoiser with another feature, within the same call of `run`. Raises ValueError for one that the model lacks."""
+    def with_feature(self, feature):
+        """The same denoiser with another feature, within the same call of `while_sampling`. Raises ValueError for one that the model lacks."""
         other = copy.copy(self)
         other.feature = feature_named(self._guider.model_patcher, feature)
         other.provenance = {**self.provenance, "feature": other.feature}
         return other
 
     def along(self, sigmas, in_order=False):
-        """The same denoiser on a way of noise levels, within the same call of `run`.
+        """The same denoiser on a way of noise levels, within the same call of `while_sampling`.
 
         sigmas: (steps + 1,) decreasing, the way back that a sampler of the host takes. Without a way, it would start at each level.
         in_order: every level is evaluated once, falling, and nothing else is evaluated meanwhile: then the host's objects
@@ -222,7 +224,7 @@ class HostDenoiser:
         return tuple(self._way.levels[: self._way.above(sigma)])
 
     def keep_after_error(self):
-        """Keep what objects of other nodes remember of an evaluation that failed, for the time after this call of `run` as well.
+        """Keep what objects of other nodes remember of an evaluation that failed, for the time after this call of `while_sampling` as well.
 
         Such an object may have changed for good, to a kernel that works for example. To put it back would repeat the error.
         """

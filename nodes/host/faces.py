@@ -16,7 +16,7 @@ from ...pullback_core import faces
 from ...pullback_core.faces.model import LATENT_SCALE, PATCH
 from ...pullback_core.threads import one_thread
 from .denoiser import FINGERPRINT
-from .progress import say
+from .progress import show_status
 
 CHANNELS = faces.LATENT_SHAPE[0]
 SMALLEST, LARGEST = (
@@ -136,7 +136,7 @@ def advice_on_size(node, model, latent):
     if height * width > 2 * known**2:
         text += f" As it is, each step takes about {height * width / known**2:.0f} times as long, and edits will hardly be faces."
     logging.warning("%s", text)
-    say(node, text)
+    show_status(node, text)
     return text
 
 

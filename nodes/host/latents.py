@@ -12,7 +12,7 @@ from .denoiser import schedule_of
 from .origins import ENTRY, Origin, entry_of, inherited_masks, origins_of
 
 
-def levels_of(model, steps, timestep):
+def ddim_sigmas(model, steps, timestep):
     """The noise levels of DDIM from a fraction of T to the clean end, as SIGMAS: (steps + 1,).
 
     Raises ValueError where the host could not hold the noisy latent: at the very end of a flow model nothing of x_0 is left.
@@ -91,25 +91,25 @@ def _without_frames(samples):
     return samples.squeeze(2) if samples.ndim == 5 else samples
 
 
-def pictures_of(images):
+def image_to_core(images):
     """IMAGE (b, h, w, 3) in [0, 1] -> a list of (3, h, w) in [-1, 1], as the core's figures take them."""
     images = images.flatten(0, -4)  # a video VAE gives films, of one frame each
     return list(images[..., :3].movedim(-1, 1).float().cpu() * 2 - 1)
 
 
-def images_from(tensors):
+def core_to_image(tensors):
     """(b, 3, h, w) in [-1, 1] -> IMAGE (b, h, w, 3) in [0, 1]."""
     return ((tensors + 1) / 2).clamp(0, 1).movedim(1, -1)
 
 
-def images_of(pictures):
+def pil_to_image(pictures):
     """Pillow pictures of one size -> IMAGE (b, h, w, 3) in [0, 1]."""
     return torch.stack(
         [torch.from_numpy(np.array(picture.convert("RGB"))).float() / 255 for picture in pictures]
     )
 
 
-def rgb_of(model, direction):
+def direction_preview(model, direction):
     """A direction (c, h, w) as a picture of itself, (3, h, w) in [-1, 1], grey where it does nothing.
 
     Uses the colours that the host's own previews give to latent channels; without those, the mean over channels.

@@ -3,7 +3,7 @@
 import logging
 
 from ...pullback_core import figures
-from .latents import images_of
+from .latents import pil_to_image
 
 
 def plot_of(draw, *arguments):
@@ -16,4 +16,4 @@ def plot_of(draw, *arguments):
     except figures.MissingMatplotlib as error:
         logging.warning("%s", error)
         picture = figures.note(str(error))
-    return images_of([picture])
+    return pil_to_image([picture])

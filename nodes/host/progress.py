@@ -23,9 +23,9 @@ class Progress:
 
     def step(self, x0=None):
         """One unit more. x0: (b, c, h, w), what to show, if anything."""
-        self.at(self._done + 1, x0=x0)
+        self.update(self._done + 1, x0=x0)
 
-    def at(self, done, total=None, x0=None):
+    def update(self, done, total=None, x0=None):
         comfy.model_management.throw_exception_if_processing_interrupted()
         self._done = done
         preview = None
@@ -33,13 +33,13 @@ class Progress:
             preview = self._previewer.decode_latent_to_preview_image("JPEG", x0[:1])
         self._bar.update_absolute(done, total or self._total, preview)
 
-    def near(self, residual, tolerance, index=0, count=1):
+    def update_residual(self, residual, tolerance, index=0, count=1):
         """How near an error is to its tolerance, by orders of magnitude, in search number `index`, from 0, of `count`."""
         share = math.log(min(max(residual, tolerance), 1.0)) / math.log(min(tolerance, 0.99))
-        self.at(max(self._done, round((index + share) / count * self._total)))
+        self.update(max(self._done, round((index + share) / count * self._total)))
 
 
-def say(node, text):
+def show_status(node, text):
     """Show a line of text under the running node. node: its class, with the hidden input unique_id."""
     if node.hidden is not None and node.hidden.unique_id is not None:  # a server is running it, not a script
         PromptServer.instance.send_progress_text(text, node.hidden.unique_id)

@@ -52,11 +52,11 @@ def call(comfy_host):
 
 @pytest.fixture(scope="session")
 def within(comfy_host):
-    """within(model, conditioning, latent, fn, **options): `run` of the adapter, in inference mode as in the server."""
+    """within(model, conditioning, latent, fn, **options): `while_sampling` of the adapter, in inference mode as in the server."""
     import torch
 
     def run(*arguments, **options):
         with torch.inference_mode():
-            return comfy_host.adapter.run(*arguments, **options)
+            return comfy_host.adapter.while_sampling(*arguments, **options)
 
     return run

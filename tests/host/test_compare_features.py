@@ -123,7 +123,7 @@ def test_at_changes_the_feature_and_nothing_else(comfy_host, case):
     z, sigma = draw(1, *inputs["latent"]["samples"].squeeze(2).shape[1:], seed=4), float(inputs["sigmas"][0])
 
     def work(denoiser, x):
-        other = denoiser.at(first)
+        other = denoiser.with_feature(first)
         comfy_host.adapter.check_derivatives(other, z, sigma)
         return (
             denoiser,
@@ -134,7 +134,7 @@ def test_at_changes_the_feature_and_nothing_else(comfy_host, case):
             other.denoise(z, sigma),
         )
 
-    denoiser, other, middle, early, *denoised = comfy_host.adapter.run(
+    denoiser, other, middle, early, *denoised = comfy_host.adapter.while_sampling(
         inputs["model"], inputs["conditioning"], inputs["latent"], work, sigma=sigma, products=True
     )
     assert denoiser.provenance["feature"] != first and other.provenance == {
@@ -142,7 +142,7 @@ def test_at_changes_the_feature_and_nothing_else(comfy_host, case):
         "feature": first,
     }
     assert torch.equal(*denoised) and (middle.shape != early.shape or not torch.equal(middle, early))
-    alone = comfy_host.adapter.run(
+    alone = comfy_host.adapter.while_sampling(
         inputs["model"],
         inputs["conditioning"],
         inputs["latent"],

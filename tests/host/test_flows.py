@@ -316,7 +316,7 @@ def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, 
             apply(given["input"], given["timestep"], **given["c"]),
         )[1]
     )
-    sigmas = comfy_host.adapter.levels_of(model, 4, 0.9)
+    sigmas = comfy_host.adapter.ddim_sigmas(model, 4, 0.9)
     halfway = call(
         "SamplerCustom",
         model=model,
@@ -452,7 +452,7 @@ def test_bases_over_time_leave_latents_that_samplers_understand(call, models, fa
 def test_quality_boosting_is_the_cores(comfy_host, call, within, models, family, eta):
     model, conditioning, latent = models[family], conditioning_for(family), latent_for(models[family])
     (sampler,) = call("PullbackQualityBoost", boost_below=0.3, eta=eta)
-    sigmas = comfy_host.adapter.levels_of(model, 5, 0.8)
+    sigmas = comfy_host.adapter.ddim_sigmas(model, 5, 0.8)
     sampled = call(
         "SamplerCustom",
         model=model,
