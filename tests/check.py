@@ -1,0 +1,49 @@
+"""Checks everything that must hold before a change is sent: `python tests/check.py`.
+
+`python tests/check.py lint format` runs these steps alone. The names of the steps are the keys of STEPS.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# The modules of Python that the steps run, with their arguments.
+STEPS = {
+    "lint": ["ruff", "check"],
+    "format": ["ruff", "format", "--check"],
+    "types": ["basedpyright"],
+    # Every public function and class of pullback_core has type hints.
+    "public types": ["basedpyright", "--pythonpath", sys.executable, "--verifytypes", "pullback_core"]
+    + ["--ignoreexternal"],
+    "doctests": ["pytest", "-q", "--doctest-modules", "pullback_core"],
+    "tests": ["pytest"],
+}
+
+
+def run_step(name: str) -> bool:
+    """Run one step and print what it took. Returns whether it passed."""
+    print(f"\n== {name}: python -m {' '.join(STEPS[name])}", flush=True)
+    start = time.monotonic()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", *STEPS[name]], cwd=ROOT, env=environment)
+    print(f"== {name} {'FAILED' if done.returncode else 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    return done.returncode == 0
+
+
+def main(names: list[str]) -> int:
+    """Run the steps of these names, or all. Returns the exit status, 0 if all passed."""
+    unknown = [name for name in names if name not in STEPS]
+    if unknown:
+        print(f"There is no step {', '.join(unknown)}. The steps are: {', '.join(STEPS)}.", file=sys.stderr)
+        return 2
+    failed = [name for name in names or STEPS if not run_step(name)]
+    print(f"\nFailed: {', '.join(failed)}." if failed else "\nEverything passed.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
