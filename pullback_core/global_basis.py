@@ -46,7 +46,7 @@ def global_basis(bases, method="frechet"):
         products=sum(one.products for one in bases),
         converged=all(one.converged for one in bases),
         provenance=provenance | {"mean": f"{method} of {len(bases)}"},
-        space=None,
+        search_space=None,
     )
 
 

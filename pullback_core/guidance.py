@@ -1,38 +1,90 @@
 """x-space guidance: the edit of Park et al. 2023, section 3.3."""
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 
-from .models.denoiser import predicted_noise
-
-SCALE_PER_STRENGTH = 1.0  # the paper's gamma at strength 1, as released for Stable Diffusion
+from .basis import PullbackBasis
+from .models.denoiser import Denoiser
+from .noisy import NoisyLatent
 
 
 @torch.no_grad()
-def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16, mask=None, progress=None):
-    """Move a noisy latent along a direction while staying where the model puts its data.
+def edit(
+    denoiser: Denoiser,
+    noisy: NoisyLatent,
+    direction: torch.Tensor | PullbackBasis,
+    *,
+    strength: float | torch.Tensor = 1.0,
+    steps: int = 16,
+    probe: float = 1.0,
+    mask: torch.Tensor | None = None,
+    progress: Callable[[NoisyLatent], object] | None = None,
+) -> NoisyLatent:
+    """Move noisy latents along a direction, and keep them where the model puts its data.
 
-    Repeats z <- z + scale * [eps(z + step * v) - eps(z)] at one timestep with one fixed v. Plain
-    z + lambda * v leaves the data's neighbourhood; the difference of predicted noises does not.
+    Repeats z <- z + strength * [eps(z + probe * v) - eps(z)] in network coordinates, at one timestep, with
+    one fixed v. A straight step z + lambda * v leaves the neighbourhood of the data; the difference of
+    predicted noises does not.
 
-    z: (b, c, h, w) in network coordinates (VP or flow) at noise level sigma.
-    direction: v, (c, h, w) or one for each sample (b, c, h, w); made unit length, as right singular vectors are.
-    scale: the paper's gamma; negative goes the other way (v is negated). A tensor (b,) sets it for each sample.
-    step: the length d of the probe (1 in the released code).
-    mask: (h, w) or broadcastable to z, 1 where the edit may act; multiplies every update.
-    progress: called as progress(z) after each repetition.
-    Returns the trajectory, a list of steps + 1 tensors of z's shape; the last one is the edit.
-    Raises ValueError for a direction that does not fit z, or is zero, and for a noise level that the model does not have.
+    Args:
+        denoiser: The model.
+        noisy: The noisy latents.
+        direction: v, (c, h, w) or one for each latent (b, c, h, w), in network coordinates; it is made unit
+            length. Or a `PullbackBasis` of rank 1 at the same noise level.
+        strength: The paper's gamma; 1 as in its released code for Stable Diffusion. Negative goes the other
+            way (v is negated). A tensor (b,) has one for each latent.
+        steps: Repetitions.
+        probe: The length of the step at whose end the noise is predicted; 1 in the released code.
+        mask: (h, w) or broadcastable to x, 1 where the edit may act. It multiplies every update.
+        progress: Called as progress(noisy) after each repetition.
+
+    Returns:
+        The edited latents, at the same noise level.
+
+    Raises:
+        ValueError: The direction does not fit, is zero or not finite, or is of another noise level; or the
+            model does not have the noise level.
     """
-    sigma = denoiser.schedule.require_level(sigma)
-    if (
-        direction.shape[-3:] != z.shape[1:]
-        or direction.ndim not in (3, 4)
-        or (direction.ndim == 4 and len(direction) not in (1, len(z)))
-    ):
+    schedule = denoiser.schedule
+    sigma = schedule.require_level(noisy.sigma)
+    z = schedule.to_network(noisy.x, sigma)
+    scale = torch.as_tensor(strength, dtype=z.dtype, device=z.device).view(-1, 1, 1, 1)
+    if len(scale) not in (1, len(z)):
         raise ValueError(
-            f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(z.shape)}; "
+            f"There must be one strength, or one for each of the {len(z)} samples, got {len(scale)}."
+        )
+    step = probe * scale.sign() * _unit_direction(direction, noisy)
+    for _ in range(steps):
+        points = torch.cat([z + step, z.expand_as(z + step)])
+        moved, still = _predicted_noise(denoiser, points, sigma).chunk(2)
+        update = scale.abs() * (moved - still)
+        z = z + (update if mask is None else update * mask)
+        if progress:
+            progress(noisy.with_x(schedule.from_network(z, sigma)))
+    return noisy.with_x(schedule.from_network(z, sigma))
+
+
+def _predicted_noise(denoiser: Denoiser, z: torch.Tensor, sigma: float) -> torch.Tensor:
+    """eps(z), (b, c, h, w), of z in network coordinates."""
+    x = denoiser.schedule.from_network(z, sigma)
+    return denoiser.schedule.predicted_noise(x, denoiser.denoise(x, sigma), sigma)
+
+
+def _unit_direction(direction: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
+    """The direction of each latent, (1 or b, c, h, w), of unit length."""
+    if isinstance(direction, PullbackBasis):
+        if direction.rank != 1:
+            raise ValueError(
+                f"An edit takes one direction, got a basis of {direction.rank}; select one of them."
+            )
+        direction = _vectors(direction, noisy)
+    x = noisy.x
+    fits = direction.ndim == 3 or (direction.ndim == 4 and len(direction) in (1, len(x)))
+    if not fits or direction.shape[-3:] != x.shape[1:]:
+        raise ValueError(
+            f"A direction of shape {tuple(direction.shape)} does not fit a latent of shape {tuple(x.shape)}; "
             "compute the basis at the size of this latent."
         )
     length = direction.flatten(-3).norm(dim=-1)
@@ -40,73 +92,81 @@ def x_space_guidance(denoiser, z, sigma, direction, *, scale, step=1.0, steps=16
         raise ValueError("The direction is zero, so there is nowhere to go.")
     if not torch.isfinite(length).all():
         raise ValueError("The direction holds numbers that are not finite.")
-    scale = torch.as_tensor(scale, dtype=z.dtype, device=z.device).view(-1, 1, 1, 1)
-    if len(scale) not in (1, len(z)):
-        raise ValueError(
-            f"There must be one scale, or one for each of the {len(z)} samples, got {len(scale)}."
-        )
-    probe = step * scale.sign() * direction.to(z) / length.to(z).view(-1, 1, 1, 1)
-    trajectory = [z]
-    for _ in range(steps):
-        moved, still = predicted_noise(denoiser, torch.cat([z + probe, z.expand_as(z + probe)]), sigma).chunk(
-            2
-        )
-        update = scale.abs() * (moved - still)
-        z = z + (update if mask is None else update * mask)
-        trajectory.append(z)
-        if progress:
-            progress(z)
-    return trajectory
+    return (direction.to(x) / length.to(x).view(-1, 1, 1, 1)).view(-1, *x.shape[1:])
+
+
+def _vectors(directions: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
+    """Directions as a tensor (d, c, h, w). A basis must be of the noise level of the latents."""
+    if not isinstance(directions, PullbackBasis):
+        return directions
+    directions.require_level(noisy)
+    return directions.v
 
 
 @torch.no_grad()
 def edit_grid(
-    denoiser,
-    z,
-    sigma,
-    directions,
-    strengths,
+    denoiser: Denoiser,
+    noisy: NoisyLatent,
+    directions: torch.Tensor | PullbackBasis,
+    strengths: Sequence[float] | torch.Tensor,
     *,
-    steps=16,
-    mask=None,
-    batch_size=None,
-    quick=False,
-    progress=None,
-):
-    """One noisy latent, edited along each of several directions at each of several strengths.
+    steps: int = 16,
+    mask: torch.Tensor | None = None,
+    batch_size: int | None = None,
+    quick: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> NoisyLatent:
+    """Edit one noisy latent along each of several directions, at each of several strengths.
 
-    z: (c, h, w) or (1, c, h, w) in network coordinates at noise level sigma; directions: (d, c, h, w).
-    strengths: a list of s numbers; 1 is gamma = `SCALE_PER_STRENGTH`, negative goes the other way.
-    steps, mask: as in `x_space_guidance`. batch_size: edits that run at once (memory); None runs all.
-    quick: take one step of guidance each way and lengthen it to all `steps` and strengths: a cheap preview.
-    progress: called as progress(evaluations done, evaluations in all).
-    Returns (d, s, c, h, w) in network coordinates. Raises ValueError as `x_space_guidance` does.
+    Args:
+        denoiser: The model.
+        noisy: One noisy latent.
+        directions: (d, c, h, w) in network coordinates, or a basis at the same noise level.
+        strengths: s numbers, as in `edit`.
+        steps: As in `edit`.
+        mask: As in `edit`.
+        batch_size: Edits that run at once (memory); None runs all.
+        quick: Take one step of guidance each way and lengthen it to all `steps` and strengths, for a cheap
+            preview.
+        progress: Called as progress(evaluations done, evaluations in all).
+
+    Returns:
+        d * s edited latents: all strengths of the first direction, then those of the next.
+
+    Raises:
+        ValueError: As in `edit`, or there is more than one noisy latent.
     """
-    z = z.view(1, *z.shape[-3:])
-    strengths = torch.as_tensor(strengths, dtype=z.dtype).flatten()
-    taken = strengths.sign().unique() if quick else strengths
-    vectors = directions.repeat_interleave(len(taken), dim=0).split(
-        batch_size or len(directions) * len(taken)
-    )
-    scales = (SCALE_PER_STRENGTH * taken).repeat(len(directions)).to(z.device).split(len(vectors[0]))
+    if len(noisy) != 1:
+        raise ValueError(f"A grid of edits belongs to one noisy latent, got {len(noisy)}.")
+    vectors = _vectors(directions, noisy)
+    strengths = torch.as_tensor(strengths, dtype=noisy.x.dtype).flatten()
+    computed = strengths.sign().unique() if quick else strengths
     repetitions = 1 if quick else steps
-    done, total = itertools.count(1), len(vectors) * repetitions
-    edits = torch.cat(
-        [
-            x_space_guidance(
-                denoiser,
-                z.expand(len(part), -1, -1, -1),
-                sigma,
-                part,
-                scale=scale,
-                steps=repetitions,
-                mask=mask,
-                progress=progress and (lambda _: progress(next(done), total)),
-            )[-1]
-            for part, scale in zip(vectors, scales)
-        ]
-    ).unflatten(0, (len(directions), len(taken)))
+    rows = vectors.repeat_interleave(len(computed), dim=0).split(batch_size or len(vectors) * len(computed))
+    row_strengths = computed.repeat(len(vectors)).to(noisy.x.device).split(len(rows[0]))
+    done, total = itertools.count(1), len(rows) * repetitions
+
+    def show(_: NoisyLatent) -> None:
+        if progress:
+            progress(next(done), total)
+
+    edits = []
+    for row, row_strength in zip(rows, row_strengths):
+        copies = noisy.with_x(noisy.x.expand(len(row), -1, -1, -1))
+        edits.append(
+            edit(denoiser, copies, row, strength=row_strength, steps=repetitions, mask=mask, progress=show).x
+        )
+    x = torch.cat(edits)
     if quick:
-        length = steps * strengths.abs().to(z).view(-1, 1, 1, 1)
-        edits = z + length * (edits[:, torch.searchsorted(taken, strengths.sign())] - z)
-    return edits
+        x = _lengthened(x, noisy.x, computed, strengths, steps)
+    return noisy.with_x(x)
+
+
+def _lengthened(
+    x: torch.Tensor, start: torch.Tensor, signs: torch.Tensor, strengths: torch.Tensor, steps: int
+) -> torch.Tensor:
+    """Single steps (d * len(signs), c, h, w) of strength -1, 0 or 1, lengthened to (d * s, c, h, w)."""
+    by_direction = x.unflatten(0, (-1, len(signs)))
+    matching = by_direction[:, torch.searchsorted(signs, strengths.sign())]
+    length = steps * strengths.abs().to(x).view(-1, 1, 1, 1)
+    return (start + length * (matching - start)).flatten(0, 1)

@@ -1,74 +1,107 @@
-"""One picture's bases at several timesteps, for the question at which of them to edit."""
+"""The bases of one picture at several timesteps, to choose the timestep of an edit."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 
 from . import ddim
-from .basis import PullbackBasis, local_basis
+from .basis import PullbackBasis
+from .local_basis import local_basis
+from .models.denoiser import Denoiser
+from .models.schedule import NoiseSchedule
+from .noisy import NoisyLatent
 
 
-class Moment(NamedTuple):
-    """x: (1, c, h, w) in sampler coordinates (VE or flow) at sigmas[0]; sigmas: the way back to 0, for `ddim.generate`."""
+class BasisAtTimestep(NamedTuple):
+    """A basis, and the noisy latent that it belongs to.
+
+    Attributes:
+        basis: The directions.
+        noisy: One noisy latent, with the noise levels of the way back to the picture.
+    """
 
     basis: PullbackBasis
-    x: torch.Tensor
-    sigmas: torch.Tensor
+    noisy: NoisyLatent
 
 
-def bases_over_time(denoiser, x0, timesteps, rank, *, steps=50, refine=4, progress=None, **options):
+def bases_over_time(
+    denoiser: Denoiser,
+    x0: torch.Tensor,
+    timesteps: Sequence[float],
+    rank: int,
+    *,
+    steps: int = 50,
+    refine: int = 4,
+    progress: Callable[[int, int, float], object] | None = None,
+    **options: Any,
+) -> list[BasisAtTimestep]:
     """Invert a picture step by step, and compute a basis at each of several timesteps on the way.
 
-    Each search starts from the basis before it, which saves a few products where timesteps lie near each other.
-    x0: (1, c, h, w) clean, in sampler coordinates; timesteps: fractions of T above 0, in any order.
-    steps: DDIM steps over the whole of T, shared by all timesteps; refine: as in `ddim.invert`.
-    progress: called as progress(index of the timestep, products, largest residual); options: as in `local_basis`.
-    Returns one `Moment` for each timestep, in rising order.
-    Raises ValueError for a timestep outside (0, 1], none at all, timesteps too near each other, or more than one picture.
+    Each search starts from the basis before it. This saves a few products where timesteps are close together.
+
+    Args:
+        denoiser: The model and its feature.
+        x0: (1, c, h, w), the clean picture in sampler coordinates.
+        timesteps: Fractions of T above 0, in any order.
+        rank: How many directions to find at each.
+        steps: DDIM steps over the whole of T, shared by all timesteps.
+        refine: As in `ddim.invert`.
+        progress: Called as progress(index of the timestep, products, largest residual).
+        **options: As in `local_basis`.
+
+    Returns:
+        One result for each timestep, in rising order.
+
+    Raises:
+        ValueError: A timestep is outside (0, 1], there is none, two are too close together, or there is more
+            than one picture.
     """
     if not timesteps or not all(0 < timestep <= 1 for timestep in timesteps):
         raise ValueError(f"The timesteps are fractions of T, above 0 and at most 1, got {list(timesteps)}.")
     if len(x0) != 1:
         raise ValueError(f"Bases over time belong to one picture, got {len(x0)}.")
-    schedule, moments = denoiser.schedule, []
     timesteps = sorted(set(timesteps))
-    ways = _ways_back(schedule, timesteps, steps)
-    if not (ways[-1].diff() < 0).all():
+    schedules = _sigmas_from_each(denoiser.schedule, timesteps, steps)
+    if not (schedules[-1].diff() < 0).all():
         raise ValueError(
-            f"Some of the timesteps {timesteps} are one noise level in float32; leave out those that hardly differ."
+            f"Some of the timesteps {timesteps} are one noise level in float32; "
+            "leave out those that hardly differ."
         )
-    # A host's objects may meet a level in another state where a sampler starts elsewhere: then no part of an inversion is shared.
-    anew = (
-        len(ways) > 1 and hasattr(denoiser, "depends_on_start") and denoiser.depends_on_start(ways[::-1], x0)
-    )
-    x, basis, done = x0, None, 1
-    for index, (timestep, way) in enumerate(zip(timesteps, ways)):
-        onward = way.flip(0)
-        x = (
-            ddim.invert(denoiser, x0, onward, refine=refine)
-            if anew
-            else ddim.invert(denoiser, x, onward[done - 1 :], refine=refine, way_back=way)
-        )
-        done, sigma = len(onward), schedule.sigma(timestep)
+    # An inversion can go on from the one before it, unless levels depend on where sampling starts.
+    shared = len(schedules) == 1 or not denoiser.depends_on_start(schedules[::-1], x0)
+    results: list[BasisAtTimestep] = []
+    for index, sigmas in enumerate(schedules):
+        start = results[-1] if results else None
+        picture = start.noisy if start and shared else x0
+        noisy = ddim.invert(denoiser, picture, sigmas, refine=refine)
+        report = _at_timestep(progress, index)
         basis = local_basis(
-            denoiser,
-            schedule.to_network(x, sigma),
-            sigma,
-            rank,
-            start=basis,
-            progress=progress
-            and (lambda products, residual, index=index: progress(index, products, residual)),
-            **options,
+            denoiser, noisy, rank, start=start.basis if start else None, progress=report, **options
         )
-        moments.append(Moment(basis, x, way))
-    return moments
+        results.append(BasisAtTimestep(basis, noisy))
+    return results
 
 
-def _ways_back(schedule, timesteps, steps):
-    """The noise levels from each of some rising timesteps to 0; each way ends with the one before it."""
-    ways, before, levels = [], 0.0, torch.zeros(1)
-    for timestep in timesteps:
+def _at_timestep(
+    progress: Callable[[int, int, float], object] | None, index: int
+) -> Callable[[int, float], object] | None:
+    """progress(index, products, residual) as a function of products and residual."""
+    if progress is None:
+        return None
+
+    def report(products: int, residual: float) -> None:
+        progress(index, products, residual)
+
+    return report
+
+
+def _sigmas_from_each(schedule: NoiseSchedule, timesteps: list[float], steps: int) -> list[torch.Tensor]:
+    """The noise levels from each of the rising timesteps to 0; all end with those of the timestep before."""
+    schedules, levels = [], torch.zeros(1)
+    for before, timestep in pairwise([0.0, *timesteps]):
         part = max(1, round(steps * (timestep - before)))
-        levels, before = torch.cat([schedule.sigmas(part, start=timestep, end=before)[:-1], levels]), timestep
-        ways.append(levels)
-    return ways
+        levels = torch.cat([schedule.sigmas(part, start=timestep, end=before)[:-1], levels])
+        schedules.append(levels)
+    return schedules

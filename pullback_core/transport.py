@@ -78,6 +78,6 @@ def transported_basis(direction, source, target, *, exact=False):
         residuals=(residual.norm() / target.s[0])[None],
         products=0,
         converged=True,
-        space=None,
+        search_space=None,
     )
     return basis, alignment

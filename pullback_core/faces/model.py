@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import Embedding
 
 from ..atomic import write_atomically
-from ..basis import prompt_hash
+from ..models.fingerprint import prompt_hash
+from ..models.denoiser import Denoiser
 from ..models.schedule import VPSchedule
 from ..tensor_files import read_header, read_json, read_weights, require_finite, require_weights, to_bytes
 from .draw import SIZE
@@ -172,7 +173,7 @@ def _file_hash(path):
     return digest.hexdigest()[:16]
 
 
-class FacesDenoiser:
+class FacesDenoiser(Denoiser):
     """The `Denoiser` of the bundled model under one prompt.
 
     prompt: comma-separated phrases of `vocabulary`; "" for none.
@@ -196,15 +197,15 @@ class FacesDenoiser:
         }
 
     def denoise(self, x, sigma):
-        z = self.schedule.to_network(x, sigma)
+        z = x / self.schedule.scale(sigma)
         velocity = self._network(z, sigma, self.context)
         if self.guidance != 1:
             empty = self._network(z, sigma, self.empty_context)
             velocity = empty + self.guidance * (velocity - empty)
         return (z - sigma * velocity) / (1 + sigma**2) ** 0.5
 
-    def encode(self, z, sigma):
-        return self._network(z, sigma, self.context, self.feature)
+    def encode(self, x, sigma):
+        return self._network(x / self.schedule.scale(sigma), sigma, self.context, self.feature)
 
     def _network(self, z, sigma, context, feature=None):
         timestep = self.schedule.timestep(sigma).round().to(device=z.device, dtype=torch.float32)

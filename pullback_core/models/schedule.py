@@ -44,12 +44,19 @@ class NoiseSchedule(ABC):
         """The inverse of `sigma`, clamped to [0, 1]. Returns a float."""
 
     @abstractmethod
-    def to_network(self, x, sigma):
-        """Sampler coordinates -> network coordinates."""
+    def scale(self, sigma: float) -> float:
+        """The factor between the coordinates: x = scale * z, x of samplers and z of networks.
 
-    @abstractmethod
-    def from_network(self, z, sigma):
+        Karras et al. 2022 call its inverse c_in.
+        """
+
+    def to_network(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Sampler coordinates -> network coordinates."""
+        return x / self.scale(sigma)
+
+    def from_network(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
         """Network coordinates -> sampler coordinates."""
+        return z * self.scale(sigma)
 
     @abstractmethod
     def alpha(self, sigma):
@@ -140,11 +147,8 @@ class VPSchedule(NoiseSchedule):
     def fraction(self, sigma):
         return (self.timestep(sigma) / (self.num_timesteps - 1)).item()
 
-    def to_network(self, x, sigma):
-        return x / (1 + sigma**2) ** 0.5
-
-    def from_network(self, z, sigma):
-        return z * (1 + sigma**2) ** 0.5
+    def scale(self, sigma):
+        return (1 + sigma**2) ** 0.5
 
     def alpha(self, sigma):
         return 1.0
@@ -222,11 +226,8 @@ class FlowSchedule(NoiseSchedule):
         sigma = min(max(float(sigma), 0.0), 1.0)
         return sigma / (self.shift - (self.shift - 1) * sigma)
 
-    def to_network(self, x, sigma):
-        return x
-
-    def from_network(self, z, sigma):
-        return z
+    def scale(self, sigma):
+        return 1.0
 
     def alpha(self, sigma):
         return 1.0 - sigma

@@ -16,6 +16,7 @@ from ...rules.constants import Constants
 from ...rules.mode import Differentiable
 from ...rules.rule import AUTOGRAD_FUNCTIONS
 from ..fingerprint import hash_weights, prompt_hash
+from ..denoiser import Denoiser
 from ..schedule import VPSchedule
 from ..stop import StopForward
 
@@ -62,7 +63,7 @@ NOT_A_SETTING = (
 FREEU = ("s1", "s2", "b1", "b2")
 
 
-class DiffusersDenoiser:
+class DiffusersDenoiser(Denoiser):
     """The `Denoiser` of one UNet under one conditioning, without classifier-free guidance.
 
     unet: a UNet2DModel or UNet2DConditionModel. It computes in its own precision (also inside torch.autocast), in evaluation
@@ -112,7 +113,7 @@ class DiffusersDenoiser:
 
     def denoise(self, x, sigma):
         """Predict x_0, never clipped. x: (b, c, h, w) in sampler coordinates (VE). Returns x's shape and precision."""
-        z = self.schedule.to_network(x, sigma)
+        z = x / self.schedule.scale(sigma)
         predicted = self._network(z, sigma)[:, : x.shape[1]].to(
             x
         )  # channels beyond x's are a learned variance
@@ -120,8 +121,9 @@ class DiffusersDenoiser:
             return x - sigma * predicted
         return predicted if self._prediction == "sample" else (z - sigma * predicted) / (1 + sigma**2) ** 0.5
 
-    def encode(self, z, sigma):
-        """x_t -> h: z (b, c, h, w) in network coordinates (VP) -> (b, *H) in z's precision, differentiable both ways."""
+    def encode(self, x, sigma):
+        """x_t -> h: x (b, c, h, w) in sampler coordinates (VE) -> (b, *H) in x's precision, differentiable both ways."""
+        z = x / self.schedule.scale(sigma)
         _require_derivatives(self.unet)
         constants = Constants()
         with Differentiable(), constants:
