@@ -1,4 +1,9 @@
-"""Files on disk: written whole or not at all, and one clear sentence when that fails."""
+"""Write files atomically: a file appears complete, or the old one stays.
+
+The bytes first go to a partial file with a temporary name in the same folder. The partial file gets its
+final name when it is complete and on the disk. A save that is killed leaves its partial file behind. The
+next save in that folder removes it. A lock on the partial file shows that its save is still running.
+"""
 
 import contextlib
 import errno
@@ -7,82 +12,80 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from .file_access import explaining_errors, require_writable_name, shown_path
 
 try:
     import fcntl
 except ImportError:  # Windows has no such module
     fcntl = None
 
+Bytes = bytes | bytearray | memoryview
+
 PARTIAL_NAME = re.compile(r"\.pullback-[0-9a-f]{16}\.part")
 ABANDONED_AFTER = 24 * 3600  # seconds; used only where files cannot be locked
 NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
-# Partial files that this process is writing. On some network drives a process never sees its own locks.
-_being_written = set()
+# Names of the partial files that this process is writing. Needed because on some network drives a process
+# never sees its own locks.
+_being_written: set[str] = set()
 
 
-def write_atomically(path, data):
-    """Write bytes to a file that either appears complete or stays as it was.
+def write_atomically(path: str | os.PathLike, data: Bytes) -> None:
+    """Write a file that either appears complete or stays as it was.
 
-    Missing folders are made. Leftovers of killed saves in the same folder are removed.
-    Raises ValueError for a path that no file can have, and OSError when the system refuses; each says why.
+    Missing folders are created. Partial files of killed saves in the same folder are removed.
+
+    Args:
+        path: The file to write. An existing file is replaced.
+        data: The bytes of the file.
+
+    Raises:
+        ValueError: No file can have this path.
+        OSError: The system refuses. The message says why.
     """
-    path = _require_writable_name(path)
-    with _explaining("write", path), _complete_file(path.parent, data) as partial:
+    path = require_writable_name(path)
+    with explaining_errors("write", path), _complete_partial(path.parent, data) as partial:
         os.replace(partial, path)
         _sync_folder(path.parent)
 
 
-def write_first_free(paths, data):
-    """Write bytes to the first path that does not exist yet, and return that path. Nothing is ever overwritten.
+def write_first_free(paths: Iterable[str | os.PathLike], data: Bytes) -> Path:
+    """Write a file to the first path that does not exist yet. Nothing is ever overwritten.
 
-    paths: an iterable of paths in one folder. Other threads and processes may save to the same paths at the same time.
-    Raises as `write_atomically` does, and FileExistsError when every path exists.
+    Other threads and processes may save to the same paths at the same time.
+
+    Args:
+        paths: The paths to try in turn, all in one folder.
+        data: The bytes of the file.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ValueError: No file can have the first path.
+        FileExistsError: Every path exists.
+        OSError: The system refuses. The message says why.
     """
-    paths = (Path(path) for path in paths)
-    path = _require_writable_name(next(paths), new=True)
-    with _explaining("write", path), _complete_file(path.parent, data) as partial:
+    candidates = (Path(path) for path in paths)
+    path = require_writable_name(next(candidates), new=True)
+    with explaining_errors("write", path), _complete_partial(path.parent, data) as partial:
         while not _publish_new(partial, path):
-            path = next(paths, None)
-            if path is None:
+            following = next(candidates, None)
+            if following is None:
                 raise FileExistsError("every name is taken; choose another one")
+            path = following
         _sync_folder(path.parent)
     return path
 
 
-def require_file(path, kind):
-    """Return `path` as a Path if a regular file is there.
-
-    kind: what the file should be, for the message, such as "basis file".
-    Raises FileNotFoundError when no regular file is there, and OSError when the system refuses to look.
-    """
-    path = Path(path)
-    missing = f"There is no {kind} {_shown(path)}"
-    try:
-        with _explaining("read", path):
-            mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: the name contains NUL
-        raise FileNotFoundError(f"{missing}.") from None
-    if stat.S_ISDIR(mode):
-        raise FileNotFoundError(f"{missing}; that is a folder.")
-    if not stat.S_ISREG(mode):
-        raise FileNotFoundError(f"{missing}; that is not an ordinary file.")
-    return path
-
-
-def open_file(path, kind):
-    """Open a regular file for reading bytes. Raises as `require_file` does."""
-    path = require_file(path, kind)
-    with _explaining("read", path):
-        return open(path, "rb")
-
-
 @contextlib.contextmanager
-def _complete_file(folder, data):
-    """A file under a temporary name in `folder` that holds `data` and is on the disk. It is removed on exit."""
-    with _folder(folder):
-        _remove_leftovers(folder)
+def _complete_partial(folder: Path, data: Bytes) -> Iterator[Path]:
+    """Write `data` to a partial file in `folder` and wait until it is on the disk. On exit, remove it."""
+    with _existing_folder(folder):
+        _remove_abandoned_partials(folder)
         handle, partial = _create_partial(folder)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -90,71 +93,79 @@ def _complete_file(folder, data):
                 file.flush()
                 _sync(file.fileno())
                 if fcntl is None:
-                    file.close()  # Windows renames no open file. Elsewhere the open file holds the lock.
+                    file.close()  # Windows cannot rename an open file; elsewhere the open file holds the lock
                 yield partial
         finally:
-            with contextlib.suppress(OSError):  # it has its final name already, or the next save removes it
+            with contextlib.suppress(OSError):  # it already has its final name, or the next save removes it
                 os.unlink(partial)
             _being_written.discard(partial.name)
 
 
 @contextlib.contextmanager
-def _folder(folder):
-    """Make a folder and those above it. If the work inside fails, remove the new ones again."""
-    folder = os.fspath(folder)  # text: Path takes seconds to list a thousand parents
-    missing, made = [], []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.stat(folder)  # a path that is too long for the system is refused here, before a part of it is made
-    while folder and not os.path.isdir(folder) and folder != os.path.dirname(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
+def _existing_folder(folder: Path) -> Iterator[None]:
+    """Create a folder and its parents. If the block fails, remove the folders that were created."""
+    made: list[str] = []
     try:
-        for folder in reversed(
-            missing
-        ):  # one at a time: Path.mkdir(parents=True) recurses, and fails at 1,000 levels
-            if _make_folder(folder):
-                made.append(folder)
+        for missing in _missing_folders(folder):
+            if _make_folder(missing):
+                made.append(missing)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # another save uses it by now
-            for folder in reversed(made):
-                os.rmdir(folder)
+        with contextlib.suppress(OSError):  # another save uses the folder by now
+            for new in reversed(made):
+                os.rmdir(new)
         raise
 
 
-def _make_folder(folder):
-    """Make one folder. Returns False if it is there, made by another save at the same moment."""
+def _missing_folders(folder: Path) -> list[str]:
+    """The folders that have to be created, the outermost first.
+
+    Paths are text here, because `Path` takes seconds to list a thousand parents. The caller creates one
+    folder at a time, because `Path.mkdir(parents=True)` recurses and fails at 1,000 levels.
+    """
+    place = os.fspath(folder)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.stat(place)  # refuses a path that is too long for the system, before a part of it is created
+    missing = []
+    while place and not os.path.isdir(place) and place != os.path.dirname(place):
+        missing.append(place)
+        place = os.path.dirname(place)
+    return missing[::-1]
+
+
+def _make_folder(folder: str) -> bool:
+    """Create one folder. Returns False if another save created it at the same moment."""
     try:
         os.mkdir(folder)
     except FileExistsError:
         if os.path.isdir(folder):
             return False
-        raise NotADirectoryError(errno.ENOTDIR, f"{_shown(folder)} is not a folder") from None
+        raise NotADirectoryError(errno.ENOTDIR, f"{shown_path(folder)} is not a folder") from None
     return True
 
 
-def _create_partial(folder):
-    """Create an empty file of a name that only `_remove_leftovers` knows. Returns its handle, locked, and its path."""
+def _create_partial(folder: Path) -> tuple[int, Path]:
+    """Create an empty partial file and lock it. Returns its handle and its path."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     while True:
         partial = folder / f".pullback-{secrets.token_hex(8)}.part"
         _being_written.add(partial.name)
         try:
-            handle = os.open(
-                partial, flags, 0o666
-            )  # the system applies the umask, which belongs to all threads
+            # The system applies the umask. Setting the umask here would affect all threads.
+            handle = os.open(partial, flags, 0o666)
         except BaseException:
             _being_written.discard(partial.name)
             raise
-        # Another save can take the new file for a leftover before it is locked. Then make another one.
+        # Before the new file is locked, another save can take it for an abandoned one and remove it. Then
+        # retry.
         if _lock(handle) is not False and (fcntl is None or os.fstat(handle).st_nlink):
             return handle, partial
         os.close(handle)
         _being_written.discard(partial.name)
 
 
-def _lock(handle):
-    """Lock an open file. The lock ends with the process. Returns None where files cannot be locked."""
+def _lock(handle: int) -> bool | None:
+    """Lock an open file. Returns False if another process holds the lock, None where locks do not work."""
     if fcntl is None:
         return None
     try:
@@ -166,12 +177,12 @@ def _lock(handle):
     return True
 
 
-def _remove_leftovers(folder):
-    """Remove partial files whose save was killed."""
+def _remove_abandoned_partials(folder: Path) -> None:
+    """Remove the partial files of saves that were killed."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if PARTIAL_NAME.fullmatch(entry.name)]
-    except OSError:  # a folder that may be written to and not listed
+    except OSError:  # the folder may be written to and not listed
         return
     for name in names:
         if name not in _being_written:
@@ -179,7 +190,7 @@ def _remove_leftovers(folder):
                 _remove_if_abandoned(folder / name)
 
 
-def _remove_if_abandoned(partial):
+def _remove_if_abandoned(partial: Path) -> None:
     if fcntl is None:
         if _is_old(os.lstat(partial)):
             os.unlink(partial)
@@ -189,24 +200,24 @@ def _remove_if_abandoned(partial):
         status = os.fstat(handle)
         locked = _lock(handle)
         if stat.S_ISREG(status.st_mode) and (locked or (locked is None and _is_old(status))):
-            os.unlink(partial)  # before the lock is released, so that a save that starts now notices
+            os.unlink(partial)  # while it is locked, so that a save that creates this file notices
     finally:
         os.close(handle)
 
 
-def _is_old(status):
+def _is_old(status: os.stat_result) -> bool:
     return time.time() - status.st_mtime > ABANDONED_AFTER
 
 
-def _publish_new(partial, path):
-    """Give a complete file its name, unless the name is taken. Returns whether it got it."""
+def _publish_new(partial: Path, path: Path) -> bool:
+    """Give a complete file its name. Returns False if the name is taken."""
     try:
         os.link(partial, path)
         return True
     except FileExistsError:
         return False
     except OSError:
-        pass  # FAT and some network drives have no links; any other problem shows again below
+        pass  # FAT and some network drives have no links; every other problem shows again below
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # reserve the name
     except FileExistsError:
@@ -219,8 +230,8 @@ def _publish_new(partial, path):
     return True
 
 
-def _sync(handle):
-    """Wait until an open file is on the disk, so that a power cut cannot leave an empty one."""
+def _sync(handle: int) -> None:
+    """Wait until an open file is on the disk. Without this a power cut can leave an empty file."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -228,74 +239,15 @@ def _sync(handle):
             raise
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk, where the system can do that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders, and a folder may be writable and not readable
+    except OSError:  # Windows cannot open folders, and a folder may be writable and not readable
         return
     try:
         os.fsync(handle)
     except OSError:
-        pass  # some network drives sync no folders; the file itself is complete and synced
+        pass  # some network drives cannot sync folders; the file itself is complete and on the disk
     finally:
         os.close(handle)
-
-
-def _require_writable_name(path, new=False):
-    """`path` as a Path. Raises ValueError or OSError if no file can be written there, whatever the folder.
-
-    new: the file is not to replace anything, so that what is there is no matter.
-    """
-    path = Path(path)
-    if "\0" in str(path):
-        raise ValueError(
-            f"A file name cannot contain the NUL character, got {_shown(path)}; choose another name."
-        )
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"This system cannot write the file name {_shown(path)}; choose another name."
-        ) from None
-    if new:
-        return path
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"Could not write {_shown(path)}: that is a folder; add a file name.")
-    if os.path.lexists(path) and not os.path.isfile(path) and not os.path.islink(path):
-        raise ValueError(
-            f"Could not write {_shown(path)}: that is not an ordinary file; choose another name."
-        )
-    return path
-
-
-@contextlib.contextmanager
-def _explaining(action, path):
-    """Turn an OSError into one of the same class that says in a sentence what failed and what to do."""
-    try:
-        yield
-    except OSError as error:
-        explained = type(error)(f"Could not {action} {_shown(path)}: {_reason(error, path)}.")
-        explained.errno = error.errno
-        raise explained from error
-
-
-def _reason(error, path):
-    reasons = {
-        errno.ENOSPC: "the disk is full; free some space and try again",
-        errno.EDQUOT: "your space on this disk is used up; free some space and try again",
-        errno.EFBIG: "the file is too large for this disk; choose another disk",
-        errno.EROFS: "the disk is read-only; choose a folder on another one",
-        errno.EACCES: "permission was denied; choose a place that you have access to",
-        errno.EPERM: "permission was denied; choose a place that you have access to",
-        errno.ENAMETOOLONG: f"the name is too long ({len(os.fsencode(path.name))} bytes in a path of "
-        f"{len(os.fsencode(path))}); choose a shorter one",
-        errno.ELOOP: "its links lead in a circle; choose another path",
-    }
-    return reasons.get(error.errno) or error.strerror or str(error)
-
-
-def _shown(path):
-    """A path for a message, with the middle of a very long one left out."""
-    text = repr(str(path))
-    return text if len(text) <= 200 else f"{text[:60]}...{text[-60:]}"

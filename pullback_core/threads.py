@@ -1,7 +1,7 @@
-"""One thread for the bundled model: its operations are too small to be shared out.
+"""Run the bundled model in one thread: its operations are too small for several.
 
-Each operation ends when the slowest of its threads does. On a busy CPU one of them has to wait for the scheduler, and the others
-wait for it, thousands of times a second.
+An operation ends when its slowest thread ends. On a busy CPU one thread has to wait for the scheduler, and
+the other threads wait for that thread. This happens thousands of times a second.
 
 Measured on two cores, torch 2.13, median time of one evaluation of that model on 48 x 48 pixels:
 
@@ -13,6 +13,7 @@ Measured on two cores, torch 2.13, median time of one evaluation of that model o
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -20,34 +21,34 @@ import torch
 SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that torch reads when it starts
 
 
-def chosen_by_user():
+def chosen_by_user() -> bool:
     """True if the user has set the number of threads in the environment."""
     return any(os.environ.get(name, "").strip() for name in SETTINGS)
 
 
 @contextmanager
-def one_thread():
-    """Let torch compute in one CPU thread within the block, and restore the number afterwards, whatever happens in it.
+def one_thread() -> Iterator[None]:
+    """Within the block, torch computes in one CPU thread. On exit the number of threads is restored.
 
-    A number that the user has set in the environment is left as it is. Only the calling thread is affected, where torch counts
-    per thread (OpenMP, the usual build). May be nested, and used in several threads at once.
+    A number that the user has set in the environment stays. In the usual build of torch (OpenMP) only the
+    calling thread is affected. Blocks may be nested, and several threads may use them at once.
     """
     before = torch.get_num_threads()
     if before == 1 or chosen_by_user():
         yield
         return
-    _set_here(1, elsewhere=before)
+    _set_in_this_thread(1, elsewhere=before)
     try:
         yield
     finally:
-        _set_here(before, elsewhere=before)
+        _set_in_this_thread(before, elsewhere=before)
 
 
-def _set_here(count, elsewhere):
-    """Set the number of this thread. Threads that start computing later get `elsewhere`.
+def _set_in_this_thread(count: int, elsewhere: int) -> None:
+    """Set the number for the calling thread. Threads that start computing later get `elsewhere`.
 
-    torch keeps a number per thread, and gives a thread that computes for the first time the number that was set last, in any
-    thread. So a thread that ends at once sets it last.
+    torch keeps one number per thread. A thread that computes for the first time gets the number that was
+    set last, in any thread. So a short-lived thread sets `elsewhere` last.
     """
     torch.set_num_threads(count)
     if count == elsewhere:

@@ -19,7 +19,8 @@ import torch
 from torch import autocast
 from tqdm import tqdm
 
-from ..atomic import open_file, write_atomically
+from ..atomic import write_atomically
+from ..file_access import open_file
 from ..tensor_files import require_finite
 from .draw import draw_faces
 from .model import LATENT_SCALE, FacesModel, encode_image, load_model
