@@ -1,37 +1,35 @@
-"""The only code that touches ComfyUI's internals. Everything else sees the core's `Denoiser`, and tensors."""
+"""The only code that touches ComfyUI's internals. Everything else sees the core's `Denoiser`, and tensors.
+
+A node calls `while_sampling` with a function, which gets a `HostDenoiser` and the pictures of a LATENT. What it
+returns goes back into a LATENT by `clean_latent` or `noisy_latent`.
+"""
 
 from .basis_files import basis_files, basis_path, save_basis
-from .denoiser import HostDenoiser, schedule_of, while_sampling
+from .denoiser import HostDenoiser
 from .differentiation import check_derivatives
 from .faces import advice_on_size, encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
-from .latents import (
-    core_to_image,
-    ddim_sigmas,
-    direction_preview,
-    edited_origins,
-    image_to_core,
-    inverted_origins,
-    kept_parts,
-    latent_of,
-    mask_of,
-    pil_to_image,
-)
+from .images import core_to_image, direction_preview, image_to_core, pil_to_image
+from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
+from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
 from .origins import Origin, origins_of
 from .plots import plot_of
 from .progress import Progress, show_status
-from .quality_boost import Keeping, quality_boost_sampler, with_kept_parts
+from .quality_boost import quality_boost_sampler
+from .schedules import ddim_sigmas, schedule_of
+from .session import while_sampling
 
 __all__ = [
     "DEFAULT",
     "HostDenoiser",
-    "Keeping",
+    "MaskedDenoiser",
     "Origin",
     "Progress",
     "advice_on_size",
     "basis_files",
     "basis_path",
     "check_derivatives",
+    "clean_latent",
     "core_to_image",
     "ddim_sigmas",
     "direction_preview",
@@ -42,9 +40,9 @@ __all__ = [
     "image_to_core",
     "inverted_origins",
     "kept_parts",
-    "latent_of",
     "load_faces",
     "mask_of",
+    "noisy_latent",
     "origins_of",
     "pil_to_image",
     "plot_of",

@@ -15,7 +15,7 @@ import torch
 from ...pullback_core import faces
 from ...pullback_core.faces.model import LATENT_SCALE, PATCH
 from ...pullback_core.threads import one_thread
-from .denoiser import FINGERPRINT
+from .fingerprints import FINGERPRINT
 from .progress import show_status
 
 CHANNELS = faces.LATENT_SHAPE[0]

@@ -1,7 +1,8 @@
-"""What a noisy LATENT is made from, kept in the LATENT itself.
+"""What a noisy LATENT was made from, kept in the LATENT itself.
 
-Stock nodes copy the entries of a LATENT that they do not know, also when they change its samples. So an entry of ours
-names the samples that it speaks of by a hash of each: whatever else is there has no known origin, and passes every check.
+Stock nodes copy the entries of a LATENT that they do not know, also when they change its samples. So our entry
+names each sample that it describes by a hash. A sample with another hash has no known origin, and passes every
+check.
 """
 
 import hashlib
@@ -14,19 +15,21 @@ ENTRY = "pullback_origins"  # in a LATENT: a list of (hash of one sample, its `O
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """What one noisy sample of a LATENT is made from.
+    """What one noisy sample of a LATENT was made from.
 
-    sigma: its noise level; picture: a fingerprint of the clean picture, "" where it is unknown.
-    clean: the clean picture in sampler coordinates, (c, h, w) on the CPU, or None.
-    mask: (1, h, w) on the CPU, 1 where an edit may act; None where nothing was masked.
-    way: the way back to the clean picture as SIGMAS, (steps + 1,), or None.
+    Attributes:
+        sigma: Its noise level.
+        picture: The fingerprint of the clean picture, "" where it is unknown.
+        clean: The clean picture in sampler coordinates, (c, h, w) on the CPU; None where it is unknown.
+        mask: (1, h, w) on the CPU, 1 where an edit may act; None where nothing was masked.
+        sigmas: (steps + 1,) the decreasing noise levels back to the clean picture; None where they are unknown.
     """
 
     sigma: float
     picture: str = ""
     clean: torch.Tensor | None = None
     mask: torch.Tensor | None = None
-    way: torch.Tensor | None = None
+    sigmas: torch.Tensor | None = None
 
 
 def origins_of(latent):
@@ -40,10 +43,12 @@ def entry_of(samples, origins):
 
 
 def inherited_masks(latent):
-    """The mask of each sample's `Origin`, as a list of (1, h, w), or None where no sample has one.
+    """The mask of each sample's `Origin`, as a list of (1, h, w). None where no sample has one.
 
-    A sample of unknown origin takes the one mask that the entry knows, as it would take a noise mask.
-    Raises ValueError where the entry knows several.
+    A sample of unknown origin takes the only mask that the entry knows, as it would take a noise mask.
+
+    Raises:
+        ValueError: It is unknown which of several masks belongs to a sample.
     """
     known = [origin for _, origin in latent.get(ENTRY) or []]
     shapes = [origin.mask.shape for origin in known if origin.mask is not None]
@@ -54,15 +59,18 @@ def inherited_masks(latent):
         found = found or known
         if not all(_have_one_mask(origin, found[0]) for origin in found):
             raise ValueError(
-                "The pictures of this latent had different masks, and it cannot be told any more which belongs to which; "
-                "connect a mask to the node, or set one with Set Latent Noise Mask."
+                "The pictures of this latent had different masks, and it cannot be told any more which belongs "
+                "to which; connect a mask to the node, or set one with Set Latent Noise Mask."
             )
         masks.append(torch.ones(shapes[0]) if found[0].mask is None else found[0].mask)
     return masks
 
 
 def _candidates(latent):
-    """For each sample of a LATENT the `Origin`s that it may have: several where samples are equal and their order is lost."""
+    """The `Origin`s that each sample of a LATENT may have.
+
+    There are several where samples are equal and their order is lost, none where the origin is unknown.
+    """
     known = latent.get(ENTRY) or []
     hashes = [_hash(sample) for sample in latent["samples"]] if known else [""] * len(latent["samples"])
     if hashes == [name for name, _ in known]:

@@ -20,7 +20,7 @@ import comfy.controlnet
 import comfy.hooks
 import torch
 
-from .features import network_of
+from .families import network_of
 from .snapshot import CLOSED, PLAIN, Attributes, Snapshot
 
 FUNCTIONS = (types.FunctionType, types.MethodType)
