@@ -40,10 +40,10 @@ class SingularTriplets(NamedTuple):
         s: (rank,) descending.
         u: (rank, *out_shape) orthonormal.
         residuals: (rank,), ||J^T u_i - s_i v_i|| / s_1, from products that were computed.
-        products: how many J v and J^T u were computed.
-        converged: whether every residual is within the tolerance, and a check found no singular value that is larger than one of
-            these by more than tolerance * s_1.
-        search_space: a `SearchSpace` to go on from; None for the method "subspace".
+        products: How many J v and J^T u were computed.
+        converged: Whether every residual is within the tolerance, and a check found no singular value that is
+            larger than one of these by more than tolerance * s_1.
+        search_space: A `SearchSpace` to go on from; None for the method "subspace".
     """
 
     v: torch.Tensor
@@ -71,34 +71,36 @@ def top_singular_triplets(
 ) -> SingularTriplets:
     """Find the `rank` largest singular values of an operator and their vectors.
 
-    Each step multiplies one block by J and the result by J^T. Everything that the products say is kept, so a residual costs no further
-    product. Only for singular values that are zero in floating point, J^T u is computed once more, to measure it.
-    Small problems are solved in float64 on the CPU, whatever the operator's device is.
+    Each step multiplies one block by J and the result by J^T. Everything that the products say is kept, so a
+    residual costs no further product.
 
     Args:
-        operator: a `Jacobian`, or anything else that is a `LinearOperator`.
-        rank: how many triplets to find.
-        tolerance: the search stops when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this, and a check found nothing larger.
-            The check is a second search, from a random vector, in what the first one has not seen. Residuals alone show that the
-            values are singular values. They do not show that no other is larger, nor how often each is repeated.
-        max_products: the search stops there at the latest, converged or not; None is 200 for each triplet. Products that measure
-            singular values of zero come on top.
-        seed: of the random vectors.
-        method: "krylov" is block Krylov iteration (see `krylov`). "subspace" is Algorithm 1 of Park et al. 2023, which keeps only the
-            newest block (see `subspace_iteration`).
-        block_size: how many vectors go through the operator together. None is `rank` for "subspace", and for "krylov" 1, which takes the
-            fewest products. Where many values are repeated or nearly so, a block of `rank` finds them at once, and fewer checks do.
-        start: (k, *in_shape), vectors near the ones that are sought, such as the v of a neighbouring timestep ("krylov" only).
-            The first block is then random mixtures of them with as much noise, so a poor start costs little and excludes nothing.
-        progress: called as progress(products, largest residual) after every block. An exception that it raises ends the work.
-        search_space: of an earlier result for the same operator ("krylov" only). The search goes on where that one ended, with a
-            larger rank or a smaller tolerance. One product tells whether the operator is the same. If not, the search begins anew.
+        operator: A `Jacobian`, or anything else that is a `LinearOperator`.
+        rank: How many triplets to find.
+        tolerance: The search stops when every residual ||J^T u_i - s_i v_i|| / s_1 is at most this, and a
+            second search found nothing larger in what the first one has not seen (see `unseen`).
+        max_products: The search stops there at the latest, converged or not; None is 200 for each triplet.
+            Products that measure singular values of zero come on top.
+        seed: The seed of the random vectors.
+        method: "krylov" is block Krylov iteration (see `krylov`). "subspace" is Algorithm 1 of Park et al.
+            2023, which keeps only the newest block (see `subspace_iteration`).
+        block_size: How many vectors go through the operator together. None is `rank` for "subspace", and for
+            "krylov" 1, which takes the fewest products. Where many values are repeated or nearly so, a block
+            of `rank` finds them at once, and fewer checks do.
+        start: (k, *in_shape), vectors near the ones that are sought, such as the v of a neighbouring timestep
+            ("krylov" only). A poor start costs little and excludes nothing.
+        progress: Called as progress(products, largest residual) after every block. An exception that it
+            raises ends the work.
+        search_space: The search space of an earlier result for the same operator ("krylov" only), to go on
+            with a larger rank or a smaller tolerance. One product tells whether the operator is the same. If
+            it is another one, the search begins anew.
 
     Returns:
-        `SingularTriplets`, in the dtype of the operator's x but at least float32: half precision is for products only.
+        The triplets, in the dtype of the operator's x but at least float32. Half precision is for products
+        only.
 
     Raises:
-        ValueError: a rank, tolerance, method or other option makes no sense, or products are not finite.
+        ValueError: A rank, tolerance, method or other option makes no sense, or products are not finite.
     """
     n, m = math.prod(operator.in_shape), math.prod(operator.out_shape)
     options = _checked_options(n, m, rank, tolerance, method, block_size)
@@ -144,7 +146,8 @@ def _check_beginning(
     in_shape = tuple(operator.in_shape)
     if start is not None and (not krylov or not len(start) or start.shape[1:] != in_shape):
         raise ValueError(
-            f"A start is for the method 'krylov', with vectors of shape {in_shape}, got {tuple(start.shape)} for {method!r}."
+            f"A start is for the method 'krylov', with vectors of shape {in_shape}, "
+            f"got {tuple(start.shape)} for {method!r}."
         )
     if search_space is None:
         return
@@ -156,14 +159,15 @@ def _check_beginning(
 
 
 def _checked_limit(n: int, options: SearchOptions, max_products: int | None) -> int:
-    """The limit of products, with its default. Raises ValueError for a limit that is too small for the rank."""
+    """The limit of products, or its default. Raises ValueError for a limit too small for the rank."""
     blocks = math.ceil(options.rank / options.block_size)
     least = 2 * min(n, options.block_size * blocks)
     if max_products is None:
         return max(PRODUCTS_FOR_EACH_TRIPLET * options.rank, least)
     if max_products < least:
         raise ValueError(
-            f"max_products must be at least {least} for rank {options.rank} in blocks of {options.block_size}, got {max_products}."
+            f"max_products must be at least {least} for rank {options.rank} in blocks of {options.block_size}, "
+            f"got {max_products}."
         )
     return max_products
 

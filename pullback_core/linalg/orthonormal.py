@@ -1,0 +1,43 @@
+"""Rows of a matrix as vectors: random rows, rows of length 1, rows that are orthogonal to each other."""
+
+import torch
+
+
+def random_rows(count: int, size: int, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
+    """Draw a (count, size) matrix of standard normal numbers, in the dtype and on the device of `like`.
+
+    The numbers are drawn on the CPU whatever the device is, so that a seed means the same vectors everywhere.
+    """
+    return torch.randn(count, size, generator=generator, dtype=torch.float64).to(like.dtype).to(like.device)
+
+
+def orthonormal_rows(block: torch.Tensor, known: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Orthonormalise the (b, n) rows of `block` against the (k, n) orthonormal rows `known` and each other.
+
+    A row that vanishes, because the rows before it span it, is replaced by a random one. So a search goes on
+    in what it has not seen yet.
+
+    Returns:
+        (b, n) orthonormal rows. Together with `known` they span what `known` and `block` span.
+    """
+    threshold = 1e3 * torch.finfo(block.dtype).eps
+    rows = known
+    for row in block:
+        rest = project_out(unit_row(row), rows)
+        while not rest.norm() > threshold:
+            rest = project_out(unit_row(random_rows(1, len(row), generator, row)[0]), rows)
+        # The second projection removes what rounding left of `rows` in the first one.
+        rows = torch.cat([rows, unit_row(project_out(unit_row(rest), rows))[None]])
+    return rows[len(known) :]
+
+
+def unit_row(row: torch.Tensor) -> torch.Tensor:
+    """Scale a row (n,) to length 1. A row of zeros stays zero."""
+    # The entries are brought near 1 first, because their squares may leave the range of the dtype.
+    row = row / row.abs().max().clamp(min=torch.finfo(row.dtype).tiny)
+    return row / row.norm().clamp(min=torch.finfo(row.dtype).tiny)
+
+
+def project_out(row: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """Remove from a row (n,) its part in the span of orthonormal rows (k, n)."""
+    return row - (basis @ row) @ basis
