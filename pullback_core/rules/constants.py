@@ -1,30 +1,28 @@
-"""Weights that live only while their layer runs.
+"""Constants, such as weights, that are overwritten after their layer has used them.
 
-An autograd graph refers to the weights that its layers used. Some ways to save memory overwrite a weight after its layer ran, so
-a product computed from the graph later would be wrong, and no check of J v against J^T u would show it.
+An autograd graph refers to the weights that its layers used. Some ways to save memory overwrite a weight
+after its layer ran. Later products are then wrong, and the comparison of J v with J^T u does not show it.
 """
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .mode import overwrites
+from .mode import is_in_place
 
-INTEGERS = {
-    1: torch.int8,
-    2: torch.int16,
-    4: torch.int32,
-    8: torch.int64,
-}  # of as many bytes as a number of a tensor
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of an entry
 
 
-class Constants(TorchFunctionMode):
-    """Within it, the constants that meet differentiated values are watched. Enter it after `Differentiable`.
+class WatchedConstants(TorchFunctionMode):
+    """Watch the constants that are combined with differentiated values. Enter it after `Differentiable`.
 
     A constant is a tensor that no gradient flows through, such as a weight.
-    copies: hand every function a copy of its own; otherwise `changed` says whether copies are needed.
+
+    Args:
+        copies: Give every function copies of its constants, which nobody overwrites. Otherwise `overwritten`
+            tells whether copies are needed.
     """
 
-    def __init__(self, copies=False):
+    def __init__(self, copies: bool = False) -> None:
         super().__init__()
         self.copies = copies
         self._seen = []  # (a tensor of the same memory, its checksum when it was used)
@@ -32,13 +30,13 @@ class Constants(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if torch.is_grad_enabled() and any(map(_is_differentiated, [*args, *kwargs.values()])):
-            kept = args[:1] if overwrites(function) else ()
-            args = *kept, *(self._constant(part) for part in args[len(kept) :])
+            target = args[:1] if is_in_place(function) else ()
+            args = *target, *(self._constant(part) for part in args[len(target) :])
             kwargs = {name: self._constant(part) for name, part in kwargs.items()}
         return function(*args, **kwargs)
 
-    def changed(self):
-        """Whether a constant was overwritten since it was used."""
+    def overwritten(self) -> bool:
+        """Tell whether a constant has changed since it was used."""
         return any(not torch.equal(_checksum(tensor), before) for tensor, before in self._seen)
 
     def _constant(self, part):
@@ -57,7 +55,7 @@ def _is_differentiated(part):
 
 @torch.no_grad()
 def _checksum(tensor):
-    """A number that changes with any bit of a tensor, except by rare accident."""
+    """A number that changes with any bit of a tensor, except by rare accident; else a copy of the tensor."""
     integers = INTEGERS.get(tensor.itemsize)
     if tensor.is_complex() or integers is None:
         return tensor.detach().clone()

@@ -1,112 +1,211 @@
-"""Operations whose derivative is written here: a linear map and its adjoint, in place of torch's own formulas.
+"""The base class of all rules, and how autograd gets to know them.
 
-Each is known to autograd by both, so that what autograd records of a network can be run backwards (J^T u), and the record of that
-as well (J v). To autograd the derivative is the same everywhere: second derivatives are none of its business.
+`torch.autograd.grad` of a recorded network gives J^T u. If autograd also records that backward pass, then the
+gradient of J^T u with respect to u gives J v (see `Jacobian`). So autograd needs two formulas for an
+operation: its vjp, and the derivative of the vjp in the cotangent, which is the jvp. Second derivatives in
+the input are never needed, and a rule has none.
 """
 
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
 from torch.autograd import Function
 
 
-class Derivative:
-    """The derivative of an operation at a point.
+class Rule(ABC):
+    """One call of an operation y = f(x), with both products of its Jacobian J at x.
 
-    tangent(changes, *kept): the change of the output for those of the inputs, of which None is none.
-    adjoint(gradient, needed, *kept): the gradients of the inputs that are needed, in a list.
-    Both take vectors with one dimension more in front, a batch, and what was kept without it.
+    A new rule is a subclass and a row in the table `RULES`. The constructor takes the arguments of the torch
+    function that follow its inputs: weights and settings, which are constants. An object serves for one call,
+    so `forward` may leave on the object what is not a tensor, such as a shape.
+
+    forward, jvp and vjp run without autograd. In jvp and vjp the tangents and cotangents have a batch
+    dimension in front: (b, *shape) for an input or output of shape (*shape). The kept activations have none.
+
+    Attributes:
+        copies_input: Set it where torch's own function keeps its input for the backward pass and networks
+            overwrite that input. Then torch's own function, too, gets a copy where the rule does not serve.
+            `forward` makes its own copy.
+        needed: For each input, whether it depends on x. Known in forward, jvp and vjp.
     """
 
-    def __init__(self, tangent, adjoint):
-        self.tangent, self.adjoint = tangent, adjoint
+    copies_input: bool = False
+    needed: tuple[bool, ...] = ()
+
+    def __init__(self, *settings: Any, **options: Any) -> None:  # noqa: B027 (nothing to take here)
+        """Take the arguments of the torch function that follow its inputs."""
+
+    def supports(self, x: torch.Tensor) -> bool:
+        """Tell whether the rule knows this form of the call. Otherwise torch's own function is called."""
+        return True
+
+    @abstractmethod
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Compute the operation.
+
+        Args:
+            *inputs: The inputs, one for most operations.
+
+        Returns:
+            The output, and a tuple with the activations to keep for jvp and vjp. Keep tensors in this tuple
+            only: autograd notices if one of them is overwritten, and a `Jacobian` can offload them.
+        """
+
+    @abstractmethod
+    def jvp(self, kept: tuple[torch.Tensor, ...], *tangents: torch.Tensor | None) -> torch.Tensor:
+        """Compute J v.
+
+        Args:
+            kept: The activations that `forward` kept.
+            *tangents: For each input its tangents (b, *input.shape), or None where the input is constant.
+                With several inputs, b may be 1 for some of them: their tangent is the same in the whole
+                batch.
+
+        Returns:
+            The tangents of the output, (b, *output.shape).
+        """
+
+    @abstractmethod
+    def vjp(
+        self, kept: tuple[torch.Tensor, ...], cotangent: torch.Tensor
+    ) -> torch.Tensor | tuple[torch.Tensor | None, ...]:
+        """Compute J^T u.
+
+        Args:
+            kept: The activations that `forward` kept.
+            cotangent: The cotangents of the output, (b, *output.shape).
+
+        Returns:
+            The cotangents (b, *input.shape) of the input. With several inputs a tuple, in which the entries
+            of inputs that are not `needed` may be None.
+        """
+
+    def apply(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Compute the operation. Autograd differentiates it by `jvp` and `vjp`."""
+        inputs = tuple(without_inference_mode(part) for part in inputs)
+        self.needed = tuple(part.requires_grad for part in inputs)
+        return _Forward.apply(self, *inputs)
+
+    @classmethod
+    def call(cls, function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Compute function(*args, **kwargs), by this rule where it serves.
+
+        It serves where the first argument is the only one with a derivative, in the forms that it supports.
+        Elsewhere the derivative is torch's own. A rule of several inputs overrides this method.
+
+        Args:
+            function: A torch function whose row in the table is this rule.
+            *args: Its positional arguments, the input first.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            The output.
+        """
+        if not args or not args[0].requires_grad:
+            return function(*args, **kwargs)
+        x, *settings = args
+        if all(_is_constant(part) for part in (*settings, *kwargs.values())):
+            rule = cls(*settings, **kwargs)
+            if rule.supports(x):
+                return rule.apply(x)
+        return function(x.clone() if cls.copies_input else x, *settings, **kwargs)
 
 
-def attach(output, inputs, derivative, *kept):
-    """The output, computed without autograd, as a function of the inputs with this `Derivative`. kept: activations that it needs."""
-    kept = (without_inference_mode(part).detach() for part in kept)
-    return _Value.apply(
-        lambda: _alias(output), derivative, len(inputs), *map(without_inference_mode, inputs), *kept
-    )
+def _is_constant(part):
+    """Whether an argument is constant. A subclass of Tensor may compute in its own way, so it is not."""
+    if not isinstance(part, torch.Tensor):
+        return True
+    return type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad
 
 
-def without_inference_mode(tensor):
-    """A tensor that autograd may keep: where it was made in inference mode, one that shares its memory."""
+def without_inference_mode(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that autograd can keep: an inference tensor as a normal one of the same memory."""
     return _alias(tensor) if tensor.is_inference() else tensor
 
 
 def _alias(tensor):
-    """A tensor of the same memory, of which autograd knows neither inference mode nor that it is a view."""
-    return tensor.new_empty(0).set_(
-        tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
-    )
+    """A tensor of the same memory, for autograd neither an inference tensor nor a view."""
+    alias = tensor.new_empty(0)
+    return alias.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
-class _Value(Function):
-    """(output, derivative, count, *inputs, *kept) -> output()."""
+class _Forward(Function):
+    """(rule, *inputs) -> output. Its backward pass is `_Vjp`."""
 
     @staticmethod
-    def forward(output, derivative, count, *tensors):
-        return output()
+    def forward(ctx, rule, *inputs):
+        output, kept = rule.forward(*inputs)
+        ctx.rule = rule
+        ctx.save_for_backward(*(without_inference_mode(part).detach() for part in kept))
+        # The output may be a view. Autograd refuses to overwrite a view that comes from a Function, and
+        # networks overwrite their activations.
+        return _alias(output)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        found = iter(_Vjp.apply(cotangent, False, ctx.rule, *ctx.saved_tensors))
+        return None, *(next(found) if needed else None for needed in ctx.rule.needed)
+
+
+class _Vjp(Function):
+    """(cotangent, batched, rule, *kept) -> the cotangents of the needed inputs. Its backward pass is `_Jvp`.
+
+    batched: whether the cotangent has the batch dimension of `torch.func.vmap` in front.
+    """
+
+    @staticmethod
+    def forward(cotangent, batched, rule, *kept):
+        found = rule.vjp(kept, cotangent if batched else cotangent[None])
+        if isinstance(found, torch.Tensor):
+            found = (found,)
+        found = [part for part, needed in zip(found, rule.needed) if needed]
+        return tuple(found) if batched else tuple(part[0] for part in found)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, ctx.derivative, ctx.count, *tensors = inputs
-        ctx.save_for_backward(*tensors[ctx.count :])
-
-    @staticmethod
-    def backward(ctx, gradient):
-        needed = ctx.needs_input_grad[3 : 3 + ctx.count]
-        gradients = iter(_Adjoint.apply(gradient, ctx.derivative, needed, *ctx.saved_tensors))
-        return (
-            *[None] * 3,
-            *(next(gradients) if one else None for one in needed),
-            *[None] * len(ctx.saved_tensors),
-        )
-
-
-class _Adjoint(Function):
-    """(gradient, derivative, needed, *kept) -> the gradients that are needed."""
-
-    @staticmethod
-    def forward(gradient, derivative, needed, *kept):
-        return tuple(derivative.adjoint(gradient, needed, *kept))
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _, ctx.derivative, ctx.needed, *kept = inputs
+        _, ctx.batched, ctx.rule, *kept = inputs
         ctx.save_for_backward(*kept)
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, *changes):
-        changes = iter(changes)
-        changes = [next(changes) if one else None for one in ctx.needed]
-        return _Tangent.apply(ctx.derivative, changes, *ctx.saved_tensors), *[None] * (
-            2 + len(ctx.saved_tensors)
-        )
+    def backward(ctx, *tangents):
+        kept = ctx.saved_tensors
+        found = iter(tangents)
+        tangents = [next(found) if needed else None for needed in ctx.rule.needed]
+        return _Jvp.apply(tangents, ctx.batched, ctx.rule, *kept), None, None, *[None] * len(kept)
 
     @staticmethod
-    def vmap(info, dims, gradient, derivative, needed, *kept):
-        gradients = _Adjoint.apply(gradient.movedim(dims[0], 0), derivative, needed, *kept)
-        return gradients, (0,) * len(gradients)
+    def vmap(info, in_dims, cotangent, batched, rule, *kept):
+        found = _Vjp.apply(cotangent.movedim(in_dims[0], 0), True, rule, *kept)
+        return found, (0,) * len(found)
 
 
-class _Tangent(Function):
-    """(derivative, changes, *kept) -> the change of the output."""
+class _Jvp(Function):
+    """(tangents, batched, rule, *kept) -> the tangent of the output."""
 
     @staticmethod
-    def forward(derivative, changes, *kept):
-        return derivative.tangent(changes, *kept)
+    def forward(tangents, batched, rule, *kept):
+        if batched:
+            return rule.jvp(kept, *tangents)
+        return rule.jvp(kept, *(None if part is None else part[None] for part in tangents))[0]
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         pass
 
     @staticmethod
-    def vmap(info, dims, derivative, changes, *kept):
-        changes = [
-            change if change is None else change.unsqueeze(0) if dim is None else change.movedim(dim, 0)
-            for change, dim in zip(changes, dims[1])
-        ]
-        return _Tangent.apply(derivative, changes, *kept), 0
+    def vmap(info, in_dims, tangents, batched, rule, *kept):
+        tangents = [_batch_first(part, dim) for part, dim in zip(tangents, in_dims[0])]
+        return _Jvp.apply(tangents, True, rule, *kept), 0
 
 
-AUTOGRAD_FUNCTIONS = (_Value, _Adjoint, _Tangent)
+def _batch_first(tangent, dim):
+    """A tangent with the batch dimension in front. dim: where vmap has put it; None if it has none."""
+    if tangent is None:
+        return None
+    return tangent[None] if dim is None else tangent.movedim(dim, 0)
+
+
+# The functions in the graph of a rule. Their second derivative is right: see the tests of the table.
+AUTOGRAD_FUNCTIONS = (_Forward, _Vjp, _Jvp)

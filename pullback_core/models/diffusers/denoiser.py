@@ -12,7 +12,7 @@ import torch
 from ...linalg.autograd_graph import foreign_functions
 from ...linalg.check import linearity_error
 from ...linalg.precision import without_autocast
-from ...rules.constants import Constants
+from ...rules.constants import WatchedConstants
 from ...rules.mode import Differentiable
 from ...rules.rule import AUTOGRAD_FUNCTIONS
 from ..fingerprint import hash_weights, prompt_hash
@@ -125,11 +125,11 @@ class DiffusersDenoiser(Denoiser):
         """x_t -> h: x (b, c, h, w) in sampler coordinates (VE) -> (b, *H) in x's precision, differentiable both ways."""
         z = x / self.schedule.scale(sigma)
         _require_derivatives(self.unet)
-        constants = Constants()
+        constants = WatchedConstants()
         with Differentiable(), constants:
             h = self._feature(z, sigma)
-        if constants.changed():
-            with Differentiable(), Constants(copies=True):
+        if constants.overwritten():
+            with Differentiable(), WatchedConstants(copies=True):
                 h = self._feature(z, sigma)
         self._check_foreign_functions(h, z)
         return h
