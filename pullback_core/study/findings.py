@@ -190,7 +190,7 @@ def spectrum(store):
         +1,
         0.5,
         f"Equal values would give 0.25. The effective rank of the first {settings.deep_rank} is {ranks:.1f} on average.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -233,7 +233,7 @@ def frequencies(settings, bases):
         -1,
         0.0,
         f"Mean frequency in cycles per picture: {ends}.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -267,7 +267,7 @@ def between_samples(settings, bases, matrices):
         0.0,
         f"In latent space the same difference is {_brief(ends['x'])}: there the claim {_verdict(ends['x'], -1, 0.0)}. Random subspaces of "
         f"feature space are {chance:.2f} apart.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -342,7 +342,7 @@ def complexity(settings, matrices):
         -1,
         0.0,
         "The simple data are expressions of one person; their model is the model of all faces, trained on.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -399,7 +399,7 @@ def prompts(store):
         -1,
         0.0,
         "",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -432,7 +432,7 @@ def prompts_over_time(store):
         +1,
         0.0,
         "",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -497,7 +497,7 @@ def transport_alignment(settings, carried):
         +1,
         0.0,
         f"In the tenth with the best alignment (from {best:.2f}) the mean success is {success:.2f}. Chance is 0, the same change 1.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
@@ -532,7 +532,7 @@ def transport_over_time(settings, carried):
         0.0,
         f"At {settings.late:g} T it is {_brief(successes[settings.late])}. Chance is 0, the same change 1. The mean alignment is "
         f"{_brief(alignments[settings.early])} at {settings.early:g} T and {_brief(alignments[settings.late])} at {settings.late:g} T.",
-        figures.drawn(figure),
+        figures.figure_to_pil(figure),
         rows,
     )
 
