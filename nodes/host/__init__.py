@@ -1,7 +1,7 @@
 """The only code that touches ComfyUI's internals. Everything else sees the core's `Denoiser`, and tensors.
 
-A node calls `while_sampling` with a function, which gets a `HostDenoiser` and the pictures of a LATENT. What it
-returns goes back into a LATENT by `clean_latent` or `noisy_latent`.
+A node calls `while_sampling` with a function, which gets a `HostDenoiser` and the pictures of a LATENT. Its
+result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
 from .basis_files import basis_files, basis_path, save_basis

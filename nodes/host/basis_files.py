@@ -16,36 +16,36 @@ DATE_FIELDS = re.compile("dd?|MM?|hh?|mm?|ss?|yyy?y?")
 
 
 def basis_files():
-    """Names of all basis files, as `basis_path` takes them: plain in the input folder, "name [output]" in the other."""
+    """The names of all basis files, as `basis_path` takes them.
+
+    A file in the output folder has the mark " [output]" behind its name.
+    """
     names = []
-    for folder, mark in (
-        (folder_paths.get_input_directory(), ""),
-        (folder_paths.get_output_directory(), OUTPUT_MARK),
-    ):
-        found = (
-            Path(path).relative_to(folder).as_posix()
-            for path in _files_below(folder)
-            if path.endswith(ENDING)
-        )
-        names += sorted(name + mark for name in found)
+    folders = [(folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)]
+    for folder, mark in folders:
+        paths = [Path(path) for path in _files_below(folder) if path.endswith(ENDING)]
+        names += sorted(path.relative_to(folder).as_posix() + mark for path in paths)
     return names
 
 
 def _files_below(folder):
-    """Paths of all files in a folder and its subfolders, which may be thousands deep. Links to folders are not followed."""
+    """The paths of all files in a folder and its subfolders. Links to folders are not followed.
+
+    It does not recurse, because the folders may be thousands deep.
+    """
     folders = [folder]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
                 entries = list(entries)
-        except OSError:  # it was removed a moment ago, or is not to be read
+        except OSError:  # the folder was removed a moment ago, or may not be read
             continue
         folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         yield from (entry.path for entry in entries if not entry.is_dir())
 
 
 def basis_path(name):
-    """The file of a name. Raises ValueError for one that is not there, or leads out of the folders."""
+    """The path of a basis file. Raises ValueError where the input and output folders have no such file."""
     folder, plain = folder_paths.get_input_directory(), name
     if name.endswith(OUTPUT_MARK):
         folder, plain = folder_paths.get_output_directory(), name.removesuffix(OUTPUT_MARK)
@@ -61,10 +61,20 @@ def basis_path(name):
 
 
 def save_basis(basis, prefix):
-    """Save a basis in the output folder, numbered as the host numbers pictures. Returns the path.
+    """Save a basis in the output folder, with a number as the host numbers pictures.
 
     No file is overwritten, however many saves run at once.
-    Raises ValueError for a prefix that leads out of the folder or that no file can have, and OSError if the system refuses.
+
+    Args:
+        basis: A `PullbackBasis`.
+        prefix: The name without number and ending. It may name subfolders and hold dates as in Save Image.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ValueError: The prefix leads out of the output folder, or no file can have this name.
+        OSError: The system refuses.
     """
     if "\0" in prefix:
         raise ValueError(
@@ -79,19 +89,20 @@ def save_basis(basis, prefix):
 
 
 def _numbered_paths(folder, name):
-    """Paths with rising numbers, beginning after the largest number in the folder."""
+    """Paths with rising numbers, from the largest number in the folder on."""
     numbered = re.compile(re.escape(name) + "_([0-9]{5,9})" + re.escape(ENDING), re.IGNORECASE)
     try:
         taken = [int(found[1]) for found in map(numbered.fullmatch, os.listdir(folder)) if found]
-    except OSError:  # the folder is not there yet, or is not to be read
+    except OSError:  # the folder does not exist yet, or may not be read
         taken = []
     return (folder / f"{name}_{number:05}{ENDING}" for number in itertools.count(max(taken, default=0) + 1))
 
 
 def _expand(prefix):
-    """A prefix with %year%, %date:yyyy-MM-dd% and the like filled in as Save Image does. %date% is the day.
+    """A prefix with %year%, %date:yyyy-MM-dd% and so on replaced, as Save Image does. %date% is the day.
 
-    The page fills in dates and values of other nodes; dates are left for here when a workflow comes without a page.
+    The page replaces dates, and values of other nodes, before it sends a workflow. A workflow that comes
+    without a page still has its dates to be replaced.
     """
     now = datetime.datetime.now()
     prefix = DATE.sub(lambda found: _format_date(found[1] or "yyyy-MM-dd", now), prefix)
@@ -99,12 +110,13 @@ def _expand(prefix):
     if "%" not in prefix or host_expands is None:
         return prefix
     output = os.path.abspath(folder_paths.get_output_directory())
-    parts = re.split(r"([/\\])", prefix)  # one by one: the host makes the folders of what it is given
+    # The host creates the folders of a prefix, so it gets one part at a time.
+    parts = re.split(r"([/\\])", prefix)
     return "".join(host_expands(part, output)[-1] if "%" in part else part for part in parts)
 
 
 def _format_date(pattern, now):
-    """A date by the page's patterns, such as yyyy-MM-dd or hhmmss."""
+    """A date in one of the page's patterns, such as yyyy-MM-dd or hhmmss."""
     numbers = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
     years = {"yy": f"{now.year % 100:02}", "yyyy": f"{now.year}"}
 

@@ -110,19 +110,19 @@ class HostDenoiser(Denoiser):
             (b, *H). The features of several prompts stand in one row: (b, n).
 
         Raises:
-            ValueError: No prompt is active at this noise level, the prompts have different hooks, or the block
-                of the feature did not run.
+            ValueError: No prompt is active at this noise level, the prompts have different hooks, or the
+                block of the feature did not run.
         """
         if len({id(entry.get("hooks")) for (entry,) in self._entries}) > 1:
             raise ValueError(
-                "The prompts have different hooks, so they are of different models; give all of them the same "
-                "hooks."
+                "The prompts have different hooks, so they are of different models; give all of them the "
+                "same hooks."
             )
         computing = partial(self._differentiable, float32, copy_slices)
         return self._encode(x, sigma, computing, differentiable_attention)
 
     def encode_as_hosted(self, x, sigma, *, float32=False):
-        """The feature of x, computed by the kernels that the host samples with. `encode` is checked against it.
+        """The feature of x, computed by the kernels that the host samples with, to check `encode` against it.
 
         Two things differ from the host's sampling, because their rounding would hide the differences that a
         check looks for: weights are unpacked, and attention is not computed in int8.
@@ -130,13 +130,13 @@ class HostDenoiser(Denoiser):
         return self._encode(x, sigma, partial(self._as_hosted, float32), exact_hosted_attention())
 
     def levels_above(self, sigma):
-        """The noise levels that the host's objects remember at this one, as a tuple; None where there are none."""
+        """The noise levels that the host's objects remember at this one, a tuple; None if there are none."""
         if self._way is None or not (self._way.remembers or self._memory.has_keyframes):
             return None
         return tuple(self._way.levels[: self._way.above(sigma)])
 
     def keep_after_error(self):
-        """Keep the state that objects of other nodes have after a failed evaluation, also after this sampling.
+        """Keep the state of other nodes' objects after a failed evaluation, also when this sampling is over.
 
         Such an object may have changed for good, to a kernel that works for example. Restoring it would
         repeat the error.
@@ -146,7 +146,7 @@ class HostDenoiser(Denoiser):
 
     @contextmanager
     def ending(self):
-        """Within it, evaluations may change what the host's objects remember. On exit they are as at the start."""
+        """Within it, evaluations may change what the host's objects remember. Exit restores them."""
         try:
             yield
         finally:
@@ -183,14 +183,14 @@ class HostDenoiser(Denoiser):
         return x.unsqueeze(2) if self._holds_films else x
 
     def _options_on(self, way):
-        """The model options of an evaluation on this way: samplers of the host tell the network their levels."""
+        """The model options of an evaluation on this way: they tell the network all levels of the sampler."""
         options = comfy.model_patcher.create_model_options_clone(self._options)
         sigmas = way.sigmas.to(self._guider.model_patcher.load_device)
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
         return options
 
     def _arrive(self, sigma):
-        """Put the host's objects into their state at a noise level. Returns the model options of one evaluation."""
+        """Put the host's objects into their state at a noise level. Returns the options of one evaluation."""
         way = self._way or Way([sigma, 0.0])
         self._memory.arrive(way, sigma)
         return self._options_on(way)
@@ -204,7 +204,7 @@ class HostDenoiser(Denoiser):
             self._memory.done()
 
     def _record(self, way, x):
-        """Let the memory record the states along a way, with noisy versions of a picture x that is nearly clean."""
+        """Let the memory record the states along a way, with noisy versions of a nearly clean picture x."""
         options = self._options_on(way)
 
         def evaluate(sigma, seed):

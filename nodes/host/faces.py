@@ -19,33 +19,38 @@ from .fingerprints import FINGERPRINT
 from .progress import show_status
 
 CHANNELS = faces.LATENT_SHAPE[0]
-SMALLEST, LARGEST = (
-    0.75,
-    1.5,
-)  # the shorter side of a picture that the model serves, in sides of those that it was trained on
+# The model serves pictures whose shorter side is so many times that of its training pictures.
+SMALLEST, LARGEST = 0.75, 1.5
 
 
 class FacesLatent(comfy.latent_formats.LatentFormat):
-    """Latents of the faces VAE, before the model's scaling."""
+    """The latents of the faces VAE, without the scale of the model.
+
+    Attributes:
+        pixels: How many pixels are the side of a latent pixel.
+        trained_side: The side of the square pictures that the model was trained on, in latent pixels.
+    """
 
     latent_channels = CHANNELS
     scale_factor = LATENT_SCALE
-    pixels = PATCH  # that a latent pixel is wide and high
-    trained_side = faces.LATENT_SHAPE[-1]  # in latent pixels, of the square pictures that the model has seen
+    pixels = PATCH
+    trained_side = faces.LATENT_SHAPE[-1]
 
     def __init__(self):
-        # Previews show a latent pixel as the mean of its picture pixels. Channels: colour, row, column.
+        # Previews show a latent pixel as the mean of its pixels. The channels are (colour, row, column).
         colours = torch.eye(3).repeat_interleave(PATCH**2, dim=0) / (PATCH**2 * self.scale_factor)
         self.latent_rgb_factors = colours.tolist()
         self.latent_rgb_factors_bias = None
         self.taesd_decoder_name = None
 
     def rgb(self, latent):
-        """(c, h, w) in the model's scale -> (3, H, W) at full resolution."""
+        """A latent (c, h, w) in the model's scale -> a picture (3, H, W) at full resolution."""
         return faces.decode_latent(latent[None].float().cpu())[0]
 
 
 class FacesConfig(comfy.supported_models_base.BASE):
+    """What the host's loaders know of a kind of model, for the bundled model."""
+
     latent_format = FacesLatent
     memory_usage_factor = 0.1
 
@@ -53,11 +58,11 @@ class FacesConfig(comfy.supported_models_base.BASE):
         return comfy.model_base.ModelType.V_PREDICTION
 
     def inpaint_model(self):
-        return False  # the host guesses so from more than four channels
+        return False  # the host would guess True from more than four channels
 
 
 class FacesAutoencoder(torch.nn.Module):
-    """The exact rearrangement of pixels that stands for a VAE. Pictures in [-1, 1], latents unscaled."""
+    """An exact rearrangement of pixels in the place of a VAE. Pictures are in [-1, 1], latents unscaled."""
 
     def encode(self, pictures):
         return faces.encode_image(pictures) / LATENT_SCALE
@@ -73,6 +78,60 @@ def _bundled():
 
 def load_faces():
     """The bundled model as (MODEL, VAE)."""
+    device = comfy.model_management.get_torch_device()
+    offload = comfy.model_management.unet_offload_device()
+    base = _config().get_model({}, "", offload)
+    base.diffusion_model.load_state_dict(_bundled().unet.state_dict())
+    model = comfy.model_patcher.ModelPatcher(base.eval(), load_device=device, offload_device=offload)
+    model.set_attachments(FINGERPRINT, _bundled().fingerprint)
+    if comfy.model_management.is_device_cpu(device):
+        when = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
+        model.add_wrapper_with_key(when, "pullback_one_thread", _in_one_thread)
+    return model, _vae()
+
+
+def encode_words(text):
+    """Words of the bundled model -> CONDITIONING. Raises ValueError for a word that it does not know."""
+    with torch.no_grad():
+        return [[_bundled().context([text]), {}]]
+
+
+def advice_on_size(node, model, latent):
+    """Advise the user where a picture has another size than the model was trained on.
+
+    The advice is shown under the node and logged.
+
+    Args:
+        node: The class of the running node.
+        model: MODEL.
+        latent: LATENT.
+
+    Returns:
+        The advice, "" for a size that serves and for models whose training size is unknown.
+    """
+    latent_format = model.get_model_object("latent_format")
+    known = getattr(latent_format, "trained_side", None)
+    if known is None:
+        return ""
+    height, width = latent["samples"].shape[-2:]
+    if SMALLEST * known <= min(height, width) <= LARGEST * known:
+        return ""
+    side, pixels = known * latent_format.pixels, latent_format.pixels
+    text = (
+        f"This model knows pictures of {side} x {side} pixels, and this one has "
+        f"{width * pixels} x {height * pixels}. "
+        f"Scale it so that its shorter side has {side} pixels before VAE Encode."
+    )
+    if height * width > 2 * known**2:
+        times = height * width / known**2
+        text += f" As it is, each step takes about {times:.0f} times as long, and edits will hardly be faces."
+    logging.warning("%s", text)
+    show_status(node, text)
+    return text
+
+
+def _config():
+    """The bundled model as a configuration of the host."""
     bundled = _bundled()
     settings = bundled.unet.config
     inputs, outputs = _depths(settings)
@@ -97,65 +156,26 @@ def load_faces():
     )
     config.unet_config |= {"num_heads": -1, "num_head_channels": settings.num_head_channels}
     config.sampling_settings = {"linear_start": bundled.betas[0], "linear_end": bundled.betas[1]}
-    device = comfy.model_management.get_torch_device()
-    offload = comfy.model_management.unet_offload_device()
-    base = config.get_model({}, "", offload)
-    base.diffusion_model.load_state_dict(bundled.unet.state_dict())
-    model = comfy.model_patcher.ModelPatcher(base.eval(), load_device=device, offload_device=offload)
-    model.set_attachments(FINGERPRINT, bundled.fingerprint)
-    if comfy.model_management.is_device_cpu(device):
-        model.add_wrapper_with_key(
-            comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "pullback_one_thread", _in_one_thread
-        )
-    return model, _vae()
+    return config
+
+
+def _depths(settings):
+    """The attention depth of every residual block on the way down and on the way up."""
+    inputs, outputs = [], []
+    for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks):
+        inputs += [depth] * blocks
+        outputs += [depth] * (blocks + 1)
+    return inputs, outputs
 
 
 def _in_one_thread(sample, *arguments, **options):
-    """Around each sampling of the model, by this pack and by stock samplers: see `threads` in the core for why."""
+    """Around each sampling of the model, also by stock samplers. `threads` in the core says why."""
     with one_thread():
         return sample(*arguments, **options)
 
 
-def advice_on_size(node, model, latent):
-    """A sentence about a picture of another size than the model was trained on, shown under the node and logged.
-
-    latent: a LATENT. Returns "" for a size that serves, and for models whose training size is unknown.
-    """
-    latent_format = model.get_model_object("latent_format")
-    known = getattr(latent_format, "trained_side", None)
-    if known is None:
-        return ""
-    height, width = latent["samples"].shape[-2:]
-    if SMALLEST * known <= min(height, width) <= LARGEST * known:
-        return ""
-    side, pixels = known * latent_format.pixels, latent_format.pixels
-    text = (
-        f"This model knows pictures of {side} x {side} pixels, and this one has {width * pixels} x {height * pixels}. "
-        f"Scale it so that its shorter side has {side} pixels before VAE Encode."
-    )
-    if height * width > 2 * known**2:
-        text += f" As it is, each step takes about {height * width / known**2:.0f} times as long, and edits will hardly be faces."
-    logging.warning("%s", text)
-    show_status(node, text)
-    return text
-
-
-def _depths(settings):
-    """Attention depth of every residual block on the way down and up, as the host's UNet takes it."""
-    inputs = [
-        depth
-        for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks)
-        for _ in range(blocks)
-    ]
-    outputs = [
-        depth
-        for depth, blocks in zip(settings.transformer_depth, settings.num_res_blocks)
-        for _ in range(blocks + 1)
-    ]
-    return inputs, outputs
-
-
 def _vae():
+    """The VAE of the bundled model."""
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
     vae.first_stage_model = FacesAutoencoder()
     vae.patcher = comfy.model_patcher.ModelPatcher(
@@ -165,9 +185,3 @@ def _vae():
     vae.latent_channels = CHANNELS
     vae.vae_dtype = torch.float32
     return vae
-
-
-def encode_words(text):
-    """Words of the bundled model -> CONDITIONING. Raises ValueError for a word it does not know."""
-    with torch.no_grad():
-        return [[_bundled().context([text]), {}]]

@@ -109,7 +109,8 @@ FAMILIES = {
         ("txt_in", "byt5_in"),
         refused=(
             "time_r_in",
-            "is distilled and must be told to which noise level its sampler goes next: take the undistilled one",
+            "is distilled and must be told to which noise level its sampler goes next: "
+            "take the undistilled one",
         ),
     ),
     "comfy.ldm.ernie.model.ErnieImageModel": Family(

@@ -138,7 +138,7 @@ class _ImageTokens:
         self._text_tokens += output.shape[1]
 
     def as_picture(self, output):
-        """The image tokens of a block's output, (b, ..., c), laid out as the picture: (b, c, rows, columns)."""
+        """The image tokens of a block's output (b, ..., c), laid out as the picture (b, c, rows, columns)."""
         tokens = output.flatten(1, -2)
         down, right = _patch_sides(self._network, self._family)
         rows, columns = -(-self._size[0] // down), -(-self._size[1] // right)

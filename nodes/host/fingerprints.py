@@ -37,7 +37,7 @@ def conditioning_fingerprint(conditioning):
 
 
 def _weights_without_patches(model):
-    """The weights of a MODEL's network by name. While the model is loaded, the host keeps them in `backup`."""
+    """The weights of a MODEL's network by name. The host keeps those of a loaded model in `backup`."""
     weights = model.model.diffusion_model.state_dict()
     for name in weights:
         if NETWORK + name in model.backup:

@@ -7,7 +7,7 @@ from ...pullback_core import figures
 
 
 def image_to_core(images):
-    """IMAGE (b, h, w, 3) in [0, 1] -> a list of tensors (3, h, w) in [-1, 1], as the core's figures take them."""
+    """IMAGE (b, h, w, 3) in [0, 1] -> a list of tensors (3, h, w) in [-1, 1], for the core's figures."""
     images = images.flatten(0, -4)  # the VAEs of film models give (b, frames, h, w, 3)
     return list(images[..., :3].movedim(-1, 1).float().cpu() * 2 - 1)
 

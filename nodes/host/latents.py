@@ -63,7 +63,7 @@ def edited_origins(latent, noisy):
 
 
 def _samples(model, x):
-    """Pictures (b, c, h, w) in sampler coordinates, as if clean -> the samples of a LATENT, in the VAE's scale."""
+    """Clean pictures (b, c, h, w) in sampler coordinates -> the samples of a LATENT, in the VAE's scale."""
     latent_format = model.get_model_object("latent_format")
     samples = x.float().cpu()
     if latent_format.latent_dimensions == 3:

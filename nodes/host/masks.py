@@ -42,8 +42,8 @@ def kept_parts(latent):
     """What each picture of a noisy LATENT keeps.
 
     Returns:
-        For each picture (the clean picture (c, h, w) in sampler coordinates, its mask (1, h, w)), or None where
-        there is no mask or where the clean picture is unknown.
+        For each picture: its clean version (c, h, w) in sampler coordinates and its mask (1, h, w), or None
+        where there is no mask or where the clean picture is unknown.
     """
     samples = latent["samples"]
     masks = masks_of(latent, samples.squeeze(2) if samples.ndim == 5 else samples)
@@ -55,7 +55,7 @@ def kept_parts(latent):
 
 
 class MaskedDenoiser(Denoiser):
-    """A denoiser that predicts the clean picture itself where a mask is 0, so that samplers arrive at it there.
+    """A denoiser that predicts the clean picture itself where a mask is 0. So samplers arrive at it there.
 
     Args:
         denoiser: The denoiser for the rest.

@@ -24,7 +24,7 @@ def evaluation_batch_size(model, latent_shape):
 
 
 def products_exceed_memory(patcher, latent_shape):
-    """Whether the activations that one Jacobian product keeps exceed the free memory of the model's device."""
+    """Whether the activations that one Jacobian product keeps exceed the free memory of the device."""
     free = comfy.model_management.get_free_memory(patcher.load_device)
     return free < PRODUCT_MEMORY * patcher.model.memory_required([1, *latent_shape])
 

@@ -1,8 +1,8 @@
 """What a noisy LATENT was made from, kept in the LATENT itself.
 
-Stock nodes copy the entries of a LATENT that they do not know, also when they change its samples. So our entry
-names each sample that it describes by a hash. A sample with another hash has no known origin, and passes every
-check.
+Stock nodes copy the entries of a LATENT that they do not know, also when they change its samples. So our
+entry names each sample that it describes by a hash. A sample with another hash has no known origin, and
+passes every check.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class Origin:
         picture: The fingerprint of the clean picture, "" where it is unknown.
         clean: The clean picture in sampler coordinates, (c, h, w) on the CPU; None where it is unknown.
         mask: (1, h, w) on the CPU, 1 where an edit may act; None where nothing was masked.
-        sigmas: (steps + 1,) the decreasing noise levels back to the clean picture; None where they are unknown.
+        sigmas: (steps + 1,) the decreasing noise levels back to the clean picture, or None.
     """
 
     sigma: float
@@ -59,8 +59,8 @@ def inherited_masks(latent):
         found = found or known
         if not all(_have_one_mask(origin, found[0]) for origin in found):
             raise ValueError(
-                "The pictures of this latent had different masks, and it cannot be told any more which belongs "
-                "to which; connect a mask to the node, or set one with Set Latent Noise Mask."
+                "The pictures of this latent had different masks, and it cannot be told any more which "
+                "belongs to which; connect a mask to the node, or set one with Set Latent Noise Mask."
             )
         masks.append(torch.ones(shapes[0]) if found[0].mask is None else found[0].mask)
     return masks

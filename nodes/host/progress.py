@@ -15,7 +15,7 @@ class Progress:
 
     Args:
         total: The units of work.
-        model: MODEL, for previews of latents in the way that the user chose for samplers; None for no previews.
+        model: MODEL, for latent previews as the user chose them for samplers; None for no previews.
     """
 
     def __init__(self, total, model=None):

@@ -84,7 +84,7 @@ def while_sampling(
 
 
 def _samples_of(model, latent):
-    """The samples of a LATENT, (b, c, h, w) or (b, c, 1, h, w), in the host's scale. Refuses what cannot serve."""
+    """The samples of a LATENT, (b, c, h, w) or (b, c, 1, h, w). Raises ValueError for what cannot serve."""
     if model.model_options.get("context_handler") is not None or latent["samples"].is_nested:
         raise ValueError(
             "A basis belongs to one whole picture: bypass nodes for context windows, and connect a latent of "
@@ -102,7 +102,7 @@ def _samples_of(model, latent):
 
 
 def _passed_checks_of(model, conditioning, settings):
-    """The checks that a MODEL passed with this CONDITIONING and these settings: a dict that outlives a sampling."""
+    """The checks that a MODEL passed with this CONDITIONING and these settings, also in earlier samplings."""
     objects = tuple(_reference(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
     return _passed_checks.setdefault(model, {}).setdefault((*settings, objects), {})
 
