@@ -154,12 +154,12 @@ def compare():
     """The map of distances and the frequencies of one face's bases, one above the other."""
     bases = [moment.basis for moment in moments([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
     names = [f"{basis.timestep:.2g} T" for basis in bases]
-    spectra = [spectra.power_spectrum(basis.v) for basis in bases]
+    curves = [spectra.power_spectrum(basis.v) for basis in bases]
     upper = figures.heat_map(
         subspaces.distance_matrix(bases), names, names, "Distances in features", "distance (at most 4.44)"
     )
     lower = figures.spectrum_plot(
-        [(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, spectra)]
+        [(name, frequencies, power.mean(dim=0)) for name, (frequencies, power) in zip(names, curves)]
     )
     both = Image.new("RGB", (max(upper.width, lower.width), upper.height + lower.height), "white")
     both.paste(upper, ((both.width - upper.width) // 2, 0))

@@ -69,7 +69,7 @@ class BasisCompare(io.ComfyNode):
         side = "h" if space == FEATURES else "x"
         names = _names(everything)
         rows, columns = names[: len(bases)], names[len(bases) :] or names
-        distances = subspaces.distance_matrix(bases, others or None, space=side)
+        distances = subspaces.distance_matrix(bases, others or None, side=side)
         widest = math.pi / 2 * math.sqrt(min(basis.rank for basis in everything))
 
         pairs = list(
@@ -82,11 +82,11 @@ class BasisCompare(io.ComfyNode):
         angles = [
             (
                 f"{names[one]} and {names[two]}",
-                subspaces.principal_angles(everything[one], everything[two], space=side),
+                subspaces.principal_angles(everything[one], everything[two], side=side),
             )
             for one, two in pairs
         ]
-        spectra = [(name, *spectra.power_spectrum(basis.v)) for name, basis in zip(names, everything)]
+        curves = [(name, *spectra.power_spectrum(basis.v)) for name, basis in zip(names, everything)]
 
         distance = distances.flatten()[0 if others else 1].item()
         summary = (
@@ -109,7 +109,7 @@ class BasisCompare(io.ComfyNode):
             heat,
             host.plot_of(figures.angle_plot, angles, f"Principal angles in {space}"),
             host.plot_of(
-                figures.spectrum_plot, [(name, at, power.mean(dim=0)) for name, at, power in spectra]
+                figures.spectrum_plot, [(name, at, power.mean(dim=0)) for name, at, power in curves]
             ),
             distance,
             "\n".join([summary, *ranks]),

@@ -156,9 +156,9 @@ def test_comparisons_transport_and_global_bases(denoiser):
         for exact in (False, True):
             assert parallel_transport(0, one, other, exact=exact).direction.device == DEVICE
             assert transported_basis(1, one, other, exact=exact)[0].v.device == DEVICE
-        for space in ("h", "x"):
-            assert subspaces.principal_angles(one, other, space=space).isfinite().all()
-            assert subspaces.frechet_mean([one, other], space=space).isfinite().all()
+        for side in ("h", "x"):
+            assert subspaces.principal_angles(one, other, side=side).isfinite().all()
+            assert subspaces.frechet_mean([one, other], side=side).isfinite().all()
         for method in ("frechet", "matched"):
             assert global_basis([one, other], method).v.device == DEVICE
         assert spectra.effective_rank(one.s) >= 1 and spectra.mean_frequency(one.v).isfinite().all()

@@ -56,7 +56,7 @@ def test_the_mean_of_a_symmetric_family_is_its_centre(method):
     mean = global_basis(bases, method)
     assert (
         subspaces.geodesic_distance(mean, centre) < 1e-6
-        and subspaces.geodesic_distance(mean, centre, space="x") < 1e-6
+        and subspaces.geodesic_distance(mean, centre, side="x") < 1e-6
     )
     assert [(mean.v[i] * centre.v[i]).sum().abs().item() for i in range(RANK)] == pytest.approx([1] * RANK)
     assert (mean.s.diff() < 0).all() and 0.05 < mean.residuals.max() < 0.6

@@ -51,7 +51,8 @@ class RitzTriplets(NamedTuple):
         mixtures: (rank, j), the coordinates of u; `Search.left_vectors` multiplies them out.
         rests: (rank, n), J^T u - s v.
         residuals: (rank,), the lengths of the rests divided by s_1.
-        null: (rank,) on the CPU, whether s is zero in floating point. Such a rest is not known and counts as 0.
+        null: (rank,) on the CPU, whether s is zero in floating point. Such a rest is not known and counts as
+            0.
     """
 
     v: torch.Tensor
@@ -108,8 +109,8 @@ class Search:
     def first_block(self, count: int, start: torch.Tensor | None = None) -> torch.Tensor:
         """(count, n) vectors to begin with.
 
-        They are random. With a start (k, *in_shape) they are random mixtures of its vectors with as much noise,
-        so a poor start excludes nothing.
+        They are random. With a start (k, *in_shape) they are random mixtures of its vectors with as much
+        noise, so a poor start excludes nothing.
         """
         block = orthonormal_rows(self.random(count), self.q, self._generator)
         if start is None:

@@ -159,15 +159,15 @@ def _check_beginning(
 
 
 def _checked_limit(n: int, options: SearchOptions, max_products: int | None) -> int:
-    """The limit of products, or its default. Raises ValueError for a limit too small for the rank."""
+    """The limit of products, or its default. Raises ValueError for one that is too small for the rank."""
     blocks = math.ceil(options.rank / options.block_size)
     least = 2 * min(n, options.block_size * blocks)
     if max_products is None:
         return max(PRODUCTS_FOR_EACH_TRIPLET * options.rank, least)
     if max_products < least:
         raise ValueError(
-            f"max_products must be at least {least} for rank {options.rank} in blocks of {options.block_size}, "
-            f"got {max_products}."
+            f"max_products must be at least {least} for rank {options.rank} "
+            f"in blocks of {options.block_size}, got {max_products}."
         )
     return max_products
 

@@ -119,10 +119,10 @@ def _band(axes, x, numbers, color, label=None):
     axes.fill_between(x, low, high, color=color, alpha=0.2)
 
 
-def _distances(bases, space="h"):
+def _distances(bases, side="h"):
     """timestep -> (samples, samples) distances, from timestep -> bases."""
     return {
-        timestep: subspaces.distance_matrix(some, space=space).numpy() for timestep, some in bases.items()
+        timestep: subspaces.distance_matrix(some, side=side).numpy() for timestep, some in bases.items()
     }
 
 
@@ -549,7 +549,7 @@ def blocks(store):
                         store.basis(Point("faces", sample, t, feature=feature, rank=settings.rank))
                         for feature in features
                     ],
-                    space="x",
+                    side="x",
                 ).numpy()
                 for t in settings.some
             ]

@@ -404,11 +404,11 @@ def test_basis_compare_gives_the_cores_distances(call, comfy_host, family, monke
     *images, distance, report = compare(call, [family.early, family.late, family.mirrored], space)
     [(matrix, rows, columns, *_)] = caught
     assert torch.equal(
-        matrix, subspaces.distance_matrix([family.early, family.late, family.mirrored], space=side)
+        matrix, subspaces.distance_matrix([family.early, family.late, family.mirrored], side=side)
     )
     assert rows == columns == ["0.5 T", "0.7 T (1)", "0.7 T (2)"]
     assert (
-        distance == pytest.approx(subspaces.geodesic_distance(family.early, family.late, space=side))
+        distance == pytest.approx(subspaces.geodesic_distance(family.early, family.late, side=side))
         and distance > 0.5
     )
     first, *ranks = report.splitlines()

@@ -61,7 +61,7 @@ def test_distance_matrices_agree_with_scipy():
     torch.testing.assert_close(subspaces.distance_matrix(bases, bases[1:]), matrix[:, 1:], rtol=0, atol=1e-7)
 
 
-def test_the_space_says_which_side_of_a_basis_is_meant():
+def test_the_side_says_which_rows_of_a_basis_are_meant():
     a, b = (
         PullbackBasis(
             v=rows(2, 24, seed).view(2, 2, 3, 4),
@@ -77,9 +77,9 @@ def test_the_space_says_which_side_of_a_basis_is_meant():
     )
     assert subspaces.geodesic_distance(a, b) < 1e-7
     expected = subspaces.geodesic_distance(a.v, b.v)
-    assert subspaces.geodesic_distance(a, b, space="x") == expected > 1
+    assert subspaces.geodesic_distance(a, b, side="x") == expected > 1
     with pytest.raises(ValueError, match="'h'"):
-        subspaces.geodesic_distance(a, b, space="y")
+        subspaces.geodesic_distance(a, b, side="y")
 
 
 @pytest.mark.parametrize(
