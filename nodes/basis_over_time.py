@@ -95,8 +95,7 @@ class BasisOverTime(io.ComfyNode):
             for sigma in map(
                 denoiser.schedule.sigma, fractions
             ):  # patches may be active at some noise levels only
-                noisy = denoiser.schedule.add_noise(x, noise, sigma)
-                host.check_derivatives(denoiser, denoiser.schedule.to_network(noisy, sigma), sigma)
+                host.check_derivatives(denoiser, denoiser.schedule.add_noise(x, noise, sigma), sigma)
             return x, bases_over_time(
                 denoiser,
                 x,
@@ -113,7 +112,7 @@ class BasisOverTime(io.ComfyNode):
         x0, moments = host.while_sampling(
             model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True
         )
-        origins = [host.inverted_origins(latent, x0, moment.sigmas) for moment in moments]
+        origins = [host.inverted_origins(latent, x0, moment.noisy.sigmas) for moment in moments]
         bases = [
             of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)
         ]
@@ -122,10 +121,9 @@ class BasisOverTime(io.ComfyNode):
         state += f"residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products"
         host.show_status(cls, state + noisy_already(latent))
         latents = [
-            host.latent_of(model, moment.x, latent, moment.basis.sigma, origin)
-            for moment, origin in zip(moments, origins)
+            host.noisy_latent(model, moment.noisy, latent, origin) for moment, origin in zip(moments, origins)
         ]
-        return io.NodeOutput(bases, latents, [moment.sigmas for moment in moments], ui=offered(model))
+        return io.NodeOutput(bases, latents, [moment.noisy.sigmas for moment in moments], ui=offered(model))
 
 
 def _fractions(text):

@@ -123,34 +123,33 @@ class BasisVisualizer(io.ComfyNode):
         amounts = torch.linspace(-strength, strength, strengths).tolist()
         bar = host.Progress(100)  # without previews: in the page they would hide the sheet
 
-        def work(denoiser, x):
-            require_own_basis(denoiser, basis, latent, x, sigma)
-            require_noise(denoiser, latent, x, sigma)
-            size, mask = denoiser.batch_size(x.shape[1:]), host.mask_of(None, latent, x)
+        def work(denoiser, noisy):
+            require_own_basis(denoiser, basis, latent, noisy)
+            require_noise(denoiser, latent, noisy)
+            size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
             edits = edit_grid(
                 denoiser,
-                denoiser.schedule.to_network(x, sigma),
-                sigma,
-                along.to(x),
+                noisy,
+                along.to(noisy.x),
                 amounts,
                 steps=steps,
                 quick=mode == FAST,
-                mask=mask,
+                mask=host.mask_of(None, latent, noisy.x),
                 batch_size=size,
                 progress=lambda done, total: bar.update(50 * done // total, 100),
-            ).flatten(0, 1)
-            moved = denoiser.schedule.from_network(edits, sigma).split(size or len(edits))
-            finished, keeping = [], host.Keeping(denoiser, host.kept_parts(latent))
+            )
+            moved = edits.x.split(size or len(edits))
+            finished, keeping = [], host.MaskedDenoiser(denoiser, host.kept_parts(latent))
             for number, part in enumerate(moved):
                 if mode == FAST:
-                    finished.append(keeping.denoise(part, sigma))
+                    finished.append(keeping.denoise(part, noisy.sigma))
                 else:
-                    finished.append(ddim.generate(keeping, part, sigmas))
+                    finished.append(ddim.generate(keeping, noisy.with_x(part)))
                 bar.update(50 + 50 * (number + 1) // len(moved), 100)
             return torch.cat(finished)
 
-        finished = host.while_sampling(model, conditioning, latent, work, sigma=sigma)
-        pictures = host.image_to_core(vae.decode(host.latent_of(model, finished)["samples"]))
+        finished = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
+        pictures = host.image_to_core(vae.decode(host.clean_latent(model, finished)["samples"]))
         rows = [
             (f"direction {number}", pictures[row * strengths : (row + 1) * strengths])
             for row, number in enumerate(numbers)

@@ -63,24 +63,22 @@ class DDIMInvert(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, steps, timestep, refine, measure):
-        levels = host.ddim_sigmas(model, steps, timestep)
+        sigmas = host.ddim_sigmas(model, steps, timestep)
         advice = host.advice_on_size(cls, model, latent)
         bar = host.Progress(steps * (2 if measure else 1), model)
 
-        def work(denoiser, x):
-            way = iter(levels.flip(0)[1:])
-
+        def work(denoiser, x0):
             def show(noisy):
-                bar.step(denoiser.schedule.to_network(noisy, float(next(way))))
+                bar.step(noisy.x / denoiser.schedule.scale(noisy.sigma))
 
-            noisy = ddim.invert(denoiser, x, levels.flip(0), refine=refine, progress=show)
-            back = ddim.generate(denoiser, noisy, levels, progress=bar.step) if measure and x.any() else None
-            return x, noisy, None if back is None else ddim.relative_error(back, x)
+            noisy = ddim.invert(denoiser, x0, sigmas, refine=refine, progress=show)
+            if not measure or not x0.any():
+                return x0, noisy, None
+            return x0, noisy, ddim.relative_error(ddim.generate(denoiser, noisy, progress=bar.step), x0)
 
         x0, noisy, error = host.while_sampling(model, conditioning, latent, work)
-        sigma = float(levels[0])
         report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
         report = "\n".join(filter(None, [report, advice]))
         host.show_status(cls, report)
-        origins = host.inverted_origins(latent, x0, levels)
-        return io.NodeOutput(host.latent_of(model, noisy, latent, sigma, origins), levels, report)
+        origins = host.inverted_origins(latent, x0, sigmas)
+        return io.NodeOutput(host.noisy_latent(model, noisy, latent, origins), sigmas, report)

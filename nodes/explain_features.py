@@ -1,7 +1,7 @@
 from comfy_api.latest import io, ui
 
-from ..pullback_core import explain_features, explain_table, figures
-from ..pullback_core.compare_features import spread
+from ..pullback_core import compare_features, feature_table, figures
+from ..pullback_core.compare_features import evenly_spread
 from . import host
 from .inputs import (
     CATEGORY,
@@ -64,7 +64,7 @@ class ExplainFeatures(io.ComfyNode):
         only_one(latent)
         require_same_level(latent, sigma)
         named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]
-        names = list(dict.fromkeys(named)) or spread(
+        names = list(dict.fromkeys(named)) or evenly_spread(
             host.features_of(model), host.feature_named(model, host.DEFAULT)
         )
         bar = host.Progress(100)
@@ -77,20 +77,20 @@ class ExplainFeatures(io.ComfyNode):
                 f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}",
             )
 
-        def work(denoiser, x):
-            require_noise(denoiser, latent, x, sigma)
-            z, usable = denoiser.schedule.to_network(x, sigma), []
+        def work(denoiser, noisy):
+            require_noise(denoiser, latent, noisy)
+            usable = []
             for one in map(denoiser.with_feature, names):
                 try:
-                    host.check_derivatives(one, z, sigma)
+                    host.check_derivatives(one, noisy.x, noisy.sigma)
                     usable.append(one)
                 except ValueError as error:  # in a deeper block alone, perhaps
                     refused[one.feature] = str(error)
             if not usable:
                 raise ValueError(refused[names[0]])
             careful = next((one for one in usable if one.careful), usable[0])
-            return explain_features(
-                usable, z, sigma, rank, tolerance=TOLERANCE, progress=show, **careful.memory(z.shape[1:])
+            return compare_features(
+                usable, noisy, rank, tolerance=TOLERANCE, progress=show, **careful.memory(noisy.x.shape[1:])
             )
 
         found = host.while_sampling(
@@ -98,12 +98,12 @@ class ExplainFeatures(io.ComfyNode):
             conditioning,
             latent,
             work,
-            sigma=sigma,
+            sigmas=sigmas,
             feature=names[0],
             float32=precision == FLOAT32,
             products=True,
         )
-        report = "\n".join([explain_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
+        report = "\n".join([feature_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
         decay = host.plot_of(figures.decay_plot, [(one.feature, one.s) for one in found])
         host.show_status(
             cls, f"{len(found)} features compared with {sum(one.products for one in found)} products"

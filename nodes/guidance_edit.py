@@ -87,32 +87,33 @@ class GuidanceEdit(io.ComfyNode):
         ends = 50 if keeps else 100  # where the bar stands when the edits are made
         bar = host.Progress(100)
 
-        def work(denoiser, x):
-            require_own_basis(denoiser, basis, latent, x)
-            require_noise(denoiser, latent, x, basis.sigma)
-            size, masks = denoiser.batch_size(x.shape[1:]), host.mask_of(mask, latent, x)
+        def work(denoiser, noisy):
+            require_own_basis(denoiser, basis, latent, noisy)
+            require_noise(denoiser, latent, noisy)
+            size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
+            masks = host.mask_of(mask, latent, noisy.x)
             edits = []
-            for number, z in enumerate(denoiser.schedule.to_network(x, basis.sigma)):
-                moved = edit_grid(
-                    denoiser,
-                    z,
-                    basis.sigma,
-                    along.to(z),
-                    amounts,
-                    steps=steps,
-                    batch_size=size,
-                    mask=None if masks is None else masks[number],
-                    progress=lambda done, total, number=number: bar.update(
-                        ends * (number * total + done) // (len(x) * total)
-                    ),
-                ).flatten(0, 1)
-                edits.append(denoiser.schedule.from_network(moved, basis.sigma))
+            for number in range(len(noisy)):
+                edits.append(
+                    edit_grid(
+                        denoiser,
+                        noisy[number],
+                        along.to(noisy.x),
+                        amounts,
+                        steps=steps,
+                        batch_size=size,
+                        mask=None if masks is None else masks[number],
+                        progress=lambda done, total, number=number: bar.update(
+                            ends * (number * total + done) // (len(noisy) * total)
+                        ),
+                    )
+                )
             if keeps:
                 edits = host.with_kept_parts(
                     denoiser, edits, latent, size, lambda done, total: bar.update(50 + 50 * done // total)
                 )
-            return x, torch.cat(edits)
+            return noisy, noisy.with_x(torch.cat([edit.x for edit in edits]))
 
-        x, edited = host.while_sampling(model, conditioning, latent, work, sigma=basis.sigma)
-        origins = host.edited_origins(latent, x, basis.sigma)
-        return io.NodeOutput(host.latent_of(model, edited, latent, basis.sigma, origins))
+        sigmas = torch.tensor([basis.sigma, 0.0], dtype=torch.float64)  # the level alone counts here
+        noisy, edited = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
+        return io.NodeOutput(host.noisy_latent(model, edited, latent, host.edited_origins(latent, noisy)))

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..pullback_core.models.fingerprint import are_same_picture, lacks_noise
+from ..pullback_core.models.fingerprint import are_same_picture
+from ..pullback_core.noisy import lacks_noise
 from . import host
 
 CATEGORY = "pullback"
@@ -160,22 +161,22 @@ def require_same_level(latent, sigma):
             )
 
 
-def require_noise(denoiser, latent, x, sigma):
-    """Refuse clean pictures where noisy ones are meant. x: the LATENT in sampler coordinates, (b, c, h, w)."""
-    without = lacks_noise(x, sigma, denoiser.schedule.alpha(sigma))
+def require_noise(denoiser, latent, noisy):
+    """Refuse clean pictures where noisy ones are meant. noisy: the LATENT as a `NoisyLatent`."""
+    without = lacks_noise(noisy, denoiser.schedule)
     if any(lacks and origin is None for lacks, origin in zip(without, host.origins_of(latent))):
         raise ValueError(
-            f"The latent is a clean picture, without the noise of level {sigma:.4g}; "
+            f"The latent is a clean picture, without the noise of level {noisy.sigma:.4g}; "
             "connect the LATENT of DDIM Invert in the place of that of VAE Encode."
         )
 
 
-def require_own_basis(denoiser, basis, latent, x, sigma=None):
+def require_own_basis(denoiser, basis, latent, noisy):
     """Refuse a basis that is known to be of another model, noise level or picture than the noisy LATENT.
 
-    x: the LATENT in sampler coordinates, (b, c, h, w); sigma: the first of the SIGMAS, if the node has any.
+    noisy: the LATENT as a `NoisyLatent`.
     """
-    if basis.v.shape[1:] != x.shape[1:]:
+    if basis.v.shape[1:] != noisy.x.shape[1:]:
         return  # the edit refuses it for its size
     model = basis.provenance.get("model", denoiser.provenance["model"])
     if model != denoiser.provenance["model"]:
@@ -183,9 +184,9 @@ def require_own_basis(denoiser, basis, latent, x, sigma=None):
             f"The basis is of another model ({model}) than the connected one ({denoiser.provenance['model']}); connect the "
             "model that the basis was made with, with the same LoRAs, or compute a basis with this one."
         )
-    if sigma is not None and not _are_same_level(basis.sigma, sigma):
+    if not _are_same_level(basis.sigma, noisy.sigma):
         raise ValueError(
-            f"The basis is of noise level {basis.sigma:.4g}, and the SIGMAS start at {sigma:.4g}; "
+            f"The basis is of noise level {basis.sigma:.4g}, and the SIGMAS start at {noisy.sigma:.4g}; "
             "connect the LATENT and the SIGMAS that the basis was computed from."
         )
     for origin in filter(None, host.origins_of(latent)):

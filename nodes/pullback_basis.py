@@ -61,19 +61,17 @@ class PullbackBasisNode(io.ComfyNode):
             bar.update_residual(residual, tolerance)
             host.show_status(cls, f"{products} products, residual {residual:.1e}")
 
-        def work(denoiser, x):
-            require_noise(denoiser, latent, x, sigma)
-            z = denoiser.schedule.to_network(x, sigma)
-            errors = host.check_derivatives(denoiser, z, sigma)
+        def work(denoiser, noisy):
+            require_noise(denoiser, latent, noisy)
+            errors = host.check_derivatives(denoiser, noisy.x, noisy.sigma)
             return errors.precision, local_basis(
                 denoiser,
-                z,
-                sigma,
+                noisy,
                 rank,
                 tolerance=tolerance,
                 seed=seed,
                 progress=show,
-                **denoiser.memory(z.shape[1:]),
+                **denoiser.memory(noisy.x.shape[1:]),
             )
 
         inexact, basis = host.while_sampling(
@@ -81,7 +79,7 @@ class PullbackBasisNode(io.ComfyNode):
             conditioning,
             latent,
             work,
-            sigma=sigma,
+            sigmas=sigmas,
             feature=feature,
             float32=precision == FLOAT32,
             products=True,
