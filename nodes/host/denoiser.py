@@ -16,8 +16,8 @@ from .differentiation import differentiable, in_float32, left_early, unpacked
 from .families import network_of
 from .features import feature_named, stopping_at
 from .fingerprints import model_fingerprint
+from .level_memory import LevelMemory, SamplingPath, is_active
 from .memory import evaluation_batch_size, products_exceed_memory
-from .state import Memory, Way, is_active
 
 OVERRIDE = "optimized_attention_override"
 
@@ -26,7 +26,8 @@ class HostDenoiser(Denoiser):
     """The core's `Denoiser` over a guider of the host that is sampling.
 
     `while_sampling` makes it, and it is of no use after that call. An evaluation depends on its arguments
-    alone, also where hooks, wrappers or ControlNets remember earlier ones; see `state`.
+    alone, also where hooks, wrappers or ControlNets remember earlier ones; see
+    `level_memory`.
 
     Attributes:
         schedule: The `NoiseSchedule` of the model.
@@ -38,11 +39,11 @@ class HostDenoiser(Denoiser):
 
     careful = False  # products one by one, and copies of slices: for networks that cannot do otherwise
 
-    def __init__(self, guider, options, schedule, prompt, feature, passed_checks, found):
+    def __init__(self, guider, options, schedule, prompt, feature, passed_checks, initial_state):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
         self.foreign = set()
-        self._guider, self._options, self._found = guider, options, found
-        self._memory, self._way, self._in_order = Memory(guider, options), None, False
+        self._guider, self._options, self._initial_state = guider, options, initial_state
+        self._memory, self._path, self._in_order = LevelMemory(guider, options), None, False
         self._entries = [[entry] for entry in guider.conds["positive"]]
         self._holds_films = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
@@ -78,23 +79,23 @@ class HostDenoiser(Denoiser):
                 samplers.
         """
         other = copy.copy(self)
-        other._way, other._in_order = Way(sigmas), in_order
+        other._path, other._in_order = SamplingPath(sigmas), in_order
         if in_order:
-            other._options = other._options_on(other._way)
-            other._memory.start()
+            other._options = other._options_on(other._path)
+            other._memory.restore_start()
         return other
 
     def depends_on_start(self, schedules, x0):
         """As `Denoiser.depends_on_start`. The host is sampled along the longest of the schedules."""
-        ways = [Way(sigmas) for sigmas in schedules]
-        self._record(ways[0], x0)
-        return self._memory.depends_on_start(ways)
+        paths = [SamplingPath(sigmas) for sigmas in schedules]
+        self._record(paths[0], x0)
+        return self._memory.depends_on_start(paths)
 
     def denoise(self, x, sigma):
         if self._in_order:
             return self._evaluate(x, sigma, self._options)
-        if self._way is not None:
-            self._record(self._way, x)
+        if self._path is not None:
+            self._record(self._path, x)
         return self._evaluate(x, sigma, self._arrive(sigma))
 
     def encode(self, x, sigma, *, float32=False, copy_slices=False):
@@ -129,11 +130,11 @@ class HostDenoiser(Denoiser):
         """
         return self._encode(x, sigma, partial(self._as_hosted, float32), exact_hosted_attention())
 
-    def levels_above(self, sigma):
+    def sigmas_above(self, sigma):
         """The noise levels that the host's objects remember at this one, a tuple; None if there are none."""
-        if self._way is None or not (self._way.remembers or self._memory.has_keyframes):
+        if self._path is None or not (self._path.has_memory or self._memory.has_keyframes):
             return None
-        return tuple(self._way.levels[: self._way.above(sigma)])
+        return self._path.sigmas_above(sigma)
 
     def keep_after_error(self):
         """Keep the state of other nodes' objects after a failed evaluation, also when this sampling is over.
@@ -141,8 +142,8 @@ class HostDenoiser(Denoiser):
         Such an object may have changed for good, to a kernel that works for example. Restoring it would
         repeat the error.
         """
-        self._memory.keep_others()
-        self._found.keep_others()
+        self._memory.accept_changes()
+        self._initial_state.accept_changes()
 
     @contextmanager
     def ending(self):
@@ -150,7 +151,7 @@ class HostDenoiser(Denoiser):
         try:
             yield
         finally:
-            self._memory.start()
+            self._memory.restore_start()
 
     def evaluation_batch_size(self, latent_shape):
         """How many evaluations of latents (c, h, w) run at once, None for all of them."""
@@ -182,18 +183,18 @@ class HostDenoiser(Denoiser):
     def _with_frames(self, x):
         return x.unsqueeze(2) if self._holds_films else x
 
-    def _options_on(self, way):
-        """The model options of an evaluation on this way: they tell the network all levels of the sampler."""
+    def _options_on(self, path):
+        """The model options of an evaluation on this path: they tell the network all levels of the sampler."""
         options = comfy.model_patcher.create_model_options_clone(self._options)
-        sigmas = way.sigmas.to(self._guider.model_patcher.load_device)
+        sigmas = path.sigmas.to(self._guider.model_patcher.load_device)
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
         return options
 
     def _arrive(self, sigma):
         """Put the host's objects into their state at a noise level. Returns the options of one evaluation."""
-        way = self._way or Way([sigma, 0.0])
-        self._memory.arrive(way, sigma)
-        return self._options_on(way)
+        path = self._path or SamplingPath([sigma, 0.0])
+        self._memory.restore_at(path, sigma)
+        return self._options_on(path)
 
     def _evaluate(self, x, sigma, options):
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -201,17 +202,17 @@ class HostDenoiser(Denoiser):
             x = self._with_frames(x)
             return without_frames(self._guider(x, _levels(x, sigma), model_options=options, seed=0))
         finally:
-            self._memory.done()
+            self._memory.after_evaluation()
 
-    def _record(self, way, x):
-        """Let the memory record the states along a way, with noisy versions of a nearly clean picture x."""
-        options = self._options_on(way)
+    def _record(self, path, x):
+        """Let the memory record the states along a path, with noisy versions of a nearly clean picture x."""
+        options = self._options_on(path)
 
         def evaluate(sigma, seed):
             noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
             self._evaluate(self.schedule.add_noise(x, noise, sigma), sigma, options)
 
-        self._memory.record(way, evaluate)
+        self._memory.record(path, evaluate)
 
     def _encode(self, x, sigma, computing, attention):
         """The features of all prompts.
@@ -232,7 +233,7 @@ class HostDenoiser(Denoiser):
                 with computing():
                     h = self._feature_of(entry, x, sigma, options)
             finally:
-                self._memory.done()
+                self._memory.after_evaluation()
             if h is not None:
                 features.append(h)
         if not features:

@@ -257,7 +257,7 @@ def check_derivatives(denoiser, z, sigma):
     precision, conditioning and noise level; it costs about eight products.
     """
     passed = denoiser.passed_checks
-    key = denoiser.feature, tuple(z.shape), z.dtype, sigma, denoiser.levels_above(sigma)
+    key = denoiser.feature, tuple(z.shape), z.dtype, sigma, denoiser.sigmas_above(sigma)
     if key in passed:
         errors, denoiser.careful = passed[key]
         return errors

@@ -17,10 +17,10 @@ from .differentiation import without_trace
 from .families import network_of
 from .features import DEFAULT, feature_named
 from .fingerprints import conditioning_fingerprint
+from .level_memory import InitialState
 from .loading import clone_for_derivatives
 from .memory import request_product_memory
 from .schedules import schedule_of
-from .state import FoundState
 
 _passed_checks = WeakKeyDictionary()  # MODEL -> checks that `check_derivatives` need not repeat
 
@@ -56,14 +56,14 @@ def while_sampling(
     prompt = conditioning_fingerprint(conditioning)
     passed_checks = _passed_checks_of(model, conditioning, (float32, prompt))
     guider = _guider(model, conditioning, float32, products)
-    found = FoundState(guider.model_patcher, conditioning)
+    initial_state = InitialState(guider.model_patcher, conditioning)
 
     def work(x, options):
         x = without_frames(x)
         if sigmas is not None:
             # The host scales a LATENT with noise as if it were clean: its samplers put back the share of x_0.
             x = NoisyLatent(schedule.alpha(float(sigmas[0])) * x, sigmas)
-        denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed_checks, found)
+        denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed_checks, initial_state)
         with without_trace(network_of(guider.model_patcher)), denoiser.ending():
             return fn(denoiser, x)
 
@@ -79,7 +79,7 @@ def while_sampling(
             seed=0,
         )
     finally:
-        found.restore()
+        initial_state.restore()
     return sampler.result
 
 

@@ -310,8 +310,8 @@ def check_each_evaluation(call, within, case, order=reversed):
 
 def without_memory(monkeypatch, comfy_host):
     """The adapter as if it left the host's objects alone: what the tests here compare with."""
-    memory = comfy_host.adapter.denoiser.Memory
-    for name in ("arrive", "start"):
+    memory = comfy_host.adapter.level_memory.LevelMemory
+    for name in ("restore_at", "restore_start"):
         monkeypatch.setattr(memory, name, lambda self, *args: None)
 
 
@@ -348,7 +348,8 @@ def test_rewinding_the_keyframes_alone_does_not_help_the_weights(call, comfy_hos
     """Otherwise no test would notice weights that stay patched for another strength."""
     case = case_for("sd2v")
     hooked(case, lora_hooks(case, LATE))
-    monkeypatch.setattr(comfy_host.adapter.denoiser.Memory, "_strengths", lambda self: None)
+    keyframes = comfy_host.adapter.level_memory.keyframes.Keyframes
+    monkeypatch.setattr(keyframes, "strengths", lambda self: None)
     latent, sigmas, _ = inverted(call, case)
     assert error_of_the_way_back(call, case, latent, sigmas) > 100 * EXACT
 
