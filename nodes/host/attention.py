@@ -1,12 +1,12 @@
-"""Attention with derivatives both ways, in the place of the host's fused kernels, which have one at best."""
+"""Attention with both products of its Jacobian. The host's fused kernels have one of them at most."""
 
 import comfy.ldm.modules.attention as host_attention
 from torch.overrides import TorchFunctionMode
 
 from ...pullback_core.rules.attention import attention
 
-# Names under which the host keeps attention that computes in int8 or fp8. Its result changes by steps, so differences of it tell
-# nothing about a derivative.
+# The host's names for attention that computes in int8 or fp8. Its result changes in steps, so differences of
+# its values do not show its derivative.
 LOW_PRECISION = ("comfy_kitchen_int8", "sage", "sage3")
 
 
@@ -24,28 +24,52 @@ def differentiable_attention(
     enable_gqa=False,
     **unused,
 ):
-    """An `optimized_attention_override`: the core's `attention`, whatever `function` would have run.
+    """Compute attention by the core's rule. For the host's `optimized_attention_override`.
 
-    q, k, v: (b, tokens, heads * d), or (b, heads, tokens, d) with skip_reshape; mask: bool, or added to the logits.
-    attn_precision, enable_gqa: of no need, as logits are always of float32 at least, and heads shared where they are fewer.
-    Returns (b, tokens, heads * d), or (b, heads, tokens, d) with skip_output_reshape, as every attention of the host.
+    Args:
+        function: The host's attention, which is not called.
+        q: (b, tokens, heads * d), or (b, heads, tokens, d) with skip_reshape.
+        k: As q, with its own number of tokens. May have fewer heads, which are then shared.
+        v: As k.
+        heads: The number of heads of q.
+        mask: Bool, or numbers added to the logits; see `_four_dimensional` for its shapes.
+        attn_precision: Not needed, because the softmax is always computed in float32 or float64.
+        skip_reshape: Whether the heads of q, k and v are separate already.
+        skip_output_reshape: Whether to leave the heads of the result separate.
+        scale: Of the logits, 1 / sqrt(d) by default.
+        enable_gqa: Not needed, because the number of heads of k and v says it.
+        **unused: Other options of the host, which do not change the result.
+
+    Returns:
+        (b, tokens, heads * d), or (b, heads, tokens, d) with skip_output_reshape.
     """
-    if not skip_reshape:  # SD3 hands over k and v with their heads apart already
+    if not skip_reshape:  # even so, SD3 hands over k and v with separate heads
         size = q.shape[-1] // heads if q.ndim == 3 else q.shape[-1]
         q, k, v = (part.reshape(len(part), -1, heads, size).transpose(1, 2) for part in (q, k, v))
-    result = attention(q, k, v, None if mask is None else _four_dimensional(mask, len(q)), scale)
+    if mask is not None:
+        mask = _four_dimensional(mask, len(q))
+    result = attention(q, k, v, mask, scale)
     return result if skip_output_reshape else result.transpose(1, 2).flatten(2)
 
 
 def exact_hosted_attention():
-    """An `optimized_attention_override`: the host's attention, but PyTorch's in the place of a kernel of low precision; None if none is.
+    """Choose the host's attention for values that differences are taken of.
 
     A model's own override stays in place; see `ExactAttention`.
+
+    Returns:
+        An `optimized_attention_override` that calls PyTorch's attention, if the host computes in low
+        precision. None if the host's own attention serves.
     """
     known = getattr(host_attention, "REGISTERED_ATTENTION_FUNCTIONS", {})
-    if all(host_attention.optimized_attention is not known.get(name) for name in LOW_PRECISION):
-        return None
-    return lambda function, *args, **kwargs: host_attention.attention_pytorch(*args, **kwargs)
+    low_precision = [known[name] for name in LOW_PRECISION if name in known]
+    if host_attention.optimized_attention in low_precision:
+        return _pytorch_attention
+    return None
+
+
+def _pytorch_attention(function, *args, **kwargs):
+    return host_attention.attention_pytorch(*args, **kwargs)
 
 
 def _int8_attention(q, k, v, scale=None):
@@ -56,7 +80,7 @@ def _masked_int8_attention(q, k, v, mask, scale=None):
     return attention(q, k, v, mask, scale)
 
 
-# Operators of the host's library that compute attention in int8, and the core's for the same arguments.
+# For the host's operators that compute attention in int8: the core's attention with the same arguments.
 PLAIN_ATTENTION = {
     ("comfy_kitchen", "int8_attention"): _int8_attention,
     ("comfy_kitchen", "int8_attention_masked"): _masked_int8_attention,
@@ -64,15 +88,22 @@ PLAIN_ATTENTION = {
 
 
 class ExactAttention(TorchFunctionMode):
-    """Within it, the host's operators for attention in int8 are the core's attention. It has derivatives within `Differentiable` alone."""
+    """Within it, the host's operators for attention in int8 compute the core's attention.
+
+    It gives values. Derivatives are the task of `Differentiable`.
+    """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        exact = PLAIN_ATTENTION.get(tuple(str(function).split(".")[:2]))
-        return (exact or function)(*args, **(kwargs or {}))
+        library_and_name = tuple(str(function).split(".")[:2])
+        exact = PLAIN_ATTENTION.get(library_and_name, function)
+        return exact(*args, **(kwargs or {}))
 
 
 def _four_dimensional(mask, batch):
-    """(q, k), (b, q, k), (b * heads, q, k) or (b, heads, q, k) -> something that broadcasts with (b, heads, q, k)."""
+    """Bring a mask to a shape that broadcasts with (b, heads, q, k).
+
+    From (q, k), (b, q, k), (b * heads, q, k) or (b, heads, q, k).
+    """
     if mask.ndim == 2:
         return mask[None, None]
     if mask.ndim == 3:
