@@ -1,4 +1,7 @@
-"""These tests run under ComfyUI's own Python, started by `tests/test_host.py`, with its folder as the working directory."""
+"""Fixtures of the tests that run within ComfyUI.
+
+`tests/test_host.py` starts them by ComfyUI's own Python, with ComfyUI's folder as the working directory.
+"""
 
 import asyncio
 import os
@@ -10,7 +13,7 @@ import pytest
 
 PACK = Path(__file__).parents[2]
 
-# Before any test file is read, because those import comfy at their top: its arguments are parsed by the first import.
+# The first import of comfy parses the arguments, and the test files import comfy at their top.
 sys.argv = ["main.py", "--cpu"]
 sys.path[:0] = [os.getcwd(), os.path.dirname(__file__)]
 import comfy.options  # noqa: E402
@@ -20,8 +23,12 @@ comfy.options.enable_args_parsing()
 
 @pytest.fixture(scope="session")
 def comfy_host():
-    """ComfyUI in this process, with the pack loaded as its own loader does it."""
-    import utils.extra_config  # noqa: F401  before `nodes`, which puts comfy/ (with another utils) first on the path
+    """ComfyUI in this process, with the pack loaded by ComfyUI's own loader.
+
+    nodes: ComfyUI's node classes by id; core: `pullback_core`; adapter: `nodes.host`.
+    """
+    # Before `nodes`, which puts comfy/ (with another utils) first on the path.
+    import utils.extra_config  # noqa: F401
 
     import nodes
 
@@ -37,7 +44,7 @@ def comfy_host():
 
 @pytest.fixture(scope="session")
 def call(comfy_host):
-    """call(node id, **inputs) -> the node's outputs, run as the server runs it: in inference mode."""
+    """call(node id, **inputs): the outputs of a node, run in inference mode as in the server."""
     import torch
 
     def run(node_id, **inputs):
@@ -52,7 +59,7 @@ def call(comfy_host):
 
 @pytest.fixture(scope="session")
 def within(comfy_host):
-    """within(model, conditioning, latent, fn, **options): `while_sampling` of the adapter, in inference mode as in the server."""
+    """within(model, conditioning, latent, fn, **options): `while_sampling`, in inference mode as in the server."""
     import torch
 
     def run(*arguments, **options):
@@ -60,3 +67,17 @@ def within(comfy_host):
             return comfy_host.adapter.while_sampling(*arguments, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def with_noise(comfy_host):
+    """with_noise(denoiser, x0, fraction): a `NoisyLatent` of x0 at a fraction of T, always with the same noise."""
+    import torch
+    from tiny_models import draw
+
+    def add(denoiser, x0, fraction=0.7):
+        sigma = denoiser.schedule.sigma(fraction)
+        x = denoiser.schedule.add_noise(x0, draw(*x0.shape, seed=9).to(x0), sigma)
+        return comfy_host.core.NoisyLatent(x, torch.tensor([sigma, 0.0], dtype=torch.float64))
+
+    return add

@@ -272,7 +272,7 @@ def test_a_clean_latent_comes_as_the_model_sees_it_and_goes_as_it_came(comfy_hos
     x = within(model, conditioning_for(family), latent, lambda _, x: x)
     assert x.ndim == 4 and x.std() == pytest.approx(1, abs=0.1)
     torch.testing.assert_close(
-        comfy_host.adapter.latent_of(model, x)["samples"], latent["samples"], rtol=1e-4, atol=1e-4
+        comfy_host.adapter.clean_latent(model, x)["samples"], latent["samples"], rtol=1e-4, atol=1e-4
     )
 
 
@@ -297,10 +297,10 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
         model,
         conditioning,
         latent,
-        lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas),
-        sigma=float(sigmas[0]),
+        comfy_host.core.ddim.generate,
+        sigmas=sigmas,
     )
-    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
+    assert relative(comfy_host.adapter.clean_latent(model, ours)["samples"], sampled) < 1e-5
     assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
 
 
@@ -341,7 +341,7 @@ def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, 
         sigmas=sigmas[2:],
         latent_image=halfway,
     )
-    x = within(model, conditioning, halfway, lambda denoiser, x: x, sigma=float(sigmas[2]))
+    x = within(model, conditioning, halfway, lambda denoiser, noisy: noisy.x, sigmas=sigmas[2:])
     expected = seen[2]  # the first evaluation of the second half
     torch.testing.assert_close(x, expected.reshape(x.shape), rtol=1e-4, atol=1e-4)
 
@@ -378,10 +378,10 @@ def test_the_whole_way_of_an_edit(comfy_host, call, within, models, family):
     )
     sigma = float(sigmas[0])
 
-    def core(denoiser, x):
-        return comfy_host.core.x_space_guidance(denoiser, x, sigma, basis.v[0], scale=1.0, steps=3)[-1] - x
+    def core(denoiser, noisy):
+        return comfy_host.core.edit(denoiser, noisy, basis.v[0], strength=1.0, steps=3).x - noisy.x
 
-    moved = within(model, conditioning, latent, core, sigma=sigma)
+    moved = within(model, conditioning, latent, core, sigmas=sigmas)
     difference = edited["samples"] - latent["samples"]
     assert edited["samples"].shape == latent["samples"].shape
     scale = model.get_model_object("latent_format")
@@ -469,13 +469,13 @@ def test_quality_boosting_is_the_cores(comfy_host, call, within, models, family,
         model,
         conditioning,
         latent,
-        sigma=float(sigmas[0]),
-        fn=lambda denoiser, x: comfy_host.core.ddim.generate(
-            denoiser, x, sigmas, eta=eta, boost_below=0.3, seed=7
+        sigmas=sigmas,
+        fn=lambda denoiser, noisy: comfy_host.core.ddim.generate(
+            denoiser, noisy, eta=eta, boost_below=0.3, seed=7
         ),
     )
     assert (
-        relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-4
+        relative(comfy_host.adapter.clean_latent(model, ours)["samples"], sampled) < 1e-4
         and torch.isfinite(sampled).all()
     )
 
