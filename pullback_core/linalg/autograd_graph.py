@@ -29,5 +29,6 @@ def foreign_functions(output: torch.Tensor, known: Collection[type] = ()) -> set
     Returns:
         The names of the classes.
     """
+    # Only the node of a custom function has this attribute: its class.
     classes = {getattr(node, "_forward_cls", None) for node in autograd_nodes(output)}
-    return {function.__name__ for function in classes - {None, *known}}
+    return {kind.__name__ for kind in classes if kind is not None and kind not in known}

@@ -7,37 +7,30 @@ To add a rule, write a subclass of `Rule` and add a row. The tests of the table 
 row.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch.nn.functional import (
-    conv1d,
-    conv2d,
-    conv3d,
-    gelu,
-    group_norm,
-    layer_norm,
-    linear,
-    rms_norm,
-    scaled_dot_product_attention,
-    silu,
-)
+from torch.nn import functional
 
 from .activations import GELU, SiLU
 from .attention import Attention
 from .linear import Conv1d, Conv2d, Conv3d, Linear
 from .norms import GroupNorm, LayerNorm, RMSNorm
+from .rule import Rule
 
-RULES = {
-    linear: Linear,
-    conv1d: Conv1d,
-    conv2d: Conv2d,
-    conv3d: Conv3d,
-    group_norm: GroupNorm,
+RULES: dict[Callable[..., Any], type[Rule]] = {
+    functional.linear: Linear,
+    functional.conv1d: Conv1d,
+    functional.conv2d: Conv2d,
+    functional.conv3d: Conv3d,
+    functional.group_norm: GroupNorm,
     torch.group_norm: GroupNorm,
-    layer_norm: LayerNorm,
+    functional.layer_norm: LayerNorm,
     torch.layer_norm: LayerNorm,
-    rms_norm: RMSNorm,
+    functional.rms_norm: RMSNorm,
     torch.rms_norm: RMSNorm,
-    silu: SiLU,
-    gelu: GELU,
-    scaled_dot_product_attention: Attention,
+    functional.silu: SiLU,
+    functional.gelu: GELU,
+    functional.scaled_dot_product_attention: Attention,
 }

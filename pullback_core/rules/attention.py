@@ -11,11 +11,12 @@ o = P v, tangents q', k', v' and the cotangent do:
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .rule import Rule
+from .rule import Kept, Rule
 
 # The size of the logits of one chunk, for all vectors of a batch together. About three such tensors are alive
 # at a time. On a CPU a chunk shall fit into the caches. On other devices it shall keep the device busy.
@@ -29,23 +30,23 @@ class Attention(Rule):
     broadcasts with (*, n, m): bool, or added to the logits. It has no derivative.
     """
 
-    def __init__(self, scale):
-        self.scale = scale
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
 
     @classmethod
     def call(
         cls,
-        function,
-        query,
-        key,
-        value,
-        attn_mask=None,
-        dropout_p=0.0,
-        is_causal=False,
-        scale=None,
-        enable_gqa=False,
-    ):
-        """Compute torch's `scaled_dot_product_attention`, function, with this rule.
+        function: Callable[..., torch.Tensor],
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> torch.Tensor:
+        """Compute torch's `scaled_dot_product_attention`, function, by this rule.
 
         Dropout and causal masks are left to the kernel of torch that is made of plain operations.
         """
@@ -56,13 +57,15 @@ class Attention(Rule):
                 )
         return attention(query, key, value, attn_mask, scale)
 
-    def forward(self, q, k, v, mask=None):
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Kept]:
         # torch's kernels take one dimension before the heads.
         batch = q.shape[:-2]
         q4, k4, v4 = (part.flatten(0, -4) for part in (q, k, v))
         mask4 = None if mask is None else mask.expand(*batch[:-1], *mask.shape[-3:]).flatten(0, -4)
         # `Differentiable` does not replace functions of torch.ops, so this does not call the rule again.
-        output = torch.ops.aten.scaled_dot_product_attention(q4, k4, v4, mask4, scale=self.scale)
+        output = torch.ops.aten.scaled_dot_product_attention(q4, k4, v4, mask4, scale=self._scale)
         output = output.unflatten(0, batch[:-1])
         if mask is None:
             return output, (q, k, v)
@@ -70,42 +73,51 @@ class Attention(Rule):
             output = output.masked_fill(~mask.any(-1, keepdim=True), 0)
         return output, (q, k, v, mask)
 
-    def jvp(self, kept, dq, dk, dv, mask_tangent=None):
+    def jvp(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        kept: Kept,
+        dq: torch.Tensor | None,
+        dk: torch.Tensor | None,
+        dv: torch.Tensor | None,
+        mask_tangent: None = None,
+    ) -> torch.Tensor:
         q, k, v, mask = _unpacked(kept)
         batch = _batch_shape(q, k, v, mask, dq, dk, dv)
         result = q.new_empty(*batch, q.shape[-2], v.shape[-1])
-        q, k, v, dq, dk, dv = (_in_float32(part) for part in (q, k, v, dq, dk, dv))
-        left, right = _factors_of_logit_tangents(q, k, dq, dk)
+        q, k, v = _in_float32(q), _in_float32(k), _in_float32(v)
+        dq, dk, dv = (None if part is None else _in_float32(part) for part in (dq, dk, dv))
+        factors = _factors_of_logit_tangents(q, k, dq, dk)
         for rows in _chunks(q, k, batch):
-            weights = _weights(_rows(q, rows), k, _rows(mask, rows), self.scale)
-            out = 0
-            if left is not None:
-                logits = (_rows(left, rows) * self.scale) @ right.mT
+            weights = _weights(_rows(q, rows), k, _rows(mask, rows), self._scale)
+            out = torch.zeros((), device=result.device)
+            if factors:
+                left, right = factors
+                logits = (_rows(left, rows) * self._scale) @ right.mT
                 out = _softmax_product(weights, logits) @ v
             if dv is not None:
                 out = weights @ dv + out
             _rows(result, rows).copy_(out)
         return result
 
-    def vjp(self, kept, cotangent):
+    def vjp(self, kept: Kept, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q, k, v, mask = _unpacked(kept)
         batch, dtype = _batch_shape(q, k, v, mask, cotangent), q.dtype
-        q, k, v, do = (_in_float32(part) for part in (q, k, v, cotangent))
+        q, k, v, do = _in_float32(q), _in_float32(k), _in_float32(v), _in_float32(cotangent)
         dq, dk, dv = (
             part.new_zeros(*batch, *part.shape[-2:]) if needed else None
             for part, needed in zip((q, k, v), self.needed)
         )
         for rows in _chunks(q, k, batch):
             q_rows, do_rows = _rows(q, rows), _rows(do, rows)
-            weights = _weights(q_rows, k, _rows(mask, rows), self.scale)
+            weights = _weights(q_rows, k, _rows(mask, rows), self._scale)
             if dv is not None:
                 dv += weights.mT @ do_rows
             if dq is not None or dk is not None:
                 logits = _softmax_product(weights, do_rows @ v.mT)
                 if dq is not None:
-                    _rows(dq, rows).copy_(logits @ k * self.scale)
+                    _rows(dq, rows).copy_(logits @ k * self._scale)
                 if dk is not None:
-                    dk += logits.mT @ (q_rows * self.scale)
+                    dk += logits.mT @ (q_rows * self._scale)
         return tuple(part if part is None else part.to(dtype) for part in (dq, dk, dv))
 
 
@@ -172,7 +184,7 @@ def _batch_shape(*parts):
 
 def _in_float32(part):
     """In float32, or in float64 where it is so already."""
-    return part if part is None or part.dtype == torch.float64 else part.float()
+    return part if part.dtype == torch.float64 else part.float()
 
 
 def _chunks(q, k, batch):
@@ -210,6 +222,6 @@ def _factors_of_logit_tangents(q, k, dq, dk):
     """Two matrices with left right^T = q' k^T + q k'^T, for a single product. None without q' and k'."""
     pairs = [(left, right) for left, right in ((dq, k), (q, dk)) if left is not None and right is not None]
     if not pairs:
-        return None, None
+        return None
     lefts, rights = zip(*pairs)
     return torch.cat(torch.broadcast_tensors(*lefts), -1), torch.cat(torch.broadcast_tensors(*rights), -1)

@@ -4,6 +4,9 @@ An autograd graph refers to the weights that its layers used. Some ways to save 
 after its layer ran. Later products are then wrong, and the comparison of J v with J^T u does not show it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -27,7 +30,13 @@ class WatchedConstants(TorchFunctionMode):
         self.copies = copies
         self._seen = []  # (a tensor of the same memory, its checksum when it was used)
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         if torch.is_grad_enabled() and any(map(_is_differentiated, [*args, *kwargs.values()])):
             target = args[:1] if is_in_place(function) else ()

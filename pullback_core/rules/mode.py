@@ -27,7 +27,13 @@ class Differentiable(TorchFunctionMode):
         super().__init__()
         self.copy_slices = copy_slices
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():
             return function(*args, **kwargs)
@@ -40,8 +46,8 @@ class Differentiable(TorchFunctionMode):
 
 
 def as_autograd_inputs(
-    function: Callable, args: tuple, kwargs: dict[str, Any]
-) -> tuple[tuple, dict[str, Any]]:
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Replace the arguments that autograd cannot keep: inference tensors, and leaves of other graphs.
 
     The target of an in-place function is left alone, so torch still refuses to write differentiated values
@@ -60,7 +66,7 @@ def as_autograd_inputs(
     return args, {name: _as_autograd_input(part) for name, part in kwargs.items()}
 
 
-def is_in_place(function: Callable) -> bool:
+def is_in_place(function: Callable[..., Any]) -> bool:
     """Tell whether a torch function overwrites its first argument.
 
     `__set__` is the assignment to an attribute, such as `weight.data = other`. It must reach the weight.

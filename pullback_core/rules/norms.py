@@ -7,89 +7,110 @@ as many copies of the activations.
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 
-from .rule import Rule
+from .rule import Kept, Rule
 
 
 class Norm(Rule):
     """What the norms share. Transformers overwrite the input of a norm, so every norm keeps a copy of it."""
 
     copies_input = True
-    weight = None
+    _weight: torch.Tensor | None = None
 
     @abstractmethod
-    def normalizer_product(self, vectors: torch.Tensor, *kept: torch.Tensor) -> torch.Tensor:
+    def normalizer_product(
+        self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
+    ) -> torch.Tensor:
         """Multiply N', the symmetric Jacobian of the norm without weights, by vectors of the shape of x."""
 
-    def jvp(self, kept, tangent):
+    def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
         return self._weighted(_folded(self.normalizer_product, tangent, *kept))
 
-    def vjp(self, kept, cotangent):
+    def vjp(self, kept: Kept, cotangent: torch.Tensor) -> torch.Tensor:
         return _folded(self.normalizer_product, self._weighted(cotangent), *kept)
 
     def _weighted(self, vectors):
-        if self.weight is None:
+        if self._weight is None:
             return vectors
-        return (vectors * self._weight_for(vectors)).to(vectors.dtype)
+        return (vectors * self._broadcast(self._weight, vectors)).to(vectors.dtype)
 
-    def _weight_for(self, vectors):
-        return self.weight
+    def _broadcast(self, weight, vectors):
+        return weight
 
 
 class GroupNorm(Norm):
     """Group norm of x (n, channels, *size), with a weight for each channel."""
 
-    def __init__(self, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
-        self.num_groups, self.weight, self.bias, self.eps = num_groups, weight, bias, eps
+    def __init__(
+        self,
+        num_groups: int,
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        eps: float = 1e-5,
+        cudnn_enabled: bool = True,
+    ) -> None:
+        self._num_groups, self._weight, self._bias, self._eps = num_groups, weight, bias, eps
 
-    def supports(self, x):
+    def supports(self, x: torch.Tensor) -> bool:
         return x.device.type in ("cpu", "cuda")
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         x = x.clone(memory_format=torch.contiguous_format)
-        output, mean, rstd = torch.native_group_norm(x, self.weight, self.bias, *self._sizes(x), self.eps)
+        output, mean, rstd = torch.native_group_norm(x, self._weight, self._bias, *self._sizes(x), self._eps)
         return output, (x, mean, rstd)
 
-    def normalizer_product(self, vectors, x, mean, rstd):
+    def normalizer_product(
+        self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
+    ) -> torch.Tensor:
         dtype = vectors.dtype
-        vectors, x = _in_precision_of(self.weight, vectors.contiguous(), x)
+        vectors, x = _in_precision_of(self._weight, vectors.contiguous(), x)
         of_x_only = [True, False, False]
         found = torch.ops.aten.native_group_norm_backward(
-            vectors, x, mean, rstd, None, *self._sizes(x), of_x_only
+            vectors, x, *statistics, None, *self._sizes(x), of_x_only
         )
         return found[0].to(dtype)
 
     def _sizes(self, x):
-        return len(x), x.shape[1], math.prod(x.shape[2:]), self.num_groups
+        return len(x), x.shape[1], math.prod(x.shape[2:]), self._num_groups
 
-    def _weight_for(self, vectors):
-        return self.weight.view(-1, *[1] * (vectors.ndim - 3))  # vectors: (b, n, channels, *size)
+    def _broadcast(self, weight, vectors):
+        return weight.view(-1, *[1] * (vectors.ndim - 3))  # vectors: (b, n, channels, *size)
 
 
 class LayerNorm(Norm):
     """Layer norm over the last dimensions of x, those of normalized_shape."""
 
-    def __init__(self, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True):
-        self.normalized_shape, self.weight, self.bias, self.eps = normalized_shape, weight, bias, eps
+    def __init__(
+        self,
+        normalized_shape: Sequence[int],
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        eps: float = 1e-5,
+        cudnn_enable: bool = True,
+    ) -> None:
+        self._normalized_shape, self._weight, self._bias, self._eps = normalized_shape, weight, bias, eps
 
-    def supports(self, x):
-        return x.ndim > len(self.normalized_shape)
+    def supports(self, x: torch.Tensor) -> bool:
+        return x.ndim > len(self._normalized_shape)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         x = x.clone(memory_format=torch.contiguous_format)
         output, mean, rstd = torch.native_layer_norm(
-            x, self.normalized_shape, self.weight, self.bias, self.eps
+            x, self._normalized_shape, self._weight, self._bias, self._eps
         )
         return output, (x, mean, rstd)
 
-    def normalizer_product(self, vectors, x, mean, rstd):
+    def normalizer_product(
+        self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
+    ) -> torch.Tensor:
         dtype = vectors.dtype
-        vectors, x = _in_precision_of(self.weight, vectors.contiguous(), x)
+        vectors, x = _in_precision_of(self._weight, vectors.contiguous(), x)
         of_x_only = [True, False, False]
         found = torch.ops.aten.native_layer_norm_backward(
-            vectors, x, self.normalized_shape, mean, rstd, None, None, of_x_only
+            vectors, x, self._normalized_shape, *statistics, None, None, of_x_only
         )
         return found[0].to(dtype)
 
@@ -97,32 +118,41 @@ class LayerNorm(Norm):
 class RMSNorm(Norm):
     """RMS norm over the last dimensions of x, those of normalized_shape: N(x) = x / sqrt(mean(x^2) + eps)."""
 
-    def __init__(self, normalized_shape, weight=None, eps=None):
-        self.normalized_shape, self.weight, self.eps = normalized_shape, weight, eps
-        self.output_dtype = None  # some versions of torch return the precision of the weight
+    def __init__(
+        self,
+        normalized_shape: Sequence[int],
+        weight: torch.Tensor | None = None,
+        eps: float | None = None,
+    ) -> None:
+        self._normalized_shape, self._weight, self._eps = normalized_shape, weight, eps
+        self._output_dtype: torch.dtype | None = None
 
-    def supports(self, x):
-        return x.ndim > len(self.normalized_shape)
+    def supports(self, x: torch.Tensor) -> bool:
+        return x.ndim > len(self._normalized_shape)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         x = x.clone()
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
-        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        eps = torch.finfo(x.dtype).eps if self._eps is None else self._eps
         rstd = (self._mean(precise.square()) + eps).rsqrt()
-        output = torch.rms_norm(x, self.normalized_shape, self.weight, self.eps)
-        self.output_dtype = output.dtype
+        output = torch.rms_norm(x, self._normalized_shape, self._weight, self._eps)
+        self._output_dtype = output.dtype  # some versions of torch return the precision of the weight
         return output, (x, rstd)
 
-    def jvp(self, kept, tangent):
-        return super().jvp(kept, tangent).to(self.output_dtype)
+    def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
+        result = super().jvp(kept, tangent)
+        return result.to(self._output_dtype)
 
-    def normalizer_product(self, vectors, x, rstd):
+    def normalizer_product(
+        self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
+    ) -> torch.Tensor:
+        (rstd,) = statistics
         vectors = vectors.to(rstd.dtype)
         normed = x.to(rstd.dtype) * rstd
         return (rstd * (vectors - normed * self._mean(normed * vectors))).to(x.dtype)
 
     def _mean(self, values):
-        dimensions = tuple(range(-len(self.normalized_shape), 0))
+        dimensions = tuple(range(-len(self._normalized_shape), 0))
         return values.mean(dimensions, keepdim=True)
 
 

@@ -7,27 +7,34 @@ the input are never needed, and a rule has none.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.autograd import Function
+
+Kept = tuple[torch.Tensor, ...]  # the activations that a rule keeps for its products
 
 
 class Rule(ABC):
     """One call of an operation y = f(x), with both products of its Jacobian J at x.
 
     A new rule is a subclass and a row in the table `RULES`. The constructor takes the arguments of the torch
-    function that follow its inputs: weights and settings, which are constants. An object serves for one call,
+    function that follow its input: weights and settings, which are constants. An object serves for one call,
     so `forward` may leave on the object what is not a tensor, such as a shape.
 
     forward, jvp and vjp run without autograd. In jvp and vjp the tangents and cotangents have a batch
     dimension in front: (b, *shape) for an input or output of shape (*shape). The kept activations have none.
 
+    A rule of several inputs has forward(q, k, ...) and jvp(kept, dq, dk, ...), where the tangent of a
+    constant input is None. The batch dimension of a tangent may be 1: then it is the same in the whole batch.
+    vjp returns a tuple, in which the entries of inputs that are not `needed` may be None.
+
     Attributes:
         copies_input: Set it where torch's own function keeps its input for the backward pass and networks
             overwrite that input. Then torch's own function, too, gets a copy where the rule does not serve.
             `forward` makes its own copy.
-        needed: For each input, whether it depends on x. Known in forward, jvp and vjp.
+        needed: For each input, whether it has a derivative. Known in forward, jvp and vjp.
     """
 
     copies_input: bool = False
@@ -41,11 +48,11 @@ class Rule(ABC):
         return True
 
     @abstractmethod
-    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         """Compute the operation.
 
         Args:
-            *inputs: The inputs, one for most operations.
+            x: The input.
 
         Returns:
             The output, and a tuple with the activations to keep for jvp and vjp. Keep tensors in this tuple
@@ -53,42 +60,44 @@ class Rule(ABC):
         """
 
     @abstractmethod
-    def jvp(self, kept: tuple[torch.Tensor, ...], *tangents: torch.Tensor | None) -> torch.Tensor:
+    def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
         """Compute J v.
 
         Args:
             kept: The activations that `forward` kept.
-            *tangents: For each input its tangents (b, *input.shape), or None where the input is constant.
-                With several inputs, b may be 1 for some of them: their tangent is the same in the whole
-                batch.
+            tangent: The tangents v of the input, (b, *x.shape).
 
         Returns:
             The tangents of the output, (b, *output.shape).
         """
 
     @abstractmethod
-    def vjp(
-        self, kept: tuple[torch.Tensor, ...], cotangent: torch.Tensor
-    ) -> torch.Tensor | tuple[torch.Tensor | None, ...]:
+    def vjp(self, kept: Kept, cotangent: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor | None, ...]:
         """Compute J^T u.
 
         Args:
             kept: The activations that `forward` kept.
-            cotangent: The cotangents of the output, (b, *output.shape).
+            cotangent: The cotangents u of the output, (b, *output.shape).
 
         Returns:
-            The cotangents (b, *input.shape) of the input. With several inputs a tuple, in which the entries
-            of inputs that are not `needed` may be None.
+            The cotangents of the input, (b, *x.shape).
         """
 
     def apply(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Compute the operation. Autograd differentiates it by `jvp` and `vjp`."""
+        """Compute the operation. Autograd differentiates it by `jvp` and `vjp`.
+
+        Args:
+            *inputs: The input, or all inputs of a rule of several.
+
+        Returns:
+            The output.
+        """
         inputs = tuple(without_inference_mode(part) for part in inputs)
         self.needed = tuple(part.requires_grad for part in inputs)
         return _Forward.apply(self, *inputs)
 
     @classmethod
-    def call(cls, function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def call(cls, function: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Compute function(*args, **kwargs), by this rule where it serves.
 
         It serves where the first argument is the only one with a derivative, in the forms that it supports.
@@ -143,8 +152,8 @@ class _Forward(Function):
         return _alias(output)
 
     @staticmethod
-    def backward(ctx, cotangent):
-        found = iter(_Vjp.apply(cotangent, False, ctx.rule, *ctx.saved_tensors))
+    def backward(ctx, *cotangents):
+        found = iter(_Vjp.apply(*cotangents, False, ctx.rule, *ctx.saved_tensors))
         return None, *(next(found) if needed else None for needed in ctx.rule.needed)
 
 
@@ -176,7 +185,8 @@ class _Vjp(Function):
         return _Jvp.apply(tangents, ctx.batched, ctx.rule, *kept), None, None, *[None] * len(kept)
 
     @staticmethod
-    def vmap(info, in_dims, cotangent, batched, rule, *kept):
+    def vmap(info, in_dims, *inputs):
+        cotangent, _, rule, *kept = inputs
         found = _Vjp.apply(cotangent.movedim(in_dims[0], 0), True, rule, *kept)
         return found, (0,) * len(found)
 
@@ -195,7 +205,8 @@ class _Jvp(Function):
         pass
 
     @staticmethod
-    def vmap(info, in_dims, tangents, batched, rule, *kept):
+    def vmap(info, in_dims, *inputs):
+        tangents, _, rule, *kept = inputs
         tangents = [_batch_first(part, dim) for part, dim in zip(tangents, in_dims[0])]
         return _Jvp.apply(tangents, True, rule, *kept), 0
 
