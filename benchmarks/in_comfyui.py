@@ -200,7 +200,7 @@ def _work(name, torch, core, denoiser, z, sigma, u):
     v = torch.stack([z, z.flip(-1)])
     jacobian = core.Jacobian(lambda points: denoiser.encode(points, sigma), z, offload=name == "offloaded")
     if name == "offloaded" and not z.is_cuda:
-        core.jacobian._offloaded = _in_a_file
+        core.linalg.offload.keep_in_main_memory = _in_a_file
 
     def back():
         with torch.inference_mode(False), torch.enable_grad():

@@ -18,7 +18,8 @@ from .compare_features import FeatureReport, compare_features, feature_table
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
 from .linalg import subspaces
-from .linalg.jacobian import Jacobian, adjoint_error
+from .linalg.check import adjoint_error
+from .linalg.jacobian import Jacobian
 from .linalg.svd import SingularTriplets, top_singular_triplets
 from .local_basis import feature_jacobian, local_bases, local_basis
 from .models.denoiser import Denoiser

@@ -23,7 +23,7 @@ from pullback_core import (
 )
 from pullback_core.faces.unet import UNetConfig
 from pullback_core.linalg import subspaces
-from pullback_core.linalg.jacobian import derivative_errors
+from pullback_core.linalg.check import derivative_errors
 from pullback_core.over_time import bases_over_time
 from pullback_core.transport import transported_basis
 
@@ -172,7 +172,7 @@ def test_features_and_checks_of_derivatives(denoiser):
         assert reports[0].residual < 0.1
         operator = Jacobian(lambda points: denoiser.encode(points, sigma), z)
         assert adjoint_error(operator) < 1e-4
-        errors = derivative_errors(operator, operator._f, precise=(operator._f, operator._f))
+        errors = derivative_errors(operator, operator.f, precise=(operator.f, operator.f))
         assert errors.adjoint < 1e-4 and errors.difference < 0.05
 
 

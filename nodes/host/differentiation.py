@@ -14,7 +14,7 @@ import torch
 from comfy.cli_args import args as command_line
 
 from ...pullback_core import Jacobian
-from ...pullback_core.linalg.jacobian import derivative_errors
+from ...pullback_core.linalg.check import derivative_errors
 from ...pullback_core.rules.mode import Differentiable, as_autograd_inputs
 from .attention import PLAIN_ATTENTION
 

@@ -8,7 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pullback_core import Jacobian
-from pullback_core.linalg.jacobian import derivative_errors
+from pullback_core.linalg.check import derivative_errors
 from pullback_core.rules import attention
 from pullback_core.rules.mode import Differentiable
 

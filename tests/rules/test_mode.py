@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from pullback_core import Jacobian, adjoint_error
-from pullback_core.linalg.jacobian import derivative_errors
+from pullback_core.linalg.check import derivative_errors
 from pullback_core.rules.mode import Differentiable
 
 
