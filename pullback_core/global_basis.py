@@ -1,113 +1,143 @@
-"""Global directions: what the local bases of many pictures have in common (Park et al. 2023, section 4.3; released code)."""
+"""Global directions: what the local bases of many pictures have in common.
 
+Source: Park et al. 2023, section 4.3, and the released code.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
-from .basis import require_one_origin
+from .basis import PullbackBasis, are_same_level, require_one_origin
 from .linalg import subspaces
 
 METHODS = ("frechet", "matched")
 
 
-def global_basis(bases, method="frechet"):
-    """One basis for many pictures, from their local bases.
+def global_basis(bases: Sequence[PullbackBasis], method: str = "frechet") -> PullbackBasis:
+    """Make one basis for many pictures from their local bases.
 
-    bases: a list of `PullbackBasis` of one model and feature, all of one rank, size and noise level.
-    method: "frechet" takes the Frechet mean of the tangent spaces in feature space, and within it the leading triplets of the
-        mean of all J_i = U_i^T S_i V_i. It exists only for tangent spaces that lie near each other, as near T.
-        "matched" pairs the directions of each basis with those of the first, by the Hungarian method on |<u_i, u_j>|, and
-        averages pairs: it exists always, and means as much as the pairs are alike.
-    Returns a `PullbackBasis`; its residuals say how far its triplets are from those of the local bases: the root mean square
-    over pictures of ||J_i^T u - s v|| / s_1. Use a direction as it is, or carry it into one picture's tangent space
-    first, which is `parallel_transport` from this basis to that picture's.
-    Raises ValueError for bases that do not belong together, or have no Frechet mean.
+    Use a direction of it as it is, or carry the direction into one picture's tangent space first, by
+    `parallel_transport` from this basis to the picture's.
+
+    Args:
+        bases: Bases of one model and feature, all of one rank, size and noise level.
+        method: "frechet" takes the Frechet mean of the tangent spaces in feature space, and within it the
+            leading triplets of the mean of all J_i = U_i^T S_i V_i. It exists only for tangent spaces that
+            lie near each other, as they do near T. "matched" pairs the directions of each basis with those of
+            the first, by the Hungarian method on |<u_i, u_j>|, and averages the pairs. It always exists. It
+            means as much as the pairs are alike.
+
+    Returns:
+        A basis. Its residuals say how far its triplets are from those of the local bases: the root mean
+        square over the pictures of ||J_i^T u - s v|| / s_1.
+
+    Raises:
+        ValueError: The bases do not belong together, or have no Frechet mean.
     """
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
-    _check(bases)
-    v, s, u = (_frechet if method == "frechet" else _matched)(bases)
-    first = bases[0]
-    v, s, u = (
-        part.to(like.dtype).to(like.device).view_as(like)
-        for part, like in zip((v, s, u), (first.v, first.s, first.u))
-    )
-    provenance = {
-        name: value
-        for name, value in first.provenance.items()
-        if all(one.provenance.get(name) == value for one in bases)
-    }
-    return replace(
+    _require_alike(bases)
+    first, parts = bases[0], [_Triplets.of(basis) for basis in bases]
+    mean = _frechet(bases, parts) if method == "frechet" else _matched(parts)
+    basis = replace(
         first,
-        v=v,
-        s=s,
-        u=u,
-        residuals=_misfit(bases, v, s, u),
-        products=sum(one.products for one in bases),
-        converged=all(one.converged for one in bases),
-        provenance=provenance | {"mean": f"{method} of {len(bases)}"},
+        v=_like(mean.v, first.v),
+        s=_like(mean.s, first.s),
+        u=_like(mean.u, first.u),
+        products=sum(basis.products for basis in bases),
+        converged=all(basis.converged for basis in bases),
+        provenance=_common_provenance(bases) | {"mean": f"{method} of {len(bases)}"},
         search_space=None,
     )
+    return replace(basis, residuals=_like(_misfit(parts, _Triplets.of(basis)), first.residuals))
 
 
-def _check(bases):
+class _Triplets(NamedTuple):
+    """Triplets as rows, in float64 on the CPU: not every device has float64."""
+
+    v: torch.Tensor
+    s: torch.Tensor
+    u: torch.Tensor
+
+    @classmethod
+    def of(cls, basis: PullbackBasis) -> "_Triplets":
+        v, u = basis.v.flatten(1), basis.u.flatten(1)
+        return cls(v.cpu().double(), basis.s.cpu().double(), u.cpu().double())
+
+
+def _like(rows: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Rows in the dtype, on the device and in the shape of a tensor of a basis."""
+    return rows.to(tensor.dtype).to(tensor.device).view_as(tensor)
+
+
+def _require_alike(bases: Sequence[PullbackBasis]) -> None:
     if not bases:
         raise ValueError("A global basis needs at least one local basis, got none.")
     first = bases[0]
     for other in bases[1:]:
         if other.v.shape != first.v.shape or other.u.shape != first.u.shape:
             raise ValueError(
-                f"The bases differ in rank or size ({tuple(first.v.shape)} and {tuple(other.v.shape)}); compute all with the same."
+                f"The bases differ in rank or size ({tuple(first.v.shape)} and {tuple(other.v.shape)}); "
+                "compute all with the same."
             )
-        if abs(other.sigma / first.sigma - 1) > 1e-3:
+        if not are_same_level(first.sigma, other.sigma):
             raise ValueError(
-                f"The bases are of different noise levels, {first.sigma:.4g} and {other.sigma:.4g}; compute all at one."
+                f"The bases are of different noise levels, {first.sigma:.4g} and {other.sigma:.4g}; "
+                "compute all at one."
             )
         require_one_origin(first, other)
 
 
-def _flat(basis):
-    """(v, s, u) as rows, in float64 on the CPU: not every device has it."""
-    return basis.v.flatten(1).cpu().double(), basis.s.cpu().double(), basis.u.flatten(1).cpu().double()
+def _common_provenance(bases: Sequence[PullbackBasis]) -> dict[str, str]:
+    """The entries that all bases share."""
+    return {
+        name: value
+        for name, value in bases[0].provenance.items()
+        if all(basis.provenance.get(name) == value for basis in bases)
+    }
 
 
-def _frechet(bases):
+def _frechet(bases: Sequence[PullbackBasis], parts: Sequence[_Triplets]) -> _Triplets:
     try:
         mean = subspaces.frechet_mean(bases)
     except ValueError as error:
         raise ValueError(
             "These tangent spaces have no Frechet mean; use the method 'matched', or a timestep nearer T."
         ) from error
-    pulled = sum((mean @ u.T * s) @ v for v, s, u in map(_flat, bases)) / len(
-        bases
-    )  # mean J^T within the mean space
-    left, s, v = torch.linalg.svd(pulled, full_matrices=False)
-    return v, s, left.T @ mean
+    pulled = torch.zeros(len(mean), parts[0].v.shape[1], dtype=torch.float64)
+    for v, s, u in parts:
+        pulled = pulled + (mean @ u.T * s) @ v  # J_i^T of the mean's rows
+    left, s, v = torch.linalg.svd(pulled / len(bases), full_matrices=False)
+    return _Triplets(v, s, left.T @ mean)
 
 
-def _matched(bases):
+def _matched(parts: Sequence[_Triplets]) -> _Triplets:
     from scipy.optimize import linear_sum_assignment  # slow to import
 
-    reference = _flat(bases[0])
-    v, s, u = (torch.zeros_like(part) for part in reference)
-    for other_v, other_s, other_u in map(_flat, bases):
-        inner = reference[2] @ other_u.T
+    reference = parts[0]
+    v, s, u = (torch.zeros_like(rows) for rows in reference)
+    for other in parts:
+        inner = reference.u @ other.u.T
         pairs = torch.as_tensor(linear_sum_assignment(inner.abs().numpy(), maximize=True)[1])
         sign = torch.where(inner.gather(1, pairs[:, None]) < 0, -1.0, 1.0)
-        v, s, u = v + sign * other_v[pairs], s + other_s[pairs] / len(bases), u + sign * other_u[pairs]
+        v = v + sign * other.v[pairs]
+        s = s + other.s[pairs] / len(parts)
+        u = u + sign * other.u[pairs]
     order = s.argsort(descending=True)
-    return _nearest_orthonormal(v[order]), s[order], _nearest_orthonormal(u[order])
+    return _Triplets(_nearest_orthonormal(v[order]), s[order], _nearest_orthonormal(u[order]))
 
 
-def _nearest_orthonormal(rows):
+def _nearest_orthonormal(rows: torch.Tensor) -> torch.Tensor:
     left, _, right = torch.linalg.svd(rows, full_matrices=False)
     return left @ right
 
 
-def _misfit(bases, v, s, u):
-    v, s, u = v.flatten(1).cpu().double(), s.cpu().double(), u.flatten(1).cpu().double()
-    squares = sum(
-        ((u @ other_u.T * other_s) @ other_v - s[:, None] * v).square().sum(dim=1)
-        for other_v, other_s, other_u in map(_flat, bases)
-    )
-    return ((squares / len(bases)).sqrt() / s[0]).to(bases[0].residuals.dtype).to(bases[0].residuals.device)
+def _misfit(parts: Sequence[_Triplets], mean: _Triplets) -> torch.Tensor:
+    """The root mean square over pictures of ||J_i^T u - s v|| / s_1: (rank,)."""
+    squares = torch.zeros_like(mean.s)
+    for v, s, u in parts:
+        rests = (mean.u @ u.T * s) @ v - mean.s[:, None] * mean.v
+        squares = squares + rests.square().sum(dim=1)
+    return (squares / len(parts)).sqrt() / mean.s[0]

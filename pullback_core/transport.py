@@ -1,33 +1,61 @@
-"""Carrying a direction from one noisy latent to another (Park et al. 2023, section 3.4)."""
+"""Carrying a direction from one noisy latent to another (Park et al. 2023, section 3.4).
+
+>>> import torch
+>>> from pullback_core import PullbackBasis
+>>> def basis(u):
+...     v, s = torch.eye(4)[:2].view(2, 1, 2, 2), torch.tensor([2.0, 1.0])
+...     return PullbackBasis(v, s, u, torch.zeros(2), products=0, converged=True, sigma=1.0, timestep=0.5)
+>>> source, target = basis(torch.eye(3)[:2]), basis(torch.eye(3)[[1, 2]])
+>>> parallel_transport(1, source, target)  # the second direction of the source is the first of the target
+Transported(direction=tensor([[[1., 0.],
+         [0., 0.]]]), alignment=1.0)
+"""
 
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
-from .basis import require_one_origin
+from .basis import PullbackBasis, require_one_origin
 
-MEANINGLESS_ALIGNMENT = 0.3  # below it, what was carried is mostly something else
+MEANINGLESS_ALIGNMENT = 0.3  # below it, most of what was carried is something else
+ROUNDING = 100  # singular values below this many units of the precision, as a share of s_1, count as zero
 
 
 class Transported(NamedTuple):
-    """direction: (c, h, w) of the target, unit length; alignment: in [0, 1], how much of it survived."""
+    """A direction at the target.
+
+    Attributes:
+        direction: (c, h, w) in network coordinates, unit length.
+        alignment: In [0, 1], how much of the direction survived.
+    """
 
     direction: torch.Tensor
     alignment: float
 
 
-def parallel_transport(direction, source, target, *, exact=False):
+def parallel_transport(
+    direction: int | torch.Tensor, source: PullbackBasis, target: PullbackBasis, *, exact: bool = False
+) -> Transported:
     """Carry a feature-space direction of `source` into the tangent space of `target`.
 
-    direction: an index into source's directions, or a vector of feature space, shaped as one source.u[i].
-    source, target: `PullbackBasis` of one feature of one model.
-    exact: False projects onto the target's tangent space and takes the same mixture of the target's v, as
-        the released code does: V_B^T U_B^T u. True is the exact pullback of the projection,
-        V_B^T S_B^-1 U_B^T u, which weighs directions of small singular value more.
-    Alignment is ||U_B^T u|| for the unit vector u: near 0, the target has no such direction.
-    Returns `Transported`.
-    Raises ValueError when the two bases do not belong together, or nothing at all is left.
+    Alignment is ||U_B^T u|| for the unit vector u. If it is near 0, the target has no such direction.
+
+    Args:
+        direction: An index into source's directions, or a vector of feature space with the shape of
+            source.u[0].
+        source: The basis that the direction belongs to.
+        target: A basis of the same feature of the same model.
+        exact: False projects onto the target's tangent space and takes the same mixture of the target's v, as
+            the released code does: V_B^T U_B^T u. True is the exact pullback of the projection, V_B^T S_B^-1
+            U_B^T u, which gives more weight to directions of small singular value.
+
+    Returns:
+        The direction at the target and its alignment.
+
+    Raises:
+        ValueError: The two bases do not belong together, the direction is not one of feature space, or
+            nothing at all is left of it.
     """
     if source.u.shape[1:] != target.u.shape[1:]:
         raise ValueError(
@@ -35,21 +63,10 @@ def parallel_transport(direction, source, target, *, exact=False):
             f"{tuple(target.u.shape[1:])}; compute both with one model, one feature and one picture size."
         )
     require_one_origin(source, target)
-    if not isinstance(direction, torch.Tensor):
-        source.direction(direction)  # refuses an index that is not there
-        direction = source.u[direction]
-    u = direction.flatten().to(target.u)
-    if len(u) != target.u[0].numel():
-        raise ValueError(
-            f"A direction of shape {tuple(direction.shape)} is not of the features' shape {tuple(target.u.shape[1:])}."
-        )
-    if not u.norm() > 0:
-        raise ValueError("The direction is zero, so there is nothing to carry.")
-    coordinates = target.u.flatten(1) @ (u / u.norm())
+    coordinates = target.u.flatten(1) @ _unit_vector(direction, source, target)
     alignment = coordinates.norm().clamp(max=1).item()
     if exact:
-        null = target.s <= 100 * torch.finfo(target.s.dtype).eps * target.s[0]
-        coordinates = torch.where(null, 0, coordinates / torch.where(null, 1, target.s))  # the pseudo-inverse
+        coordinates = _divided_by_singular_values(coordinates, target.s)
     carried = torch.einsum("i,ichw->chw", coordinates, target.v)
     if not carried.norm() > 0:
         raise ValueError(
@@ -58,15 +75,28 @@ def parallel_transport(direction, source, target, *, exact=False):
     return Transported(carried / carried.norm(), alignment)
 
 
-def transported_basis(direction, source, target, *, exact=False):
-    """`parallel_transport` as a basis of rank 1 at the target: (`PullbackBasis`, alignment).
+def transported_basis(
+    direction: int | torch.Tensor, source: PullbackBasis, target: PullbackBasis, *, exact: bool = False
+) -> tuple[PullbackBasis, float]:
+    """Carry a direction as `parallel_transport` does, and make a basis of rank 1 of it.
 
-    Its s, u and residual say what the target's Jacobian does to the carried direction, as far as the target's
-    basis knows it: J v = s u, and how far v is from being a singular vector.
+    The s, u and residual of the basis say what the target's Jacobian does to the carried direction, as far as
+    the target's basis knows it: J v = s u, and how far v is from being a singular vector.
+
+    Args:
+        direction: As in `parallel_transport`.
+        source: As in `parallel_transport`.
+        target: As in `parallel_transport`.
+        exact: As in `parallel_transport`.
+
+    Returns:
+        The basis, at the target's point, and the alignment.
+
+    Raises:
+        ValueError: As in `parallel_transport`.
     """
     v, alignment = parallel_transport(direction, source, target, exact=exact)
-    coordinates = target.v.flatten(1) @ v.flatten()
-    image = coordinates * target.s
+    image = (target.v.flatten(1) @ v.flatten()) * target.s  # J v, in the coordinates of the target's u
     s = image.norm().clamp(min=torch.finfo(image.dtype).tiny)
     u = image / s
     residual = torch.einsum("i,ichw->chw", u * target.s, target.v) - s * v
@@ -81,3 +111,25 @@ def transported_basis(direction, source, target, *, exact=False):
         search_space=None,
     )
     return basis, alignment
+
+
+def _unit_vector(direction: int | torch.Tensor, source: PullbackBasis, target: PullbackBasis) -> torch.Tensor:
+    """A direction of feature space, flat and of unit length, in the dtype and on the device of target.u."""
+    if not isinstance(direction, torch.Tensor):
+        source.direction(direction)  # refuses an index that is not there
+        direction = source.u[direction]
+    u = direction.flatten().to(target.u)
+    if len(u) != target.u[0].numel():
+        raise ValueError(
+            f"A direction of shape {tuple(direction.shape)} is not of the features' shape "
+            f"{tuple(target.u.shape[1:])}."
+        )
+    if not u.norm() > 0:
+        raise ValueError("The direction is zero, so there is nothing to carry.")
+    return u / u.norm()
+
+
+def _divided_by_singular_values(coordinates: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    """The pseudo-inverse of diag(s) times coordinates: those of singular values that are zero become zero."""
+    null = s <= ROUNDING * torch.finfo(s.dtype).eps * s[0]
+    return torch.where(null, 0, coordinates / torch.where(null, 1, s))

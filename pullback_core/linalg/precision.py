@@ -1,5 +1,6 @@
-"""Computing in the precision that tensors have, also inside torch.autocast."""
+"""Computing in the precision that the tensors have, also inside torch.autocast."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -9,8 +10,8 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @contextmanager
-def without_autocast():
-    """Switch torch.autocast off, for every device. Serves as a decorator too.
+def without_autocast() -> Iterator[None]:
+    """Switch torch.autocast off for every device. It is a context manager and a decorator.
 
     Autocast would compute a layer in half precision and its derivative in another precision.
     """

@@ -1,4 +1,4 @@
-"""Angles, distances, means and spectra with known values."""
+"""Angles, distances and means of subspaces with known values."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.linalg import subspace_angles
 
-from pullback_core import PullbackBasis, spectra
+from pullback_core import PullbackBasis
 from pullback_core.linalg import subspaces
 
 
@@ -82,19 +82,6 @@ def test_the_side_says_which_rows_of_a_basis_are_meant():
         subspaces.geodesic_distance(a, b, side="y")
 
 
-@pytest.mark.parametrize(
-    "values, expected", [([5.0], 1), ([2.0, 2.0, 2.0], 3), ([1.0, 0.0, 0.0], 1), ([0.5, 0.25, 0.25], 2**1.5)]
-)
-def test_effective_rank_counts_the_values_that_matter(values, expected):
-    assert spectra.effective_rank(torch.tensor(values)) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("cycles", [1, 3, 8])
-def test_the_mean_frequency_of_a_wave_is_its_own(cycles):
-    wave = torch.cos(2 * math.pi * cycles * torch.arange(16) / 16).expand(2, 3, 16, 16)
-    torch.testing.assert_close(spectra.mean_frequency(wave), torch.full((2,), float(cycles)))
-
-
 def test_the_mean_of_two_lies_halfway():
     a, b = tilted([0.2, 0.5, 0.7])
     mean = subspaces.frechet_mean([a, b])
@@ -142,21 +129,6 @@ def test_of_a_basis_the_feature_directions_are_meant():
     assert subspaces.geodesic_distance(subspaces.frechet_mean([one, other]), a) == pytest.approx(
         math.hypot(0.1, 0.25)
     )
-
-
-@pytest.mark.parametrize("down, across, frequency", [(0, 0, 0), (0, 3, 3), (8, 0, 8), (3, 4, 5), (-3, 4, 5)])
-def test_a_wave_has_its_power_at_its_frequency(down, across, frequency):
-    y, x = torch.meshgrid(torch.arange(24) / 24, torch.arange(32) / 32, indexing="ij")
-    wave = torch.cos(2 * math.pi * (down * y + across * x)).expand(2, 1, 24, 32)
-    frequencies, power = spectra.power_spectrum(wave)
-    assert frequencies.tolist() == list(range(13)) and power.shape == (2, 13)
-    assert (power.argmax(dim=1) == frequency).all() and power[0].sort().values[-2] < 1e-6 * power[0].max()
-
-
-def test_white_noise_is_flat_at_its_variance():
-    noise = 3 * torch.randn(200, 4, 16, 16, generator=torch.Generator().manual_seed(0))
-    _, power = spectra.power_spectrum(noise)
-    torch.testing.assert_close(power.mean(dim=0), torch.full((9,), 9.0), rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize(
