@@ -5,7 +5,7 @@ import torch
 from smooth_maps import bend, draw, encoder
 
 from pullback_core import Jacobian, adjoint_error
-from pullback_core.linalg.check import derivative_errors
+from pullback_core.linalg.check import derivative_errors, linearity_error
 
 
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-13), (torch.float32, 1e-5)])
@@ -59,3 +59,40 @@ def test_rows_that_are_not_those_of_the_columns_are_caught(sign):
     right = operator.vjp
     operator.vjp = lambda u: sign * right(u)
     assert derivative_errors(operator, bend, changes=(1e-4,)).adjoint > 0.02
+
+
+class Lossy(torch.autograd.Function):
+    """2 x, with a backward pass that autograd cannot differentiate in full."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 0.5 * gradient + 1.5 * gradient.detach()
+
+
+class Once(torch.autograd.Function):
+    """2 x, with a backward pass that autograd cannot differentiate at all."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+def test_the_backward_pass_of_right_products_is_linear():
+    x = draw(1, 2, 3).requires_grad_()
+    assert linearity_error(bend(x), x) < 1e-12 and linearity_error(0 * x, x) == 0
+
+
+def test_a_backward_pass_that_loses_a_part_is_not():
+    x = draw(1, 2, 3).requires_grad_()
+    assert abs(linearity_error(Lossy.apply(torch.tanh(x)), x) - 0.75) < 1e-12
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        linearity_error(Once.apply(torch.tanh(x)), x)

@@ -4,20 +4,16 @@ import math
 
 import pytest
 import torch
+from rule_checks import draw, within_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pullback_core import Jacobian
 from pullback_core.linalg.check import derivative_errors
 from pullback_core.rules import attention
-from pullback_core.rules.mode import Differentiable
 
 BATCH, HEADS, QUERIES, KEYS, WIDTH, VALUES = 2, 3, 7, 5, 4, 6
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
-
-
-def draw(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def inputs(seed=0, *, batch=(BATCH,), dtype=torch.float64):
@@ -184,20 +180,17 @@ class Largest(TorchDispatchMode):
     ids=["jvp", "jvps", "vjp", "vjps"],
 )
 def test_no_tensor_holds_the_logits_of_all_queries(product, monkeypatch):
-    tokens, width = 256, 8
+    vectors, heads, tokens, width = 2, 2, 256, 8
     monkeypatch.setattr(attention, "CHUNK_BYTES", 2**15)  # 16 queries, of both heads
 
-    def f(x):
-        with Differentiable():
-            return scaled_dot_product_attention(x, 0.5 * x, 2 * x)
+    def network(x):
+        return scaled_dot_product_attention(x, 0.5 * x, 2 * x)
 
-    x = draw(2, tokens, width, dtype=torch.float32)
+    x = draw(heads, tokens, width, dtype=torch.float32)
     with Largest() as largest:
-        product(Jacobian(f, x), x)
-    assert (
-        largest.entries <= 2 * 2 * tokens * 2 * width
-    )  # two vectors, two parts side by side; all logits are 2 * tokens**2
-    assert largest.entries < 2 * tokens**2 / 4
+        product(Jacobian(within_differentiable(network), x), x)
+    logits = heads * tokens**2
+    assert largest.entries <= vectors * heads * tokens * (2 * width) < logits / 4  # q' beside q, k beside k'
 
 
 MASK, TEXT = bool_mask(6, 6), (draw(1, 2, 9, 4), draw(1, 2, 9, 4, seed=1))
@@ -224,9 +217,5 @@ def test_torchs_own_call_has_derivatives_within_differentiable(attend):
     def network(x):
         return attend(*(x.unflatten(-1, (2, 4)).transpose(1, 2) * scale for scale in (1.0, 0.5, 2.0)))
 
-    def f(x):
-        with Differentiable():
-            return network(x)
-
-    errors = derivative_errors(Jacobian(f, draw(6, 8)), network, changes=(1e-5,))
+    errors = derivative_errors(Jacobian(within_differentiable(network), draw(6, 8)), network, changes=(1e-5,))
     assert errors.adjoint < 1e-12 and errors.difference < 1e-7 and errors.value < 1e-12

@@ -1,0 +1,6 @@
+"""Makes the helpers of these tests importable: `rule_checks`."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
