@@ -25,9 +25,9 @@ class Activation(Rule):
         return self._diagonal_product(cotangent, *kept)
 
     def _diagonal_product(self, vectors, x):
-        if len(vectors) == 1:
-            return self.times_slope(vectors[0], x)[None]
-        return self.times_slope(vectors, x.expand(vectors.shape).contiguous())
+        if vectors.ndim > x.ndim:
+            x = x.expand(vectors.shape).contiguous()
+        return self.times_slope(vectors, x)
 
 
 class SiLU(Activation):

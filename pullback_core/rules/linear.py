@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn.functional import conv1d, conv2d, conv3d, linear
 
-from .rule import Kept, Rule
+from .rule import Kept, Rule, fold_batch
 
 
 class Linear(Rule):
@@ -62,37 +62,26 @@ class Convolution(Rule):
         return self._convolve(x, self._bias), ()
 
     def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
-        return self._convolve(tangent.flatten(0, 1), None).unflatten(0, tangent.shape[:2])
+        return fold_batch(self._convolve, self._weight.ndim, tangent)
 
     def vjp(self, kept: Kept, cotangent: torch.Tensor) -> torch.Tensor:
-        folded = cotangent.flatten(0, 1)
+        return fold_batch(self._transposed, self._weight.ndim, cotangent)
+
+    def _convolve(self, x, bias=None):
+        settings = self._stride, self._padding, self._dilation, self._groups
+        return self._convolution(x, self._weight, bias, *settings)
+
+    def _transposed(self, cotangent):
         # torch asks for the input, and looks at its shape only.
-        x = folded.new_empty(1).expand(len(folded), *self._input_shape[1:])
+        x = cotangent.new_empty(1).expand(len(cotangent), *self._input_shape[1:])
         dimensions = self._weight.ndim - 2
         stride, padding, dilation = (
             [size] * dimensions if isinstance(size, int) else list(size)
             for size in (self._stride, self._padding, self._dilation)
         )
         no_padding, of_x_only = [0] * dimensions, [True, False, False]
-        found = torch.ops.aten.convolution_backward(
-            folded,
-            x,
-            self._weight,
-            None,
-            stride,
-            padding,
-            dilation,
-            False,
-            no_padding,
-            self._groups,
-            of_x_only,
-        )
-        return found[0].unflatten(0, cotangent.shape[:2])
-
-    def _convolve(self, x, bias):
-        return self._convolution(
-            x, self._weight, bias, self._stride, self._padding, self._dilation, self._groups
-        )
+        settings = stride, padding, dilation, False, no_padding, self._groups, of_x_only
+        return torch.ops.aten.convolution_backward(cotangent, x, self._weight, None, *settings)[0]
 
 
 class Conv1d(Convolution):

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import torch
 
-from .rule import Kept, Rule
+from .rule import Kept, Rule, fold_batch
 
 
 class Norm(Rule):
     """What the norms share. Transformers overwrite the input of a norm, so every norm keeps a copy of it."""
 
     copies_input = True
-    _weight: torch.Tensor | None = None
+    _scale: torch.Tensor | None = None  # the weight, in a shape that broadcasts with x
 
     @abstractmethod
     def normalizer_product(
@@ -27,18 +27,13 @@ class Norm(Rule):
         """Multiply N', the symmetric Jacobian of the norm without weights, by vectors of the shape of x."""
 
     def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
-        return self._weighted(_folded(self.normalizer_product, tangent, *kept))
+        return self._weighted(fold_batch(self.normalizer_product, kept[0].ndim, tangent, *kept))
 
     def vjp(self, kept: Kept, cotangent: torch.Tensor) -> torch.Tensor:
-        return _folded(self.normalizer_product, self._weighted(cotangent), *kept)
+        return fold_batch(self.normalizer_product, kept[0].ndim, self._weighted(cotangent), *kept)
 
     def _weighted(self, vectors):
-        if self._weight is None:
-            return vectors
-        return (vectors * self._broadcast(self._weight, vectors)).to(vectors.dtype)
-
-    def _broadcast(self, weight, vectors):
-        return weight
+        return vectors if self._scale is None else (vectors * self._scale).to(vectors.dtype)
 
 
 class GroupNorm(Norm):
@@ -60,6 +55,8 @@ class GroupNorm(Norm):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         x = x.clone(memory_format=torch.contiguous_format)
         output, mean, rstd = torch.native_group_norm(x, self._weight, self._bias, *self._sizes(x), self._eps)
+        if self._weight is not None:
+            self._scale = self._weight.view(-1, *[1] * (x.ndim - 2))
         return output, (x, mean, rstd)
 
     def normalizer_product(
@@ -76,9 +73,6 @@ class GroupNorm(Norm):
     def _sizes(self, x):
         return len(x), x.shape[1], math.prod(x.shape[2:]), self._num_groups
 
-    def _broadcast(self, weight, vectors):
-        return weight.view(-1, *[1] * (vectors.ndim - 3))  # vectors: (b, n, channels, *size)
-
 
 class LayerNorm(Norm):
     """Layer norm over the last dimensions of x, those of normalized_shape."""
@@ -91,7 +85,7 @@ class LayerNorm(Norm):
         eps: float = 1e-5,
         cudnn_enable: bool = True,
     ) -> None:
-        self._normalized_shape, self._weight, self._bias, self._eps = normalized_shape, weight, bias, eps
+        self._normalized_shape, self._scale, self._bias, self._eps = normalized_shape, weight, bias, eps
 
     def supports(self, x: torch.Tensor) -> bool:
         return x.ndim > len(self._normalized_shape)
@@ -99,7 +93,7 @@ class LayerNorm(Norm):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Kept]:
         x = x.clone(memory_format=torch.contiguous_format)
         output, mean, rstd = torch.native_layer_norm(
-            x, self._normalized_shape, self._weight, self._bias, self._eps
+            x, self._normalized_shape, self._scale, self._bias, self._eps
         )
         return output, (x, mean, rstd)
 
@@ -107,7 +101,7 @@ class LayerNorm(Norm):
         self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
     ) -> torch.Tensor:
         dtype = vectors.dtype
-        vectors, x = _in_precision_of(self._weight, vectors.contiguous(), x)
+        vectors, x = _in_precision_of(self._scale, vectors.contiguous(), x)
         of_x_only = [True, False, False]
         found = torch.ops.aten.native_layer_norm_backward(
             vectors, x, self._normalized_shape, *statistics, None, None, of_x_only
@@ -124,7 +118,7 @@ class RMSNorm(Norm):
         weight: torch.Tensor | None = None,
         eps: float | None = None,
     ) -> None:
-        self._normalized_shape, self._weight, self._eps = normalized_shape, weight, eps
+        self._normalized_shape, self._scale, self._eps = normalized_shape, weight, eps
         self._output_dtype: torch.dtype | None = None
 
     def supports(self, x: torch.Tensor) -> bool:
@@ -135,7 +129,7 @@ class RMSNorm(Norm):
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
         eps = torch.finfo(x.dtype).eps if self._eps is None else self._eps
         rstd = (self._mean(precise.square()) + eps).rsqrt()
-        output = torch.rms_norm(x, self._normalized_shape, self._weight, self._eps)
+        output = torch.rms_norm(x, self._normalized_shape, self._scale, self._eps)
         self._output_dtype = output.dtype  # some versions of torch return the precision of the weight
         return output, (x, rstd)
 
@@ -159,11 +153,3 @@ class RMSNorm(Norm):
 def _in_precision_of(weight, *tensors):
     """Tensors in the precision of a norm's weight. torch keeps mean and rstd in that precision too."""
     return tensors if weight is None else [tensor.to(weight.dtype) for tensor in tensors]
-
-
-def _folded(function, vectors, *kept):
-    """function(vectors, *kept), where only the vectors have a batch dimension. It joins the next one."""
-    if len(vectors) == 1:
-        return function(vectors[0], *kept)[None]
-    repeated = (part.expand(len(vectors), *part.shape).flatten(0, 1).contiguous() for part in kept)
-    return function(vectors.flatten(0, 1), *repeated).unflatten(0, vectors.shape[:2])

@@ -23,8 +23,9 @@ class Rule(ABC):
     function that follow its input: weights and settings, which are constants. An object serves for one call,
     so `forward` may leave on the object what is not a tensor, such as a shape.
 
-    forward, jvp and vjp run without autograd. In jvp and vjp the tangents and cotangents have a batch
-    dimension in front: (b, *shape) for an input or output of shape (*shape). The kept activations have none.
+    forward, jvp and vjp run without autograd. jvp and vjp take one vector, (*shape) as the input or output,
+    or a batch of vectors with a dimension in front, (b, *shape). The kept activations have no such dimension.
+    `fold_batch` serves for functions that do not know it.
 
     A rule of several inputs has forward(q, k, ...) and jvp(kept, dq, dk, ...), where the tangent of a
     constant input is None. The batch dimension of a tangent may be 1: then it is the same in the whole batch.
@@ -65,10 +66,10 @@ class Rule(ABC):
 
         Args:
             kept: The activations that `forward` kept.
-            tangent: The tangents v of the input, (b, *x.shape).
+            tangent: The tangent v of the input, (*x.shape), or a batch (b, *x.shape).
 
         Returns:
-            The tangents of the output, (b, *output.shape).
+            The tangent of the output, (*output.shape), or a batch (b, *output.shape).
         """
 
     @abstractmethod
@@ -77,10 +78,10 @@ class Rule(ABC):
 
         Args:
             kept: The activations that `forward` kept.
-            cotangent: The cotangents u of the output, (b, *output.shape).
+            cotangent: The cotangent u of the output, (*output.shape), or a batch (b, *output.shape).
 
         Returns:
-            The cotangents of the input, (b, *x.shape).
+            The cotangent of the input, (*x.shape), or a batch (b, *x.shape).
         """
 
     def apply(self, *inputs: torch.Tensor) -> torch.Tensor:
@@ -128,6 +129,26 @@ def _is_constant(part):
     return type(part) in (torch.Tensor, torch.nn.Parameter) and not part.requires_grad
 
 
+def fold_batch(
+    function: Callable[..., torch.Tensor], ndim: int, vectors: torch.Tensor, *kept: torch.Tensor
+) -> torch.Tensor:
+    """Call a function that knows no batch of vectors. A batch dimension is folded into the next dimension.
+
+    Args:
+        function: Takes vectors (n, *shape) and the kept activations, which begin with n too.
+        ndim: The number of dimensions of (n, *shape).
+        vectors: (n, *shape), or (b, n, *shape).
+        *kept: (n, *) each. They are repeated for every vector of a batch.
+
+    Returns:
+        The results of the function, (n, *) or (b, n, *).
+    """
+    if vectors.ndim == ndim:
+        return function(vectors, *kept)
+    repeated = (part.expand(len(vectors), *part.shape).flatten(0, 1).contiguous() for part in kept)
+    return function(vectors.flatten(0, 1), *repeated).unflatten(0, vectors.shape[:2])
+
+
 def without_inference_mode(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor that autograd can keep: an inference tensor as a normal one of the same memory."""
     return _alias(tensor) if tensor.is_inference() else tensor
@@ -153,27 +174,23 @@ class _Forward(Function):
 
     @staticmethod
     def backward(ctx, *cotangents):
-        found = iter(_Vjp.apply(*cotangents, False, ctx.rule, *ctx.saved_tensors))
+        found = iter(_Vjp.apply(*cotangents, ctx.rule, *ctx.saved_tensors))
         return None, *(next(found) if needed else None for needed in ctx.rule.needed)
 
 
 class _Vjp(Function):
-    """(cotangent, batched, rule, *kept) -> the cotangents of the needed inputs. Its backward pass is `_Jvp`.
-
-    batched: whether the cotangent has the batch dimension of `torch.func.vmap` in front.
-    """
+    """(cotangent, rule, *kept) -> the cotangents of the needed inputs. Its backward pass is `_Jvp`."""
 
     @staticmethod
-    def forward(cotangent, batched, rule, *kept):
-        found = rule.vjp(kept, cotangent if batched else cotangent[None])
+    def forward(cotangent, rule, *kept):
+        found = rule.vjp(kept, cotangent)
         if isinstance(found, torch.Tensor):
-            found = (found,)
-        found = [part for part, needed in zip(found, rule.needed) if needed]
-        return tuple(found) if batched else tuple(part[0] for part in found)
+            return (found,)
+        return tuple(part for part, needed in zip(found, rule.needed) if needed)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, ctx.batched, ctx.rule, *kept = inputs
+        _, ctx.rule, *kept = inputs
         ctx.save_for_backward(*kept)
         ctx.set_materialize_grads(False)
 
@@ -182,23 +199,21 @@ class _Vjp(Function):
         kept = ctx.saved_tensors
         found = iter(tangents)
         tangents = [next(found) if needed else None for needed in ctx.rule.needed]
-        return _Jvp.apply(tangents, ctx.batched, ctx.rule, *kept), None, None, *[None] * len(kept)
+        return _Jvp.apply(tangents, ctx.rule, *kept), None, *[None] * len(kept)
 
     @staticmethod
     def vmap(info, in_dims, *inputs):
-        cotangent, _, rule, *kept = inputs
-        found = _Vjp.apply(cotangent.movedim(in_dims[0], 0), True, rule, *kept)
+        cotangent, rule, *kept = inputs
+        found = _Vjp.apply(cotangent.movedim(in_dims[0], 0), rule, *kept)
         return found, (0,) * len(found)
 
 
 class _Jvp(Function):
-    """(tangents, batched, rule, *kept) -> the tangent of the output."""
+    """(tangents, rule, *kept) -> the tangent of the output."""
 
     @staticmethod
-    def forward(tangents, batched, rule, *kept):
-        if batched:
-            return rule.jvp(kept, *tangents)
-        return rule.jvp(kept, *(None if part is None else part[None] for part in tangents))[0]
+    def forward(tangents, rule, *kept):
+        return rule.jvp(kept, *tangents)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -206,9 +221,9 @@ class _Jvp(Function):
 
     @staticmethod
     def vmap(info, in_dims, *inputs):
-        tangents, _, rule, *kept = inputs
+        tangents, rule, *kept = inputs
         tangents = [_batch_first(part, dim) for part, dim in zip(tangents, in_dims[0])]
-        return _Jvp.apply(tangents, True, rule, *kept), 0
+        return _Jvp.apply(tangents, rule, *kept), 0
 
 
 def _batch_first(tangent, dim):
