@@ -27,7 +27,7 @@ def linearity_error(output: torch.Tensor, input: torch.Tensor, seed: int = 0) ->
     Args:
         output: f(input), of any shape, with its autograd graph.
         input: A tensor in that graph, of any shape.
-        seed: Of u, which is drawn on the CPU.
+        seed: The seed of u, which is drawn on the CPU.
 
     Returns:
         The relative difference between ||J^T u|| and <u, J v>; 0 where J^T u is zero, NaN where it is not
@@ -50,7 +50,7 @@ def adjoint_error(operator: LinearOperator, seed: int = 0) -> float:
 
     Args:
         operator: A `Jacobian` or another linear operator.
-        seed: Of u and v, which are drawn on the CPU.
+        seed: The seed of u and v, which are drawn on the CPU.
 
     Returns:
         The relative difference. It is about 1e-7 in float32. A larger one means that one of the products is
@@ -104,7 +104,7 @@ def derivative_errors(
             are already. In half precision, differences say nothing about a curved map: steps that are large
             enough leave its tangent.
         changes: By how much of ||f(x)|| the steps of the differences change f. The best of them counts.
-        seed: Of the random vectors, which are drawn on the CPU.
+        seed: The seed of the random vectors, which are drawn on the CPU.
 
     Returns:
         The errors, all infinite where there is no derivative.
@@ -147,9 +147,9 @@ class _Probes(NamedTuple):
 
 
 def _probe(jacobian: Jacobian, seed: int) -> _Probes | None:
-    """Two random u and their J^T u, and two v and their J v; None where a product is zero, not finite or
-    impossible.
+    """Two random u and their J^T u, and two v and their J v.
 
+    Returns None where a product is zero, not finite or impossible.
     The columns are in float64 on the CPU, because not every device has float64.
     """
     try:

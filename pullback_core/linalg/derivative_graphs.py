@@ -65,7 +65,10 @@ class DerivativeGraphs:
         return columns
 
     def record_backward(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Record a backward pass once, and return it: (u, J^T u), where u is zero.
+        """Record a backward pass, if that was not done yet.
+
+        Returns:
+            u (*out_shape), which is zero, and J^T u (*in_shape) with its autograd graph.
 
         Raises:
             IndependentError: The backward pass returns no gradient although f(x) depends on x.

@@ -53,7 +53,7 @@ class Jacobian:
         progress: As given.
 
     Raises:
-        ValueError: X is not floating point, batch_size is below 1, or (from any product) autograd sees no
+        ValueError: x is not floating point, batch_size is below 1, or (from any product) autograd sees no
             dependence of f(x) on x.
     """
 

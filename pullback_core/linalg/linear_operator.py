@@ -10,17 +10,19 @@ class LinearOperator(Protocol):
 
     Attributes:
         x: A tensor with the dtype and the device that vectors and products have; its values are not used.
-        in_shape: The shape of one v.
-        out_shape: The shape of one u.
     """
 
     x: torch.Tensor
 
     @property
-    def in_shape(self) -> tuple[int, ...]: ...
+    def in_shape(self) -> tuple[int, ...]:
+        """The shape of one v."""
+        ...
 
     @property
-    def out_shape(self) -> tuple[int, ...]: ...
+    def out_shape(self) -> tuple[int, ...]:
+        """The shape of one u."""
+        ...
 
     def jvp(self, v: torch.Tensor, /) -> torch.Tensor:
         """J v of each vector of a block: (b, *in_shape) -> (b, *out_shape)."""

@@ -25,10 +25,14 @@ class TwoSided(Protocol):
     """A basis: orthonormal u (k, *out_shape) and v (k, *in_shape)."""
 
     @property
-    def u(self) -> torch.Tensor: ...
+    def u(self) -> torch.Tensor:
+        """The directions in feature space."""
+        ...
 
     @property
-    def v(self) -> torch.Tensor: ...
+    def v(self) -> torch.Tensor:
+        """The directions in the latent."""
+        ...
 
 
 def principal_angles(
@@ -64,10 +68,10 @@ def principal_angles(
 
 
 def geodesic_distance(a: torch.Tensor | TwoSided, b: torch.Tensor | TwoSided, *, side: str = "h") -> float:
-    """Compute the distance of two subspaces on the Grassmannian: sqrt(sum theta_i^2) of their principal
-    angles.
+    """Compute the distance of two subspaces on the Grassmannian.
 
-    It is at most pi/2 sqrt(k). Two random subspaces of a space of many more dimensions come near that.
+    It is sqrt(sum theta_i^2) of their principal angles theta_i, and at most pi/2 sqrt(k). Two random
+    subspaces of a space of many more dimensions come near that.
 
     Args:
         a: A basis or orthonormal rows (k_a, ...).

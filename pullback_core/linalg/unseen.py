@@ -98,8 +98,7 @@ class UnseenPart:
         return torch.linalg.eigvalsh(matrix)[-1].item()
 
     def chance_of_more_than(self, value: float) -> float:
-        """An upper bound of the chance that C has an eigenvalue above `value` although the iteration does not
-        show it.
+        """An upper bound of the chance that C has an eigenvalue above `value` that the iteration missed.
 
         An eigenvector h has the share w = <g, h>^2 in the unit random vector g. If its eigenvalue is above
         `value`, its share is at most 1 / sum_j p_j(value)^2, where p_j are the polynomials that are
