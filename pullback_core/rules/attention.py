@@ -92,8 +92,8 @@ class Attention(Rule):
             out = torch.zeros((), device=result.device)
             if factors:
                 left, right = factors
-                logits = (_rows(left, rows) * self._scale) @ right.mT
-                out = _softmax_product(weights, logits) @ v
+                # Without a name, the tangents of the logits are freed at once.
+                out = _softmax_product(weights, (_rows(left, rows) * self._scale) @ right.mT) @ v
             if dv is not None:
                 out = weights @ dv + out
             _rows(result, rows).copy_(out)
