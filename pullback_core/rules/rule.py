@@ -4,6 +4,19 @@
 gradient of J^T u with respect to u gives J v (see `Jacobian`). So autograd needs two formulas for an
 operation: its vjp, and the derivative of the vjp in the cotangent, which is the jvp. Second derivatives in
 the input are never needed, and a rule has none.
+
+>>> class Cube(Rule):
+...     def forward(self, x):
+...         return x**3, (x,)
+...
+...     def jvp(self, kept, tangent):
+...         return 3 * kept[0] ** 2 * tangent
+...
+...     def vjp(self, kept, cotangent):
+...         return 3 * kept[0] ** 2 * cotangent
+>>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+>>> torch.autograd.grad(Cube().apply(x).sum(), x)
+(tensor([ 3., 12.]),)
 """
 
 from abc import ABC, abstractmethod
@@ -31,18 +44,22 @@ class Rule(ABC):
     constant input is None. The batch dimension of a tangent may be 1: then it is the same in the whole batch.
     vjp returns a tuple, in which the entries of inputs that are not `needed` may be None.
 
+    Args:
+        *settings: The positional arguments of the torch function that follow its input.
+        **options: Its keyword arguments.
+
     Attributes:
-        copies_input: Set it where torch's own function keeps its input for the backward pass and networks
-            overwrite that input. Then torch's own function, too, gets a copy where the rule does not serve.
-            `forward` makes its own copy.
+        copies_input: True where networks overwrite the input of this function while autograd still needs it.
+            Then `forward` keeps a copy. `call` gives torch's own function a copy where the rule does not
+            serve.
         needed: For each input, whether it has a derivative. Known in forward, jvp and vjp.
     """
 
     copies_input: bool = False
     needed: tuple[bool, ...] = ()
 
-    def __init__(self, *settings: Any, **options: Any) -> None:  # noqa: B027 (nothing to take here)
-        """Take the arguments of the torch function that follow its inputs."""
+    def __init__(self, *settings: Any, **options: Any) -> None:  # noqa: B027 (a rule may have no settings)
+        pass
 
     def supports(self, x: torch.Tensor) -> bool:
         """Tell whether the rule knows this form of the call. Otherwise torch's own function is called."""
@@ -56,8 +73,8 @@ class Rule(ABC):
             x: The input.
 
         Returns:
-            The output, and a tuple with the activations to keep for jvp and vjp. Keep tensors in this tuple
-            only: autograd notices if one of them is overwritten, and a `Jacobian` can offload them.
+            The output, and a tuple of the activations that jvp and vjp need. Autograd notices if one of these
+            is overwritten, and a `Jacobian` can offload them, so activations belong nowhere else.
         """
 
     @abstractmethod
