@@ -3,10 +3,11 @@
 import sys
 
 from .cli import console
-from .cli.commands import main
+from .cli.main import main
 
 
-def start():
+def start() -> int:
+    """Run the command of this process, and return its exit code."""
     console.end_watch()
     try:
         return main()

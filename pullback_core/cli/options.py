@@ -1,42 +1,59 @@
-"""What the options of a command may be. Every check is made before any work, and refuses in one sentence."""
+"""The types of the options. A type refuses a wrong value in one sentence, before any work begins."""
 
 import argparse
-import contextlib
 import math
-import os
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-LONGEST = 60  # characters of a wrong text that a sentence repeats
-RESULT_ENDINGS = (".png", ".json", ".csv", ".md", ".safetensors")
+from ..faces.vocabulary import tokenize
+
+LONGEST = 60  # characters of a wrong value that a message repeats
+MAX_STEPS = 10_000  # ten for each timestep of the model; more steps change nothing
+MAX_JOBS = 1024
 
 
-def shorten(text):
-    """A text between quotes, cut where it is too long for a sentence."""
-    text = str(text)
+def shorten(value: object) -> str:
+    """A value between quotes, cut where it is too long for a message."""
+    text = str(value)
     return repr(text if len(text) <= LONGEST else text[:LONGEST] + "...")
 
 
-def whole(low, high=None):
-    """The type of an option that is a whole number from `low` to `high`, both included; without `high`, of any size."""
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Make the type of an option that is a whole number.
+
+    Args:
+        low: The smallest number.
+        high: The largest number. None allows every larger number.
+
+    Returns:
+        A type for `argparse`.
+    """
     limits = f"of at least {low}" + ("" if high is None else f" and at most {high}")
 
-    def parse(text):
+    def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = None
-        if number is None or not (low <= number and (high is None or number <= high)):
+        if number is None or number < low or (high is not None and number > high):
             raise argparse.ArgumentTypeError(f"must be a whole number {limits}, got {shorten(text)}")
         return number
 
     return parse
 
 
-def real(meaning, allowed):
-    """The type of an option that is a number. meaning: what it must be, in words; allowed: the test of it, false for NaN."""
+def real(meaning: str, allowed: Callable[[float], bool]) -> Callable[[str], float]:
+    """Make the type of an option that is a real number.
 
-    def parse(text):
+    Args:
+        meaning: What the number must be, in words.
+        allowed: Whether a number is allowed. It must be false for NaN.
+
+    Returns:
+        A type for `argparse`.
+    """
+
+    def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
@@ -48,75 +65,44 @@ def real(meaning, allowed):
     return parse
 
 
-def path(text):
+def path(text: str) -> Path:
     """The type of an option that names a file or a folder."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"must be the name of a file or a folder, got {shorten(text)}")
     return Path(text)
 
 
-def require_writable_folder(folder, option):
-    """Raise ValueError, naming the option, unless result files can be written into a folder, which need not exist yet.
-
-    Tries it out and leaves nothing behind, since permissions do not tell the whole: a disk may be mounted for reading only.
-    """
-    with _refusing(folder, option), _made(folder):
-        if not folder.is_dir():
-            raise NotADirectoryError(0, "it is a file")
-        _write_a_file_in(folder)
-        blocked = [
-            entry.name for entry in folder.iterdir() if entry.suffix in RESULT_ENDINGS and entry.is_dir()
-        ]
-    if blocked:
-        raise ValueError(
-            f"{option}: {shorten(folder)} holds a folder {shorten(blocked[0])}, where a result belongs; choose another one."
-        )
-
-
-def require_writable_file(file, option):
-    """Raise ValueError, naming the option, unless a file can be written, which need not exist yet. Leaves nothing behind."""
-    with _refusing(file, option), _made(file.parent):
-        if file.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        _write_a_file_in(file.parent)
-        if not file.exists():
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            file.unlink()
-
-
-@contextlib.contextmanager
-def _refusing(place, option):
-    """Turn what the system refuses into a sentence."""
+def prompt(text: str) -> str:
+    """The type of --prompt: words that the bundled model knows."""
     try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(
-            f"{option}: {shorten(place)} cannot be written to ({reason}); choose another place."
-        ) from error
+        tokenize(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
-@contextlib.contextmanager
-def _made(folder):
-    """A folder and those above it exist within the block; what was missing is removed again."""
-    missing = []
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place):
-            break
-        missing.append(place)
-    made = []
-    try:
-        for place in reversed(missing):
-            place.mkdir()
-            made.append(place)
-        yield
-    finally:
-        for place in reversed(made):
-            with contextlib.suppress(OSError):  # another process has put something there in the meantime
-                place.rmdir()
+def jobs(text: str) -> int:
+    """The type of --jobs, which joblib understands: negative numbers count down from all processors."""
+    number = whole(-MAX_JOBS, MAX_JOBS)(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be 1 or more processes, or -1 for all processors, got '0'")
+    return number
 
 
-def _write_a_file_in(folder):
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".writable-")
-    os.close(handle)
-    os.unlink(name)
+def backend(text: str) -> str:
+    """The type of --backend: the name of a joblib backend."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must be the name of a joblib backend, got ''")
+    return text
+
+
+SEED = whole(-(2**63), 2**64 - 1)  # the seeds that torch takes
+COUNT = whole(1)
+STEPS = whole(1, MAX_STEPS)
+TIMESTEP = real("a fraction of T, above 0 and at most 1", lambda value: 0 < value <= 1)
+TOLERANCE = real("above 0 and at most 1", lambda value: 0 < value <= 1)
+STRENGTH = real(
+    "from -100 to 100 and at least 0.000001 away from zero", lambda value: 1e-6 <= abs(value) <= 100
+)
+BOOST = real("a fraction of T from 0 to 1", lambda value: 0 <= value <= 1)
+LEARNING_RATE = real("above 0 and at most 1", lambda value: 0 < value <= 1)

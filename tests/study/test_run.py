@@ -1,4 +1,4 @@
-"""The study on a small scale: it measures, stops, goes on, and says what its numbers say."""
+"""The study on a small scale: it measures, goes on from its cache, and writes what its numbers say."""
 
 import csv
 import json
@@ -12,9 +12,14 @@ import pytest
 import torch
 
 from pullback_core import threads
-from pullback_core.cli import commands as cli
+from pullback_core.cli.commands import study as study_command
+from pullback_core.cli.main import main
 from pullback_core.linalg import subspaces
-from pullback_core.study import Settings, findings, measure, run, run_study
+from pullback_core.study import Settings, measure, run, run_study
+from pullback_core.study.findings import Interval
+from pullback_core.study.page import anchor
+from pullback_core.study.settings import Point, points
+from pullback_core.study.store import Store
 
 SMALL = Settings(
     samples=4,
@@ -52,14 +57,14 @@ def test_every_finding_has_a_number_a_figure_and_a_table(study):
         with open(folder / "out" / f"{finding.name}.csv", newline="") as file:
             assert len(list(csv.DictReader(file))) == len(finding.table) > 0
         assert f"## {finding.title}" in page and f"]({finding.name}.png)" in page
-    anchors = {run._anchor(line.removeprefix("## ")) for line in page.splitlines() if line.startswith("## ")}
+    anchors = {anchor(line.removeprefix("## ")) for line in page.splitlines() if line.startswith("## ")}
     assert set(re.findall(r"\]\(#([^)]*)\)", page)) == anchors
 
 
 def test_numbers_are_those_of_the_bases(study):
     folder, found = study
-    store = measure.Store(folder / "cache", SMALL)
-    bases = [store.basis(measure.Point("faces", sample, 0.6, rank=2)) for sample in range(4)]
+    store = Store(folder / "cache", SMALL)
+    bases = [store.basis(Point("faces", sample, 0.6, rank=2)) for sample in range(4)]
     expected = np.mean([subspaces.geodesic_distance(a, b) for a in bases for b in bases if a is not b])
     table = next(finding for finding in found if finding.name == "samples").table
     assert next(row for row in table if row["timestep"] == 0.6 and row["space"] == "h")[
@@ -68,7 +73,7 @@ def test_numbers_are_those_of_the_bases(study):
 
 
 def test_a_carried_edit_is_the_edit_along_the_carried_direction(study):
-    store = measure.Store(study[0] / "cache", SMALL)
+    store = Store(study[0] / "cache", SMALL)
     edits = store.edits(1, 0.9)
     assert [row["source"] for row in edits["carried"]] == [2, 3] and len(edits["own"]) == 1
     assert all(0 <= row["alignment"] <= 1 and np.linalg.norm(row["change"]) > 0 for row in edits["carried"])
@@ -88,10 +93,8 @@ def test_what_is_measured_is_not_measured_again(study, monkeypatch):
 def test_the_command_prints_the_verdicts(study, tmp_path, monkeypatch, capsys):
     small = partial(replace, SMALL)
     small.samples = 20
-    monkeypatch.setattr(cli, "Settings", small)
-    assert (
-        cli.main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
-    )
+    monkeypatch.setattr(study_command, "Settings", small)
+    assert main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert all(f"{finding.verdict}  {finding.title}" in printed for finding in study[1])
     assert "study --samples 4" in (tmp_path / "findings.md").read_text()
@@ -103,51 +106,6 @@ def test_processes_measure_what_one_does(study, tmp_path):
     two = run_study(tmp_path / "out", tmp_path / "cache", SMALL, jobs=2)
     for finding, other in zip(one, two):
         assert other.number == pytest.approx(finding.number, abs=0.05), finding.name
-
-
-def test_an_interval_covers_the_truth_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    hits = 0
-    for seed in range(200):
-        values = generator.normal(1.0, 2.0, 30)
-        _, low, high = findings.interval(30, lambda indices, values=values: values[indices].mean(), seed)
-        hits += low <= 1.0 <= high
-    assert 175 <= hits <= 199
-
-
-@pytest.mark.parametrize(
-    "number, sign, verdict",
-    [
-        ((0.5, 0.2, 0.8), 1, "holds"),
-        ((0.5, 0.2, 0.8), -1, "is contradicted"),
-        ((0.5, -0.1, 0.8), 1, "is undecided"),
-        ((-0.5, -0.8, -0.2), -1, "holds"),
-        ((-0.5, -0.8, 0.1), -1, "is undecided"),
-        ((0.5, 0.2, np.nan), 1, "is undecided"),
-        ((0.5, np.nan, 0.8), 1, "is undecided"),
-        ((0.5, np.nan, -0.8), -1, "is undecided"),
-    ],
-)
-def test_a_verdict_follows_from_the_interval(number, sign, verdict):
-    assert findings.Finding("", "", "", "", number, sign, 0.0, "", None, []).verdict == verdict
-
-
-def test_impossible_settings_are_refused():
-    with pytest.raises(ValueError, match="at least 3"):
-        Settings(samples=2)
-    with pytest.raises(ValueError, match="must contain"):
-        Settings(early=0.33)
-    for wrong in (
-        0.701,
-        0.704,
-        0.0,
-        1.2,
-        np.nan,
-    ):  # two timesteps between the same steps would be one noisy latent
-        with pytest.raises(ValueError, match="multiples of 1/50"):
-            Settings(timesteps=(0.1, 0.4, wrong, 0.86, 1.0))
-    with pytest.raises(ValueError, match="must rise"):
-        Settings(timesteps=(0.4, 0.1, 0.86, 0.86, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +128,7 @@ def test_jobs_and_backends_that_cannot_serve_are_refused_before_anything_is_meas
 
 
 def test_numbers_that_are_unknown_are_null_in_the_report(study, tmp_path, monkeypatch):
-    unknown = findings.Finding(
-        "name", "Title", "claim", "measure", (1.0, np.nan, np.inf), 1, 0.0, "", study[1][0].figure, [{"a": 1}]
-    )
+    unknown = study[1][0]._replace(name="name", number=Interval(1.0, np.nan, np.inf), sign=1, neutral=0.0)
     monkeypatch.setattr(run, "all_findings", lambda store: [unknown])
     run_study(tmp_path / "out", study[0] / "cache", SMALL)
     text = (tmp_path / "out" / "report.json").read_text()
@@ -188,7 +144,7 @@ def test_numbers_that_are_unknown_are_null_in_the_report(study, tmp_path, monkey
 
 def test_a_damaged_file_of_the_cache_is_named(study, tmp_path):
     shutil.copytree(study[0] / "cache", tmp_path / "cache")
-    damaged = measure.Store(tmp_path / "cache", SMALL).basis_path(measure.points(SMALL)[0])
+    damaged = Store(tmp_path / "cache", SMALL).basis_path(points(SMALL)[0])
     damaged.write_bytes(damaged.read_bytes()[:100])
     with pytest.raises(ValueError, match=f"{damaged.name}.*damaged.*remove it"):
         run_study(tmp_path / "out", tmp_path / "cache", SMALL)

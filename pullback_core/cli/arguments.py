@@ -1,0 +1,73 @@
+"""Arguments that several commands share."""
+
+import argparse
+from pathlib import Path
+
+from .. import faces
+from .options import BOOST, COUNT, SEED, STEPS, STRENGTH, TIMESTEP, TOLERANCE, path, prompt, shorten, whole
+
+
+def add_inversion(parser: argparse.ArgumentParser, timestep: float | None) -> None:
+    """Add the arguments of an inversion: --prompt, --timestep, --steps, --refine and --model.
+
+    Args:
+        parser: The parser of the command.
+        timestep: The default of --timestep. None leaves this argument out.
+    """
+    parser.add_argument(
+        "--prompt",
+        type=prompt,
+        default="",
+        help='what the picture shows, "glasses, smiling"; empty for anything',
+    )
+    if timestep is not None:
+        parser.add_argument(
+            "--timestep",
+            type=TIMESTEP,
+            default=timestep,
+            help="how noisy, as a fraction of T, above 0 and at most 1",
+        )
+    parser.add_argument("--steps", type=STEPS, default=50, help="DDIM steps over the whole of T")
+    parser.add_argument(
+        "--refine", type=whole(0, 1000), default=6, help="fixed-point corrections of each inversion step"
+    )
+    parser.add_argument("--model", type=path, default=faces.WEIGHTS, help="the model file")
+
+
+def add_edit(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a basis and of the edits along it: --rank to --seed."""
+    parser.add_argument("--rank", type=COUNT, default=8, help="how many directions to find")
+    parser.add_argument("--tolerance", type=TOLERANCE, default=1e-2, help="largest residual of a direction")
+    parser.add_argument("--strength", type=STRENGTH, default=1.0, help="how far to go; 1 is clearly visible")
+    parser.add_argument("--guidance-steps", type=STEPS, default=16, help="repetitions of x-space guidance")
+    parser.add_argument(
+        "--boost", type=BOOST, default=0.0, help="quality boosting (eta 1) below this fraction of T; try 0.2"
+    )
+    parser.add_argument("--seed", type=SEED, default=0)
+
+
+def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Add the argument --out.
+
+    Args:
+        parser: The parser of the command.
+        folder: The default.
+    """
+    parser.add_argument("--out", type=path, default=Path(folder), help="folder for the results")
+
+
+def require_directions(numbers: list[int], rank: int) -> None:
+    """Check the numbers of --direction.
+
+    Args:
+        numbers: The numbers of directions, counted from 1.
+        rank: How many directions there will be.
+
+    Raises:
+        ValueError: There will be no such direction.
+    """
+    for number in numbers:
+        if not 1 <= number <= rank:
+            raise ValueError(
+                f"--direction must be from 1 to the rank, {shorten(rank)}, got {shorten(number)}."
+            )
