@@ -3,45 +3,23 @@
 import csv
 import json
 import re
-import shutil
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from small_study import SMALL
 
 from pullback_core import threads
 from pullback_core.cli.commands import study as study_command
 from pullback_core.cli.main import main
 from pullback_core.linalg import subspaces
-from pullback_core.study import Settings, measure, run, run_study
+from pullback_core.study import measure, run, run_study
 from pullback_core.study.findings import Interval
 from pullback_core.study.page import anchor
-from pullback_core.study.settings import Point, points
+from pullback_core.study.settings import Point
 from pullback_core.study.store import Store
-
-SMALL = Settings(
-    samples=4,
-    timesteps=(0.3, 0.6, 0.9),
-    steps=10,
-    rank=2,
-    tolerance=0.2,
-    deep_rank=4,
-    few=2,
-    prompts=("", "smiling", "smiling, hat", "bald"),
-    features=("input_3", "input_5", "middle"),
-    early=0.9,
-    late=0.3,
-    directions=1,
-    sources=2,
-)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    return folder, run_study(folder / "out", folder / "cache", SMALL, command="the command")
 
 
 def test_every_finding_has_a_number_a_figure_and_a_table(study):
@@ -72,13 +50,6 @@ def test_numbers_are_those_of_the_bases(study):
     ] == pytest.approx(expected)
 
 
-def test_a_carried_edit_is_the_edit_along_the_carried_direction(study):
-    store = Store(study[0] / "cache", SMALL)
-    edits = store.edits(1, 0.9)
-    assert [row["source"] for row in edits["carried"]] == [2, 3] and len(edits["own"]) == 1
-    assert all(0 <= row["alignment"] <= 1 and np.linalg.norm(row["change"]) > 0 for row in edits["carried"])
-
-
 def test_what_is_measured_is_not_measured_again(study, monkeypatch):
     folder, found = study
     kept = {path: path.stat().st_mtime_ns for path in (folder / "cache").iterdir()}
@@ -88,16 +59,6 @@ def test_what_is_measured_is_not_measured_again(study, monkeypatch):
     changed = [path for path, time in kept.items() if path.stat().st_mtime_ns != time]
     assert changed == [first]
     assert [finding.number for finding in again] == [finding.number for finding in found]
-
-
-def test_the_command_prints_the_verdicts(study, tmp_path, monkeypatch, capsys):
-    small = partial(replace, SMALL)
-    small.samples = 20
-    monkeypatch.setattr(study_command, "Settings", small)
-    assert main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    assert all(f"{finding.verdict}  {finding.title}" in printed for finding in study[1])
-    assert "study --samples 4" in (tmp_path / "findings.md").read_text()
 
 
 def test_processes_measure_what_one_does(study, tmp_path):
@@ -142,14 +103,6 @@ def test_numbers_that_are_unknown_are_null_in_the_report(study, tmp_path, monkey
     assert "NaN" not in text and "Infinity" not in text
 
 
-def test_a_damaged_file_of_the_cache_is_named(study, tmp_path):
-    shutil.copytree(study[0] / "cache", tmp_path / "cache")
-    damaged = Store(tmp_path / "cache", SMALL).basis_path(points(SMALL)[0])
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    with pytest.raises(ValueError, match=f"{damaged.name}.*damaged.*remove it"):
-        run_study(tmp_path / "out", tmp_path / "cache", SMALL)
-
-
 def test_the_study_computes_in_one_thread(study, tmp_path, monkeypatch):
     for name in threads.SETTINGS:
         monkeypatch.delenv(name, raising=False)
@@ -162,3 +115,13 @@ def test_the_study_computes_in_one_thread(study, tmp_path, monkeypatch):
         assert seen == [1] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_command_prints_the_verdicts(study, tmp_path, monkeypatch, capsys):
+    small = partial(replace, SMALL)
+    small.samples = 20
+    monkeypatch.setattr(study_command, "Settings", small)
+    assert main(["study", "--samples", "4", "--cache", str(study[0] / "cache"), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{finding.verdict}  {finding.title}" in printed for finding in study[1])
+    assert "study --samples 4" in (tmp_path / "findings.md").read_text()
