@@ -133,4 +133,4 @@ def _reason(error: OSError, path: Path) -> str:
     if error.errno == errno.ENAMETOOLONG:
         name, whole = len(os.fsencode(path.name)), len(os.fsencode(path))
         return f"the name is too long ({name} bytes in a path of {whole}); choose a shorter one"
-    return ADVICE.get(error.errno) or error.strerror or str(error)
+    return ADVICE.get(error.errno or 0) or error.strerror or str(error)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.Image import Image as Picture
+from PIL.TiffImagePlugin import TiffImageFile
 
 from .file_access import open_file
 
@@ -104,9 +105,9 @@ def _read(file: BinaryIO) -> Picture:
         picture = Image.open(file, formats=["PNG"])
         _scale_transparent_colour(picture, file)
     picture.load()
-    upright = UPRIGHT.get(picture.getexif().get(ORIENTATION_TAG))
+    orientation = picture.getexif().get(ORIENTATION_TAG)
     rgb = _to_rgb(picture)
-    return rgb if upright is None else rgb.transpose(upright)
+    return rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
 
 
 def _too_large(size: str) -> str:
@@ -204,12 +205,12 @@ def _from_lab(picture: Picture) -> Picture:
     except ImportError:  # Pillow can be built without colour management
         raise _UnclearColours("its colours are of the kind 'LAB'; convert it to RGB") from None
     profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.applyTransform(picture, ImageCms.buildTransform(*profiles, "LAB", "RGB"))
+    return ImageCms.buildTransform(*profiles, "LAB", "RGB").apply(picture)
 
 
 def _tag(picture: Picture, number: int) -> int | None:
     """The first value of a TIFF tag. None for other formats and for missing tags."""
-    if picture.format != "TIFF":
+    if not isinstance(picture, TiffImageFile):
         return None
     value = picture.tag_v2.get(number)
     return value[0] if isinstance(value, tuple) else value

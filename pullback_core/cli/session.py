@@ -47,27 +47,25 @@ class ProgressBar(tqdm):
 class Session:
     """One run of a command: the model under a prompt, at one noise level.
 
+    Args:
+        model: The model file.
+        prompt: What the picture shows.
+        timestep: The noise level as a fraction of T.
+        steps: DDIM steps over the whole of T.
+
     Attributes:
         denoiser: The bundled model, or one of its kind.
         sigma: The noise level.
         sigmas: (steps + 1,) decreasing noise levels from `sigma` to 0.
         steps: DDIM steps from `sigma` to 0.
         seconds: The time of each phase so far, by its name.
+
+    Raises:
+        ValueError: The file is not a model, or the prompt has words that the model does not know.
+        FileNotFoundError: There is no such file.
     """
 
     def __init__(self, model: Path, prompt: str, *, timestep: float, steps: int):
-        """Load the model.
-
-        Args:
-            model: The model file.
-            prompt: What the picture shows.
-            timestep: The noise level as a fraction of T.
-            steps: DDIM steps over the whole of T.
-
-        Raises:
-            ValueError: The file is not a model, or the prompt has words that the model does not know.
-            FileNotFoundError: There is no such file.
-        """
         self.denoiser = faces.FacesDenoiser(faces.load_model(model), prompt)
         schedule = self.denoiser.schedule
         self.sigma = schedule.sigma(timestep)

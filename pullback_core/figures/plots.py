@@ -59,7 +59,7 @@ def singular_value_plot(basis: PullbackBasis, title: str = "Singular values") ->
     axes.plot(number, basis.s.cpu(), "o-", color=BLUE)
     axes.fill_between(number, low.cpu(), high.cpu(), alpha=0.2)
     axes.set(ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _tick_whole_numbers(axes)
     return figure_to_pil(figure)
 
 
@@ -99,8 +99,10 @@ def heat_map(
     bottom, top = _colour_range(matrix)
     colour_map = colormaps["viridis"].with_extremes(under=NO_DISTANCE)
     colours = axes.imshow(matrix.numpy(), cmap=colour_map, vmin=bottom, vmax=top)
-    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(
+        range(len(columns)), [str(name) for name in columns], rotation=45, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(range(len(rows)), [str(name) for name in rows])
     axes.set_title(title)
     axes.spines[:].set_visible(False)
     if len(columns) <= MAX_NUMBERED_COLUMNS:
@@ -143,7 +145,7 @@ def angle_plot(curves: Sequence[tuple[str, torch.Tensor]], title: str = "Princip
         number = range(1, len(angles) + 1)
         axes.plot(number, torch.rad2deg(angles).tolist(), "o-", ms=4, color=colour, label=name)
     axes.set(ylim=(0, 93), yticks=range(0, 91, 15))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _tick_whole_numbers(axes)
     _add_legend(figure, axes)
     return figure_to_pil(figure)
 
@@ -168,7 +170,7 @@ def decay_plot(
         number = range(1, len(values) + 1)
         axes.plot(number, (values / values[0]).tolist(), "o-", ms=4, color=colour, label=name)
     axes.set(ylim=(0, 1.05))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _tick_whole_numbers(axes)
     _add_legend(figure, axes)
     return figure_to_pil(figure)
 
@@ -232,6 +234,13 @@ def figure_to_pil(figure: "Figure") -> Picture:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
+
+
+def _tick_whole_numbers(axes: "Axes") -> None:
+    """Put ticks of the horizontal axis at whole numbers only. Else as matplotlib's default locator does."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
 def _colours(count: int) -> np.ndarray:

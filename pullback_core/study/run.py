@@ -109,7 +109,7 @@ def _in_parallel(tasks: list[Task], jobs: int, backend: str | None) -> Iterable[
     import joblib
 
     # Backends for many machines cannot return results one by one. There joblib itself reports the progress.
-    options = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
+    options: dict[str, Any] = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
     threads = torch.get_num_threads()  # one, or the number that the user has set
     calls = (joblib.delayed(_with_threads)(threads, *task) for task in tasks)
     return joblib.Parallel(n_jobs=jobs, **options)(calls)
@@ -150,7 +150,7 @@ def _configured_joblib(backend: str) -> AbstractContextManager:
     import joblib
 
     if backend == "ray":
-        from ray.util.joblib import register_ray
+        from ray.util.joblib import register_ray  # pyright: ignore[reportMissingImports]
 
         register_ray()
     return joblib.parallel_config(backend)

@@ -19,13 +19,16 @@ from .settings import MODELS, Point, Settings
 class Store:
     """The cache of one study.
 
+    Args:
+        folder: The folder of the files. It need not exist yet.
+        settings: The size of the study.
+
     Attributes:
         folder: The folder of the files.
         settings: The size of the study.
     """
 
     def __init__(self, folder: str | Path, settings: Settings):
-        """Open a cache. The folder need not exist yet."""
         self.folder, self.settings = Path(folder).resolve(), settings
         self._fingerprints = {
             data: hashlib.sha256(path.read_bytes()).hexdigest() for data, path in MODELS.items()

@@ -39,9 +39,11 @@ def _difference(settings: Settings, matrices: dict[str, Distances]) -> Interval:
 
     # Samples of one seed start from the same noise in both models, so they are resampled together.
     def statistic(indices: np.ndarray) -> float:
-        return np.mean(
-            [pair_mean(simple[t], indices) - pair_mean(rich[t], indices) for t in settings.timesteps]
-        )
+        differences = [
+            pair_mean(simple[timestep], indices) - pair_mean(rich[timestep], indices)
+            for timestep in settings.timesteps
+        ]
+        return float(np.mean(differences))
 
     return bootstrap(settings.samples, statistic)
 

@@ -46,7 +46,7 @@ def spectrum(store: Store) -> Finding:
 
 
 def _singular_values(store: Store, timestep: float) -> np.ndarray:
-    """(samples, rank)"""
+    """The singular values (samples, rank) at one timestep."""
     settings = store.settings
     bases = [
         store.basis(Point("faces", sample, timestep, rank=settings.deep_rank))

@@ -1,5 +1,6 @@
 """Statistics that several findings share."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,7 +52,8 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's rank correlation of two arrays of one shape."""
     from scipy.stats import spearmanr  # slow to import
 
-    return spearmanr(np.ravel(one), np.ravel(other)).statistic
+    result: Any = spearmanr(np.ravel(one), np.ravel(other))
+    return float(result.statistic)
 
 
 def bootstrap_rank_correlation(one: np.ndarray, other: np.ndarray) -> Interval:
@@ -138,4 +140,4 @@ def upper_triangle(matrices: np.ndarray) -> np.ndarray:
 
 def pairs(items: Sequence[Any]) -> list[tuple[Any, Any]]:
     """All pairs of items, in the order of `upper_triangle`."""
-    return [(items[row], items[column]) for row, column in zip(*np.triu_indices(len(items), 1))]
+    return list(itertools.combinations(items, 2))
