@@ -1,14 +1,20 @@
-"""Loaders of tiny models in the place of Flux.1 dev's. test_server.py installs this as a node pack."""
+"""Loaders of tiny models in the place of those of Flux.1 dev, as a node pack that test_server.py installs."""
+
+import sys
+from pathlib import Path
 
 import torch.nn.functional as F
 
-from .tiny_models import FLOW_CHANNELS, conditioning_for, tiny_model
+# In the server, the files of the tiny models lie beside this one.
+sys.path.append(str(Path(__file__).parent))
+from tiny_families import FLOW_CHANNELS
+from tiny_models import conditioning_for, tiny_model
 
 LATENT_SIZE = 3.0  # about what the model takes for unit variance
 
 
 class TinyVAE:
-    """Means of 4 x 4 pixels, four of them to a latent pixel."""
+    """A latent pixel has the means of four squares of 4 x 4 pixels."""
 
     def encode(self, pixels):
         means = F.avg_pool2d(pixels[..., :3].movedim(-1, 1) * 2 - 1, 4)
@@ -27,22 +33,41 @@ class TinyCLIP:
         return conditioning_for("flux", seed=len(tokens))
 
 
-def _loader(kind, load):
-    return type(
-        f"StandIn{kind}",
-        (),
-        {
-            "INPUT_TYPES": classmethod(lambda cls: {"required": {}}),
-            "RETURN_TYPES": (kind,),
-            "FUNCTION": "load",
-            "CATEGORY": "test",
-            "load": lambda self: (load(),),
-        },
-    )
+class _Loader:
+    """A loader without inputs, as ComfyUI's V1 nodes are written."""
+
+    RETURN_TYPES: tuple
+    FUNCTION = "load"
+    CATEGORY = "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+
+class ModelLoader(_Loader):
+    RETURN_TYPES = ("MODEL",)
+
+    def load(self):
+        return (tiny_model("flux"),)
+
+
+class ClipLoader(_Loader):
+    RETURN_TYPES = ("CLIP",)
+
+    def load(self):
+        return (TinyCLIP(),)
+
+
+class VaeLoader(_Loader):
+    RETURN_TYPES = ("VAE",)
+
+    def load(self):
+        return (TinyVAE(),)
 
 
 NODE_CLASS_MAPPINGS = {
-    "StandInModel": _loader("MODEL", lambda: tiny_model("flux")),
-    "StandInCLIP": _loader("CLIP", TinyCLIP),
-    "StandInVAE": _loader("VAE", TinyVAE),
+    "StandInModel": ModelLoader,
+    "StandInCLIP": ClipLoader,
+    "StandInVAE": VaeLoader,
 }

@@ -1,15 +1,13 @@
-"""Every model that this host can load is of a family with a row, or is refused in a sentence that names it: none passes in silence."""
+"""Every model that ComfyUI can load is of a family with a row, or is refused in a sentence that names it."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import comfy.model_base
 import comfy.supported_models
-import comfyui_version
 import pytest
 import torch
-from tiny_models import FLOWS, conditioning_for, latent_for, tiny_model
+from tiny_families import ALL_FLOWS, FLOWS
+from tiny_models import conditioning_for, latent_for, tiny_model
 
 UNETS = {
     "Stable_Zero123",
@@ -27,58 +25,32 @@ UNETS = {
     "Segmind_Vega",
     "SD_X4Upscaler",
 }
-FLOW_MODELS = {
-    "SD3",
-    "Flux",
-    "FluxInpaint",
-    "FluxSchnell",
-    "Flux2",
-    "LongCatImage",
-    "Chroma",
-    "ChromaRadiance",
-    "QwenImage",
-    "Lumina2",
-    "ZImage",
-    "ZImagePixelSpace",
-    "HiDream",
-    "HunyuanImage21",
-    "ErnieImage",
-    "Anima",
-    "AuraFlow",
-    "Omnigen2",
-    "Boogu",
-    "Kandinsky5Image",
-    "Krea2",
-    "Ideogram4",
-    "Lens",
-    "MageFlow",
-    "JoyImage",
-    "PixelDiTT2I",
-}
+FLOW_MODELS = {name for row in ALL_FLOWS.values() for name in row.loads}
+every_family = pytest.mark.parametrize("family", FLOWS)
 every_model = pytest.mark.parametrize(
     "family", comfy.supported_models.models, ids=lambda family: family.__name__
 )
 
 
 @pytest.fixture
-def features(comfy_host):
+def families(comfy_host):
     """The module with the table of families."""
-    return sys.modules[f"{comfy_host.adapter.__name__}.features"]
+    return comfy_host.adapter.families
 
 
 class Begun(Exception):
-    """A model has its class, its kind of network and its noise levels; no weights are made."""
+    """Raised when a model has its class, its kind of network and its noise levels, but no weights."""
 
 
 class Weights(dict):
-    """A file of which some weights say what kind of model it is."""
+    """The weights of a file, some of which tell what kind of model it is."""
 
     def __missing__(self, name):
         return torch.zeros(1, 1)
 
 
 def loaded_without_weights(family, monkeypatch):
-    """A MODEL as the host makes it of this family's files, but its network is empty: it has its class and no layers."""
+    """A MODEL as ComfyUI makes it from this family's files. Its network has its class and no layers."""
 
     def begin(
         base,
@@ -102,65 +74,50 @@ def loaded_without_weights(family, monkeypatch):
     return SimpleNamespace(model=base, get_model_object=lambda name: getattr(base, name))
 
 
-def with_rows(features, model):
+def with_rows(families, model):
     """The same, with empty rows of blocks where a family has some."""
-    family = features.family_of(model)
-    for name in (
-        ("input_blocks", "output_blocks")
-        if family is None
-        else (stream.modules for stream in family.streams.values())
-    ):
+    family = families.family_of(model)
+    names = ["input_blocks", "output_blocks"]
+    if family is not None:
+        names = [stream.modules for stream in family.streams.values()]
+    for name in names:
         setattr(model.model.diffusion_model, name, torch.nn.ModuleList())
     return model
 
 
 @every_model
-def test_a_model_has_a_row_or_is_refused_by_its_name(comfy_host, features, monkeypatch, family):
+def test_a_model_has_a_row_or_is_refused_by_its_name(comfy_host, families, monkeypatch, family):
     model = loaded_without_weights(family, monkeypatch)
     if family.__name__ in UNETS | FLOW_MODELS:
-        assert comfy_host.adapter.features_of(with_rows(features, model)) == (
+        assert comfy_host.adapter.features_of(with_rows(families, model)) == (
             ["middle"] if family.__name__ in UNETS else []
         )
         assert comfy_host.adapter.schedule_of(model)
         return
+    network = type(model.model.diffusion_model).__name__
     for ask in (comfy_host.adapter.features_of, comfy_host.adapter.schedule_of):
-        with pytest.raises(
-            ValueError,
-            match=rf"got {type(model.model.diffusion_model).__name__}, the network of {family.__name__}\b.*\.$",
-        ):
+        with pytest.raises(ValueError, match=rf"got {network}, the network of {family.__name__}\b.*\.$"):
             ask(model)
 
 
-def test_every_row_is_of_a_model_of_this_host_or_of_another(features):
-    """No row is left whose network or kinds of model nobody knows; which hosts have them is in the support pages."""
+def test_every_row_is_of_a_model_of_this_host_or_of_another(families):
+    """Every row has a tiny model, of this ComfyUI or of another one."""
     known = {family.__name__ for family in comfy.supported_models.models}
-    for path, family in features.FAMILIES.items():
+    for path, family in families.FAMILIES.items():
         for name in family.models:
             assert name in FLOW_MODELS, f"{path}: {name}"
     assert {type(tiny_model(kind).model.model_config).__name__ for kind in FLOWS} <= known
 
 
-def test_every_family_with_a_row_is_tested(features):
+def test_every_family_with_a_row_is_tested(families):
     networks = (type(tiny_model(kind).model.diffusion_model) for kind in FLOWS)
     tested = {f"{network.__module__}.{network.__qualname__}" for network in networks}
     here = {
         path
-        for path, family in features.FAMILIES.items()
+        for path, family in families.FAMILIES.items()
         if any(hasattr(comfy.model_base, name) for name in family.models)
     }
     assert tested == here
-
-
-def test_the_readme_names_the_families_of_this_host(features):
-    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="ascii").splitlines()
-    row = next((line for line in lines if line.startswith(f"| [{comfyui_version.__version__}]")), None)
-    if row is None:
-        pytest.skip("the README has no row for this host")
-    named = {name.strip() for name in row.split("|")[2].split(",")}
-    tested = {type(tiny_model(kind).model.diffusion_model) for kind in FLOWS}
-    here = {f"{network.__module__}.{network.__qualname__}" for network in tested}
-    for path, family in features.FAMILIES.items():
-        assert (family.name.split(" / ")[0] in named) == (path in here), family.name
 
 
 def test_a_network_of_the_host_in_a_new_kind_of_model_is_refused(comfy_host):
@@ -219,3 +176,18 @@ def test_nodes_refuse_what_has_no_row(comfy_host, call, monkeypatch, kind):
             feature="middle",
             precision="as the model",
         )
+
+
+@every_family
+def test_a_foreign_transformer_is_refused(within, family):
+    model = tiny_model(family)
+    network = model.model.diffusion_model
+
+    class Another(type(network)):
+        """It may order its tokens in another way."""
+
+    other = Another.__new__(Another)
+    other.__dict__ = network.__dict__
+    model.add_object_patch("diffusion_model", other)
+    with pytest.raises(ValueError, match=r"or a transformer of the families .* got Another"):
+        within(model, conditioning_for(family), latent_for(model), lambda denoiser, x: x)

@@ -1,10 +1,9 @@
-"""Noise levels that a model does not have, in every node that takes SIGMAS or a basis; and the levels of zero-SNR models."""
+"""Noise levels that a model does not have, in every node that takes SIGMAS or a basis."""
 
 import dataclasses
 import itertools
 import math
 
-import comfy.model_sampling
 import pytest
 import torch
 from tiny_models import conditioning_for, latent_for, tiny_model
@@ -111,31 +110,3 @@ def test_the_largest_level_is_accepted_as_schedulers_give_it(case):
     if case.kind == "sd1":
         case.run("PullbackBasis", levels, latent)
     case.run("sampler", levels, latent)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"linear_start": 0.00085, "linear_end": 0.012},
-        {"linear_start": 0.0015, "linear_end": 0.0195},
-        {"beta_schedule": "cosine"},
-        {"beta_schedule": "sqrt_linear", "linear_start": 1e-4, "linear_end": 0.02},
-    ],
-    ids=str,
-)
-def test_zero_snr_models_have_levels(comfy_host, settings):
-    class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
-        pass
-
-    class Config:
-        sampling_settings = {"zsnr": True, **settings}
-
-    sampling = Sampling(Config())
-    schedule = comfy_host.adapter.denoiser.schedule_in(sampling)
-    assert (schedule.log_sigmas.diff() > 0).all()
-    torch.testing.assert_close(
-        torch.exp(schedule.log_sigmas)[:-1], sampling.sigmas[:-1].double(), rtol=1e-4, atol=0
-    )
-    for index in (0, 1, 500, 997, 998):
-        assert sampling.timestep(torch.tensor(schedule.sigma(index / 999))) == index
-    assert schedule.require_level(sampling.sigma_max) == sampling.sigma_max

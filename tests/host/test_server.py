@@ -73,8 +73,9 @@ class Server:
         shutil.copytree(PACK, base / "custom_nodes" / NAME, ignore=clutter)
         stand_ins = base / "custom_nodes" / "stand_ins"
         stand_ins.mkdir()
-        for source, name in (("stand_ins", "__init__"), ("tiny_models", "tiny_models")):
-            shutil.copy(Path(__file__).with_name(f"{source}.py"), stand_ins / f"{name}.py")
+        shutil.copy(Path(__file__).with_name("stand_ins.py"), stand_ins / "__init__.py")
+        for name in ("tiny_families.py", "tiny_models.py"):
+            shutil.copy(Path(__file__).with_name(name), stand_ins / name)
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "orange").save(base / "input" / "example.png")
         with socket.socket() as probe:

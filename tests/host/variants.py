@@ -1,6 +1,7 @@
 """What artists do to models: weights of every kind, patches and conditionings, on tiny models of every family.
 
-Each entry of `WEIGHTS` makes a MODEL of a family; each of `PATCHES` changes a `Case`, or gives None where there is no such thing.
+Each entry of `WEIGHTS` makes a MODEL of a family. Each entry of `PATCHES` changes a `Case`, or gives None where
+there is no such thing.
 """
 
 import inspect
@@ -19,45 +20,27 @@ import comfy.ops
 import comfy.utils
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from tiny_models import (
-    FLOWS,
-    KINDS,
-    REFERENCE_KINDS,
-    SHAPE,
-    conditioning_for,
-    draw,
-    latent_for,
-    patch_of,
-    tiny_model,
-)
+from tiny_families import FLOWS, draw
+from tiny_models import KINDS, SHAPE, conditioning_for, latent_for, tiny_model
 
 FAMILIES = (*KINDS, *FLOWS)
-REPLACEABLE = (  # transformers whose blocks the host lets patches replace
-    "flux",
-    "schnell",
-    "flux2",
-    "longcat",
-    "chroma",
-    "radiance",
-    "sd3",
-    "sd35medium",
-    "qwen",
-    "hunyuanimage",
-    "aura",
-    "lens",
-    "mageflow",
-    "joyimage",
-)
-CONTROLLED = tuple(
-    kind for kind in REPLACEABLE if kind not in ("aura", "joyimage")
-)  # to which the host adds what a ControlNet says
 
 
 @dataclass
 class Case:
+    """A model and its inputs.
+
+    Attributes:
+        kind: One of `FAMILIES`.
+        model: MODEL.
+        remade: Called with changes of the shape, makes the model anew with the same kind of weights.
+        conditioning: CONDITIONING.
+        latent: LATENT.
+    """
+
     kind: str
     model: object
-    remade: object  # remade(**changes of its shape): the model anew, with the same kind of weights
+    remade: object
     conditioning: list
     latent: dict
 
@@ -68,6 +51,11 @@ class Case:
     @property
     def unet(self):
         return isinstance(self.network, UNetModel)
+
+    @property
+    def family(self):
+        """The `TinyFamily` of a transformer."""
+        return FLOWS[self.kind]
 
 
 def case_of(kind, weights, monkeypatch):
@@ -246,9 +234,12 @@ class Residuals(comfy.controlnet.ControlBase):
 
 
 def controlnet(case, call, monkeypatch):
-    if not case.unet and case.kind not in CONTROLLED:
-        return None  # the host has none for them
-    control = Residuals(case.network, patch_of(case.kind)) if not case.unet else _unet_controlnet(case)
+    if case.unet:
+        control = _unet_controlnet(case)
+    elif case.family.controlled:
+        control = Residuals(case.network, case.family.patch)
+    else:
+        return None
     hint = draw(1, 3, 64, 64, seed=32).sigmoid()
     control.set_cond_hint(hint, 0.8)
     return replace(
@@ -302,8 +293,8 @@ def ip_adapter(case, call, monkeypatch):
         out["img"] = image + 0.5 * _attend(image, more, more, 2)
         return out
 
-    if not case.unet and case.kind not in REPLACEABLE:
-        return None  # the host lets nothing replace their blocks
+    if not case.unet and not case.family.replaceable:
+        return None
     if case.unet:
         for place in [("input", 2), ("input", 3), ("middle", 0)]:
             for depth in (0, 1):
@@ -389,23 +380,11 @@ def compiled(case, call, monkeypatch):
 def compiled_blocks(case, call, monkeypatch):
     """As others do it, each block by itself, in the place of the model's own."""
     clone = case.model.clone()
-    rows = (
-        "double_blocks",
-        "joint_blocks",
-        "transformer_blocks",
-        "layers",
-        "double_stream_blocks",
-        "double_layers",
-        "double_stream_layers",
-        "visual_transformer_blocks",
-        "patch_blocks",
-        "blocks",
-    )
-    for path in ("middle_block.1.transformer_blocks.0", *(f"{row}.0" for row in rows)):
-        try:
-            block = clone.get_model_object(f"diffusion_model.{path}")
-        except AttributeError:
-            continue
+    blocks = ["middle_block.1.transformer_blocks"]
+    if not case.unet:
+        blocks = [modules for modules, _ in case.family.blocks.values()]
+    for path in (f"{modules}.0" for modules in blocks):
+        block = clone.get_model_object(f"diffusion_model.{path}")
         clone.add_object_patch(f"diffusion_model.{path}", torch.compile(block, backend="eager"))
     assert clone.object_patches
     return replace(case, model=clone)
@@ -520,10 +499,10 @@ def inpainting(case, call, monkeypatch):
 
 def reference_picture(case, call, monkeypatch):
     """A picture to edit among the tokens, as of Flux Kontext, Qwen-Image-Edit and others."""
-    if case.kind not in REFERENCE_KINDS or "ref_latents" not in inspect.getsource(
-        sys.modules[type(case.network).__module__]
-    ):
+    if case.unet or not case.family.reads_references:
         return None
+    if "ref_latents" not in inspect.getsource(sys.modules[type(case.network).__module__]):
+        return None  # not in this host
     reference = latent_for(case.model, seed=6)["samples"]
     return replace(
         case,
@@ -535,8 +514,8 @@ def reference_picture(case, call, monkeypatch):
 
 def another_attention(case, call, monkeypatch):
     """An override of attention, which other packs set."""
-    if case.kind == "ernie":
-        return None  # the host does not tell this network's attention of overrides
+    if not case.unet and not case.family.overridable:
+        return None
     clone = case.model.clone()
     clone.model_options["transformer_options"]["optimized_attention_override"] = (
         lambda function, *args, **kwargs: torch.sin(2 * function(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""The host adapter against the host itself: tiny models of each family, read once through it and once without it."""
+"""`HostDenoiser` against ComfyUI itself: tiny UNets, evaluated once through it and once without it."""
 
 import comfy.patcher_extension
 import comfy.samplers
@@ -7,7 +7,9 @@ import torch
 from tiny_models import (
     KINDS,
     applied,
+    conditioning_for,
     draw,
+    latent_for,
     observed,
     patched,
     relative,
@@ -17,7 +19,6 @@ from tiny_models import (
 )
 
 SIGMA = 4.0
-FEATURES = ("input_0", "input_1", "input_2", "input_3", "middle", "output_0", "output_1", "output_2")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -26,12 +27,12 @@ def models():
     return {kind: tiny_model(kind) for kind in KINDS}
 
 
-def noisy(batch=1, **size):
+def noisy_x(batch=1):
     """x in sampler coordinates at SIGMA."""
-    return SIGMA * tiny_latent(batch, **size, seed=3)["samples"] / 5
+    return SIGMA * tiny_latent(batch, seed=3)["samples"] / 5
 
 
-# What the adapter computes.
+# Predictions.
 
 
 @every_kind
@@ -44,37 +45,43 @@ def test_denoise_is_the_hosts_own_prediction(within, models, kind, sigma):
 
 def test_the_kinds_predict_differently_at_one_x():
     """Otherwise the tests over kinds would all test one family."""
-    x = noisy()
+    x = noisy_x()
     predictions = [applied(tiny_model(kind), tiny_conditioning(), x, SIGMA) for kind in KINDS]
     assert all(relative(a, b) > 0.01 for a, b in zip(predictions, predictions[1:] + predictions[:1]))
 
 
 @every_kind
-def test_the_function_gets_the_latent_in_sampler_coordinates(within, models, kind):
-    latent = tiny_latent(2)
-    x = within(models[kind], tiny_conditioning(), latent, lambda _, x: x)
-    torch.testing.assert_close(x, models[kind].model.process_latent_in(latent["samples"]))
-
-
-@every_kind
-def test_the_features_are_all_blocks_but_the_last(comfy_host, models, kind):
-    assert tuple(comfy_host.adapter.features_of(models[kind])) == FEATURES
-
-
-@every_kind
-@pytest.mark.parametrize("feature", FEATURES)
-def test_every_feature_is_the_output_of_its_block(within, models, kind, feature):
-    x, conditioning = noisy(2), tiny_conditioning()
-    ours = within(
-        models[kind],
-        conditioning,
-        tiny_latent(),
-        lambda denoiser, _: denoiser.encode(denoiser.schedule.to_network(x, SIGMA), SIGMA),
-        feature=feature,
+def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, within, models, kind):
+    """The inversion's LATENT and SIGMAS go straight into SamplerCustom."""
+    model, conditioning = models[kind], tiny_conditioning()
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert",
+        model=model,
+        conditioning=conditioning,
+        latent=tiny_latent(),
+        steps=6,
+        timestep=0.7,
+        refine=1,
+        measure=False,
     )
-    torch.testing.assert_close(
-        ours, observed(models[kind], feature, conditioning, x, SIGMA), rtol=1e-4, atol=1e-4
-    )
+    sampled = call(
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas,
+        latent_image=latent,
+    )[0]["samples"]
+    ours = within(model, conditioning, latent, comfy_host.core.ddim.generate, sigmas=sigmas)
+    assert relative(comfy_host.adapter.clean_latent(model, ours)["samples"], sampled) < 1e-5
+    assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
+
+
+# Features.
 
 
 def test_encode_by_the_hosts_kernels_agrees_with_encode_by_ours(within, models):
@@ -111,9 +118,8 @@ def test_encode_never_runs_the_decoder(within, models):
 
 
 def test_two_conditionings_give_the_features_of_both(within, models):
-    one, other, x = tiny_conditioning(seed=1), tiny_conditioning(seed=5), noisy()
+    one, other, x = tiny_conditioning(seed=1), tiny_conditioning(seed=5), noisy_x()
     both = within(models["sd1"], one + other, tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
-    x = x * (1 + SIGMA**2) ** 0.5
     parts = [
         observed(models["sd1"], "middle", conditioning, x, SIGMA).flatten(1) for conditioning in (one, other)
     ]
@@ -122,14 +128,13 @@ def test_two_conditionings_give_the_features_of_both(within, models):
 
 def test_an_area_gives_the_features_of_the_area_beside_those_of_the_whole(within, models):
     area = tiny_conditioning(seed=5, area=(4, 8, 4, 0), strength=1.0)
-    x = noisy()
+    x = noisy_x()
     both = within(
         models["sd1"],
         tiny_conditioning() + area,
         tiny_latent(),
         lambda denoiser, _: denoiser.encode(x, SIGMA),
     )
-    x = x * (1 + SIGMA**2) ** 0.5
     whole = observed(models["sd1"], "middle", tiny_conditioning(), x, SIGMA).flatten(1)
     lower = observed(models["sd1"], "middle", tiny_conditioning(seed=5), x[:, :, 4:], SIGMA).flatten(1)
     torch.testing.assert_close(both, torch.cat([whole, lower], dim=1), rtol=1e-4, atol=1e-4)
@@ -145,50 +150,27 @@ def test_a_conditioning_of_another_time_is_refused(within, models):
         )
 
 
-@every_kind
-def test_the_schedule_is_the_hosts(comfy_host, models, kind):
-    sampling, schedule = (
-        models[kind].get_model_object("model_sampling"),
-        comfy_host.adapter.schedule_of(models[kind]),
+def test_a_patch_changes_what_is_encoded(within, models):
+    x = noisy_x()
+    plain, changed = (
+        within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+        for model in (models["sd1"], patched(models["sd1"]))
     )
-    assert schedule.sigma_max == pytest.approx(float(sampling.sigma_max), rel=1e-6)
-    for sigma in (0.1, 1.0, 10.0):
-        assert schedule.timestep(sigma).item() == pytest.approx(
-            float(sampling.timestep(torch.tensor(sigma))), abs=0.51
-        )
+    assert relative(changed, plain) > 0.01
 
 
-@every_kind
-def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, within, models, kind):
-    """The inversion's LATENT and SIGMAS go straight into SamplerCustom."""
-    model, conditioning = models[kind], tiny_conditioning()
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert",
-        model=model,
-        conditioning=conditioning,
-        latent=tiny_latent(),
-        steps=6,
-        timestep=0.7,
-        refine=1,
-        measure=False,
+def test_a_wrapper_acts_on_what_is_encoded(within, models):
+    model, x = models["sd1"].clone(), noisy_x()
+
+    def doubled(executor, points, *others, **named):
+        return executor(2 * points, *others, **named)
+
+    model.add_wrapper(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, doubled)
+    wrapped = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
+    plain = within(
+        models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(2 * x, SIGMA)
     )
-    sampled = call(
-        "SamplerCustom",
-        model=model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=conditioning,
-        negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=sigmas,
-        latent_image=latent,
-    )[0]["samples"]
-    ours = within(
-        model, conditioning, latent, lambda denoiser, x: comfy_host.core.ddim.generate(denoiser, x, sigmas)
-    )
-    assert relative(comfy_host.adapter.latent_of(model, ours)["samples"], sampled) < 1e-5
-    assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero
+    torch.testing.assert_close(wrapped, plain, rtol=1e-4, atol=1e-5)
 
 
 # Derivatives.
@@ -199,15 +181,15 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
 def test_products_agree_with_differences_of_the_hosts_forward_in_double_precision(
     comfy_host, within, models, kind, feature
 ):
-    z, v, h = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8), 1e-5
+    x, v, h = noisy_x(), draw(1, 4, 8, 8, seed=8), 1e-5
 
     def column(denoiser, _):
-        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v)
+        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]).jvp(v)
 
     ours = within(models[kind], tiny_conditioning(), tiny_latent(), column, feature=feature)
-    double, scale = tiny_model(kind, dtype=torch.float64), (1 + SIGMA**2) ** 0.5
+    double = tiny_model(kind, dtype=torch.float64)
     ahead, behind = (
-        observed(double, feature, tiny_conditioning(), scale * (z[None].double() + step * v.double()), SIGMA)
+        observed(double, feature, tiny_conditioning(), x.double() + step * v.double(), SIGMA)
         for step in (h, -h)
     )
     assert ahead.dtype == torch.float64
@@ -216,10 +198,10 @@ def test_products_agree_with_differences_of_the_hosts_forward_in_double_precisio
 
 def test_weights_in_another_memory_layout_give_the_same_products(comfy_host, within):
     """As under --force-channels-last."""
-    z, v = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8)
+    x, v = noisy_x(), draw(1, 4, 8, 8, seed=8)
 
     def products(denoiser, _):
-        jacobian = comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z)
+        jacobian = comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0])
         image = jacobian.jvp(v)
         return image, jacobian.vjp(image)
 
@@ -243,10 +225,10 @@ def test_the_two_products_are_adjoint(comfy_host, within, models, kind):
 
 
 def test_products_of_two_conditionings_stack(comfy_host, within, models):
-    z, v = draw(4, 8, 8, seed=7), draw(1, 4, 8, 8, seed=8)
+    x, v = noisy_x(), draw(1, 4, 8, 8, seed=8)
 
     def column(denoiser, _):
-        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), z).jvp(v).flatten(1)
+        return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]).jvp(v).flatten(1)
 
     one, other = tiny_conditioning(seed=1), tiny_conditioning(seed=5)
     both, *parts = (
@@ -256,79 +238,12 @@ def test_products_of_two_conditionings_stack(comfy_host, within, models):
     torch.testing.assert_close(both, torch.cat(parts, dim=1), rtol=1e-4, atol=1e-5)
 
 
-# What a basis says of its model.
-
-
-def fingerprint(within, model):
-    return within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance["model"])
-
-
-def test_a_fingerprint_is_that_of_the_weights(within):
-    model = tiny_model(seed=0)
-    name = fingerprint(within, model)
-    assert name == fingerprint(within, model), "it changed when the model was loaded"
-    assert name == fingerprint(within, model.clone())
-    assert name == fingerprint(within, tiny_model(seed=0))
-    assert name != fingerprint(within, tiny_model(seed=1))
-
-
-def test_a_fingerprint_tells_patched_models_apart(within):
-    model = tiny_model()
-    plain, changed = fingerprint(within, model), patched(model)
-    name = fingerprint(within, changed)
-    assert name not in (plain, fingerprint(within, patched(model, strength=0.5)))
-    assert name == fingerprint(within, patched(model))
-    assert plain == fingerprint(within, model), "it is another one after a patched clone was loaded"
-
-
-def test_a_fingerprint_tells_patches_of_equal_strength_apart(within):
-    model = tiny_model()
-    assert fingerprint(within, patched(model, seed=11)) != fingerprint(within, patched(model, seed=12))
-
-
-def prompt_name(within, model, conditioning):
-    return within(model, conditioning, tiny_latent(), lambda denoiser, _: denoiser.provenance["prompt"])
-
-
-def test_a_prompt_has_a_hash_of_its_own(within, models):
-    one, again, other = (prompt_name(within, models["sd1"], tiny_conditioning(seed)) for seed in (1, 1, 5))
-    assert one == again != other
-
-
-def test_prompts_that_differ_in_their_pooled_vector_have_different_hashes(within, models):
-    ((context, extra),) = tiny_conditioning()
-    moved = [[context, {"pooled_output": extra["pooled_output"] + 1}]]
-    assert prompt_name(within, models["sdxl"], moved) != prompt_name(
-        within, models["sdxl"], [[context, extra]]
-    )
-
-
-def test_a_patch_changes_what_is_encoded(within, models):
-    x = noisy()
-    plain, changed = (
-        within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
-        for model in (models["sd1"], patched(models["sd1"]))
-    )
-    assert relative(changed, plain) > 0.01
-
-
-def test_a_wrapper_acts_on_what_is_encoded(within, models):
-    model, x = models["sd1"].clone(), noisy()
-    doubled = lambda executor, points, *others, **named: executor(2 * points, *others, **named)
-    model.add_wrapper(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, doubled)
-    wrapped = within(model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(x, SIGMA))
-    plain = within(
-        models["sd1"], tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.encode(2 * x, SIGMA)
-    )
-    torch.testing.assert_close(wrapped, plain, rtol=1e-4, atol=1e-5)
-
-
 def test_float32_of_a_half_precision_model_is_the_float32_model_of_the_same_weights(comfy_host, within):
     half, rounded = tiny_model(dtype=torch.float16), tiny_model()
     with torch.inference_mode():
         for weight in rounded.model.diffusion_model.parameters():
             weight.copy_(weight.half())
-    x, v = noisy(), draw(1, 4, 8, 8, seed=8)
+    x, v = noisy_x(), draw(1, 4, 8, 8, seed=8)
 
     def column(denoiser, _):
         return comfy_host.core.Jacobian(lambda points: denoiser.encode(points, SIGMA), x[0]).jvp(v)
@@ -337,6 +252,9 @@ def test_float32_of_a_half_precision_model_is_the_float32_model_of_the_same_weig
     assert relative(within(half, tiny_conditioning(), tiny_latent(), column, float32=True), exact) < 1e-5
     assert 1e-5 < relative(within(half, tiny_conditioning(), tiny_latent(), column), exact) < 0.02
     assert all(weight.dtype == torch.float16 for weight in half.model.diffusion_model.parameters())
+
+
+# What a basis says of its model.
 
 
 @pytest.mark.parametrize(
@@ -354,3 +272,34 @@ def test_a_basis_says_in_which_precision_it_was_computed(within, dtype, cast, fl
         model, tiny_conditioning(), tiny_latent(), lambda denoiser, _: denoiser.provenance, float32=float32
     )
     assert provenance["precision"] == precision
+
+
+@pytest.mark.parametrize("kind, feature", [("sd1", "input_0"), ("flux", "double_0")])
+def test_with_feature_changes_the_feature_and_nothing_else(within, kind, feature):
+    model, conditioning = tiny_model(kind), conditioning_for(kind)
+    latent = latent_for(model, seed=3)
+    sigma = 0.7
+
+    def both(denoiser, x):
+        other = denoiser.with_feature(feature)
+        h = denoiser.encode(x, sigma), other.encode(x, sigma)
+        return denoiser, other, h, (denoiser.denoise(x, sigma), other.denoise(x, sigma))
+
+    denoiser, other, (middle, early), denoised = within(model, conditioning, latent, both, products=True)
+    alone = within(
+        model, conditioning, latent, lambda denoiser, x: denoiser.encode(x, sigma), feature=feature
+    )
+    assert denoiser.provenance["feature"] != feature
+    assert other.provenance == {**denoiser.provenance, "feature": feature}
+    assert torch.equal(*denoised) and torch.equal(alone, early)
+    assert middle.shape != early.shape or not torch.equal(middle, early)
+
+
+def test_a_feature_that_the_model_lacks_is_refused(within, models):
+    with pytest.raises(ValueError, match="no block named 'output_9'"):
+        within(
+            models["sd1"],
+            tiny_conditioning(),
+            tiny_latent(),
+            lambda denoiser, x: denoiser.with_feature("output_9"),
+        )
