@@ -170,23 +170,21 @@ def measure(options):
 
     def work(denoiser, x):
         sigma = denoiser.schedule.sigma(0.7)
-        z = denoiser.schedule.to_network(
-            denoiser.schedule.add_noise(x, draw(*x.shape, seed=4).to(x), sigma), sigma
-        )[0]
+        x = denoiser.schedule.add_noise(x, draw(*x.shape, seed=4).to(x), sigma)[0]
         with torch.no_grad():
-            h = denoiser.encode_as_hosted(z[None], sigma)  # which also loads what is loaded at first
-        run = _work(options.only, torch, core, denoiser, z, sigma, torch.randn(2, *h.shape[1:]).to(h))
-        seconds, peak = _seconds_and_bytes(run, torch, z.device)
+            h = denoiser.encode_as_hosted(x[None], sigma)  # which also loads what is loaded at first
+        run = _work(options.only, torch, core, denoiser, x, sigma, torch.randn(2, *h.shape[1:]).to(h))
+        seconds, peak = _seconds_and_bytes(run, torch, x.device)
         return {
             "seconds": seconds,
             "bytes": peak,
             "feature": denoiser.feature,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name(z.device) if z.is_cuda else "CPU",
-            "timed": z.is_cuda or options.only != "offloaded",
+            "device": torch.cuda.get_device_name(x.device) if x.is_cuda else "CPU",
+            "timed": x.is_cuda or options.only != "offloaded",
             "weights": model.model_size(),
-            "estimate": denoiser._guider.inner_model.memory_required([1, *z.shape]),
+            "estimate": denoiser._guider.inner_model.memory_required([1, *x.shape]),
         }
 
     with torch.inference_mode():
@@ -195,16 +193,16 @@ def measure(options):
         )
 
 
-def _work(name, torch, core, denoiser, z, sigma, u):
+def _work(name, torch, core, denoiser, x, sigma, u):
     """The work as a function of its number, of which the first is not timed."""
-    v = torch.stack([z, z.flip(-1)])
-    jacobian = core.Jacobian(lambda points: denoiser.encode(points, sigma), z, offload=name == "offloaded")
-    if name == "offloaded" and not z.is_cuda:
+    v = torch.stack([x, x.flip(-1)])
+    jacobian = core.Jacobian(lambda points: denoiser.encode(points, sigma), x, offload=name == "offloaded")
+    if name == "offloaded" and not x.is_cuda:
         core.linalg.offload.keep_in_main_memory = _in_a_file
 
     def back():
         with torch.inference_mode(False), torch.enable_grad():
-            point = z.clone()[None].requires_grad_()
+            point = x.clone()[None].requires_grad_()
             denoiser.encode_as_hosted(point, sigma).backward(u[:1].clone())
 
     def record():
@@ -212,9 +210,9 @@ def _work(name, torch, core, denoiser, z, sigma, u):
         jacobian.record()
 
     return {
-        "model": lambda: denoiser.denoise(z[None], sigma),
-        "sampling": lambda: denoiser.denoise(z.expand(2, *z.shape), sigma),
-        "h": lambda: denoiser.encode_as_hosted(z[None], sigma),
+        "model": lambda: denoiser.denoise(x[None], sigma),
+        "sampling": lambda: denoiser.denoise(x.expand(2, *x.shape), sigma),
+        "h": lambda: denoiser.encode_as_hosted(x[None], sigma),
         "h and back": back,
         "record": record,
         "J v": lambda: jacobian.jvp(v[:1]),

@@ -45,7 +45,7 @@ def basis(comfy_host):
 
 @pytest.fixture
 def saved(call, basis, folders, comfy_host):
-    """saved(prefix) -> the path of the new file in the output folder, as text. The files are removed in the end."""
+    """saved(prefix): the path of the new file in the output folder, as text. The files are removed in the end."""
     made = []
 
     def save(prefix):
@@ -241,7 +241,10 @@ def test_the_page_fills_in_the_prefix():
         + """
     function made(name) {
       const type = function () {};
-      type.prototype.onNodeCreated = function () { this.widgets = [{ name: "filename_prefix", value: "%Model.name%" }]; return 7; };
+      type.prototype.onNodeCreated = function () {
+        this.widgets = [{ name: "filename_prefix", value: "%Model.name%" }];
+        return 7;
+      };
       extension.beforeRegisterNodeDef(type, { name });
       const one = new type();
       if (one.onNodeCreated() !== 7) throw new Error("what was there is called no more");

@@ -1,4 +1,4 @@
-"""The bundled model in the host: its threads, pictures of other sizes and aspects, and plots without matplotlib."""
+"""The bundled model in ComfyUI: its threads, pictures of other sizes, and plots without matplotlib."""
 
 import sys
 
@@ -135,8 +135,9 @@ def test_a_size_that_the_model_does_not_know_is_told_before_the_work(
 ):
     model, _ = model_and_vae
     latent = {"samples": torch.ones(1, 27, height // 3, width // 3)}
-    monkeypatch.setattr(comfy_host.core.ddim, "invert", lambda denoiser, x, *_, **__: x)
-    monkeypatch.setattr(comfy_host.core.ddim, "generate", lambda denoiser, x, *_, **__: x)
+    core = comfy_host.core
+    monkeypatch.setattr(core.ddim, "invert", lambda denoiser, x0, sigmas, **_: core.NoisyLatent(x0, sigmas))
+    monkeypatch.setattr(core.ddim, "generate", lambda denoiser, noisy, **_: noisy.x)
     *_, report = invert(call, model, words, latent, steps=2)
     told = [record.getMessage() for record in caplog.records if "knows pictures" in record.getMessage()]
     assert len(told) == (times is not None) and ("knows pictures" in report) == (times is not None)

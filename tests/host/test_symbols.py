@@ -1,4 +1,4 @@
-"""Every name of ComfyUI that the pack uses exists in the ComfyUI at hand, and accepts the arguments that the pack gives it."""
+"""Every name of ComfyUI that the pack uses exists in this ComfyUI, and takes the arguments that it is given."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ HOST = Path.cwd()
 
 
 def missing_symbols(source):
-    """What a source file uses of ComfyUI and this ComfyUI does not have, as a list of sentences."""
+    """What a source file uses of ComfyUI and this ComfyUI lacks, as a list of sentences."""
     tree = ast.parse(source)
     found = _imports(tree)
     problems = [f"{name} does not exist" for name, value in found.items() if value is None]
@@ -30,7 +30,7 @@ def missing_symbols(source):
 
 
 def _imports(tree):
-    """Local name -> the host's module, class or function. None stands for one that does not exist."""
+    """Local name -> ComfyUI's module, class or function; None for one that does not exist."""
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -52,16 +52,13 @@ def _is_of_host(module):
 
 
 def _probed_names(tree):
-    """Names that the file asks for before it uses them, with hasattr or getattr: hosts may lack these."""
-    calls = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
-    calls = [
-        call
-        for call in calls
-        if call.func.id in ("hasattr", "getattr") and isinstance(call.args[1], ast.Constant)
-    ]
-    return {call.args[1].value for call in calls}
+    """Names that the file asks for with hasattr or getattr before it uses them: this host may lack them."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("hasattr", "getattr") and isinstance(node.args[1], ast.Constant):
+                names.add(node.args[1].value)
+    return names
 
 
 def _resolve(node, found):

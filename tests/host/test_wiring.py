@@ -574,7 +574,7 @@ def test_latents_of_a_sampler_that_leaves_noise_are_taken(call, comfy_host, kind
 
 
 def test_a_basis_says_which_picture_it_belongs_to(call, comfy_host, studio, face, other):
-    same = comfy_host.core.pictures.are_same_picture
+    same = comfy_host.core.models.fingerprint.are_same_picture
     bases, *_ = call(
         "PullbackBasisOverTime",
         **studio.hosted,
