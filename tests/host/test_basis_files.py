@@ -45,7 +45,7 @@ def basis(comfy_host):
 
 @pytest.fixture
 def saved(call, basis, folders, comfy_host):
-    """saved(prefix): the path of the new file in the output folder, as text. The files are removed in the end."""
+    """saved(prefix): the path of the new file in the output folder, as text. They are removed in the end."""
     made = []
 
     def save(prefix):

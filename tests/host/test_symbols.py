@@ -1,4 +1,4 @@
-"""Every name of ComfyUI that the pack uses exists in this ComfyUI, and takes the arguments that it is given."""
+"""Every name of ComfyUI that the pack uses exists in this ComfyUI, and takes the arguments it is given."""
 
 import ast
 import importlib
