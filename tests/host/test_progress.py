@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import comfy.model_management
 import comfy.utils
 import pytest
-from server import PromptServer
 from tiny_families import draw
 from tiny_models import tiny_model
 
@@ -79,6 +78,8 @@ def test_there_are_previews_where_the_user_wants_them(comfy_host, shown, monkeyp
 
 
 def test_a_status_is_shown_where_a_server_runs_the_node(comfy_host, monkeypatch):
+    from server import PromptServer  # after `comfy_host`, which makes ComfyUI's own imports possible
+
     sent = []
     server = SimpleNamespace(send_progress_text=lambda text, node_id: sent.append((text, node_id)))
     monkeypatch.setattr(PromptServer, "instance", server, raising=False)
