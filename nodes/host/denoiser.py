@@ -184,7 +184,7 @@ class HostDenoiser(Denoiser):
         return x.unsqueeze(2) if self._holds_films else x
 
     def _options_on(self, path):
-        """The model options of an evaluation on this path: they tell the network all levels of the sampler."""
+        """The model options of an evaluation on this path. They tell the network all its levels."""
         options = comfy.model_patcher.create_model_options_clone(self._options)
         sigmas = path.sigmas.to(self._guider.model_patcher.load_device)
         options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas

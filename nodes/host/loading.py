@@ -3,17 +3,19 @@
 import inspect
 from weakref import WeakKeyDictionary
 
-_whole = (
-    WeakKeyDictionary()
-)  # a `BaseModel` whose weights are streamed -> what clones that are loaded whole share
+# A `BaseModel` whose weights are streamed -> what its clones that are loaded whole share.
+_whole = WeakKeyDictionary()
 
 
 def clone_for_derivatives(model):
-    """A clone of a MODEL that the host loads as one piece on one device, where the host can.
+    """A clone of a MODEL that the host loads in one piece on one device, where the host can.
 
-    Weights that the host streams through shared memory (DynamicVRAM) are read once more from their file, once for all clones of a
-    model. A model that did not come from a file of the host's loaders stays streamed; its layers then copy their weights, see `unpacked`.
-    Work shared among several GPUs runs in threads, which know nothing of derivatives: the clone has its first device alone.
+    The host streams weights through shared memory (DynamicVRAM). Such weights are read once more from their
+    file, once for all clones of a model. A model that no loader of the host read from a file stays streamed;
+    its layers then copy their weights when derivatives are taken.
+
+    The host shares work among several GPUs by threads, which know nothing of derivatives. So the clone has the
+    first device alone.
     """
     clone = _loaded_whole(model) if getattr(model, "is_dynamic", bool)() else model.clone()
     if hasattr(clone, "remove_additional_models"):
@@ -23,7 +25,8 @@ def clone_for_derivatives(model):
 
 
 def _loaded_whole(model):
-    if getattr(model, "cached_patcher_init", True) is None:  # the host has no way to read it again
+    """A clone of a streamed MODEL, loaded whole where the host can read its file again."""
+    if getattr(model, "cached_patcher_init", True) is None:
         return model.clone()
     if "model_override" not in inspect.signature(model.clone).parameters:
         return model.clone(disable_dynamic=True)

@@ -59,7 +59,7 @@ def call(comfy_host):
 
 @pytest.fixture(scope="session")
 def within(comfy_host):
-    """within(model, conditioning, latent, fn, **options): `while_sampling`, in inference mode as in the server."""
+    """within(model, conditioning, latent, fn, **options): `while_sampling` in inference mode."""
     import torch
 
     def run(*arguments, **options):
@@ -71,7 +71,7 @@ def within(comfy_host):
 
 @pytest.fixture(scope="session")
 def with_noise(comfy_host):
-    """with_noise(denoiser, x0, fraction): a `NoisyLatent` of x0 at a fraction of T, always with the same noise."""
+    """with_noise(denoiser, x0, fraction): x0 as a `NoisyLatent` at a fraction of T, always with one noise."""
     import torch
     from tiny_models import draw
 
