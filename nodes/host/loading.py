@@ -10,9 +10,9 @@ _whole = WeakKeyDictionary()
 def clone_for_derivatives(model):
     """A clone of a MODEL that the host loads in one piece on one device, where the host can.
 
-    The host streams weights through shared memory (DynamicVRAM). Such weights are read once more from their
-    file, once for all clones of a model. A model that no loader of the host read from a file stays streamed;
-    its layers then copy their weights when derivatives are taken.
+    The host streams weights through shared memory (DynamicVRAM). They are read once more from their file, once
+    for all clones of a model. A model that no loader of the host read from a file stays streamed; its layers
+    then copy their weights when derivatives are taken.
 
     The host shares work among several GPUs by threads, which know nothing of derivatives. So the clone has the
     first device alone.
