@@ -10,12 +10,12 @@ _whole = WeakKeyDictionary()
 def clone_for_derivatives(model):
     """A clone of a MODEL that the host loads in one piece on one device, where the host can.
 
-    The host streams weights through shared memory (DynamicVRAM). They are read once more from their file, once
-    for all clones of a model. A model that no loader of the host read from a file stays streamed; its layers
-    then copy their weights when derivatives are taken.
+    The host streams weights through shared memory (DynamicVRAM). They are read once more from their file,
+    once for all clones of a model. A model that no loader of the host read from a file stays streamed; its
+    layers then copy their weights when derivatives are taken.
 
-    The host shares work among several GPUs by threads, which know nothing of derivatives. So the clone has the
-    first device alone.
+    The host shares work among several GPUs by threads, which know nothing of derivatives. So the clone has
+    the first device alone.
     """
     clone = _loaded_whole(model) if getattr(model, "is_dynamic", bool)() else model.clone()
     if hasattr(clone, "remove_additional_models"):
