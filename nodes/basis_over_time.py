@@ -3,35 +3,36 @@ from comfy_api.latest import io
 
 from ..pullback_core import bases_over_time
 from . import host
+from .checks import require_single_latent
 from .inputs import (
     CATEGORY,
     FLOAT32,
     Basis,
     clean_latent_input,
     conditioning_input,
+    count_input,
     feature_input,
     model_input,
-    noisy_already,
-    of_picture,
-    offered,
-    on_cpu,
-    only_one,
     precision_input,
     rank_input,
     refine_input,
     seed_input,
     tolerance_input,
 )
+from .ui import SearchStatus, feature_choices, noisy_already, searches_report
 
 
 class BasisOverTime(io.ComfyNode):
+    MENU_POSITION = 120
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="PullbackBasisOverTime",
             display_name="Basis Over Time",
             category=CATEGORY,
-            description="Finds the directions of one picture at several timesteps, for the question at which of them to edit.",
+            description="Finds the directions of one picture at several timesteps, for the question at "
+            "which of them to edit.",
             inputs=[
                 model_input(),
                 conditioning_input(),
@@ -41,12 +42,11 @@ class BasisOverTime(io.ComfyNode):
                     default="0.9, 0.7, 0.5, 0.3",
                     tooltip="Fractions of the way to pure noise, with commas between them, in any order.",
                 ),
-                io.Int.Input(
+                count_input(
                     "steps",
+                    "DDIM steps of the whole way to pure noise. More is more exact.",
                     default=40,
-                    min=1,
-                    max=1000,
-                    tooltip="DDIM steps of the whole way to pure noise. More is more exact.",
+                    largest=1000,
                 ),
                 refine_input(),
                 rank_input(),
@@ -59,7 +59,8 @@ class BasisOverTime(io.ComfyNode):
                 Basis.Output(
                     display_name="PULLBACK_BASIS",
                     is_output_list=True,
-                    tooltip="A list with one basis for each timestep, the lowest first. Nodes after it run once for each.",
+                    tooltip="A list with one basis for each timestep, the lowest first. Nodes after it "
+                    "run once for each.",
                 ),
                 io.Latent.Output(
                     display_name="LATENT",
@@ -80,54 +81,52 @@ class BasisOverTime(io.ComfyNode):
         cls, model, conditioning, latent, timesteps, steps, refine, rank, tolerance, seed, feature, precision
     ):
         fractions = _fractions(timesteps)
-        only_one(latent)
-        host.ddim_sigmas(model, 1, fractions[-1])
+        require_single_latent(latent)
+        host.ddim_sigmas(model, 1, fractions[-1])  # refuses a timestep that the model cannot have
         host.advice_on_size(cls, model, latent)
-        bar = host.Progress(100)
+        status = SearchStatus(cls, tolerance, [f"{fraction:.3g} T: " for fraction in fractions])
 
-        def show(index, products, residual):
-            bar.update_residual(residual, tolerance, index, len(fractions))
-            host.show_status(cls, f"{fractions[index]:.3g} T: {products} products, residual {residual:.1e}")
-
-        def work(denoiser, x):
-            # Derivatives are right or wrong whatever the point, so those with plain noise serve, before the long inversion.
-            noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
-            for sigma in map(
-                denoiser.schedule.sigma, fractions
-            ):  # patches may be active at some noise levels only
-                host.check_derivatives(denoiser, denoiser.schedule.add_noise(x, noise, sigma), sigma)
-            return x, bases_over_time(
+        def work(denoiser, x0):
+            _check_derivatives(denoiser, x0, fractions)
+            return x0, bases_over_time(
                 denoiser,
-                x,
+                x0,
                 fractions,
                 rank,
                 steps=steps,
                 refine=refine,
                 tolerance=tolerance,
                 seed=seed,
-                progress=show,
-                **denoiser.memory(x.shape[1:]),
+                progress=status.update_search,
+                **denoiser.memory(x0.shape[1:]),
             )
 
-        x0, moments = host.while_sampling(
+        x0, found = host.while_sampling(
             model, conditioning, latent, work, feature=feature, float32=precision == FLOAT32, products=True
         )
-        origins = [host.inverted_origins(latent, x0, moment.noisy.sigmas) for moment in moments]
-        bases = [
-            of_picture(on_cpu(moment.basis), origin.picture) for moment, [origin] in zip(moments, origins)
-        ]
-        worst = max(bases, key=lambda basis: basis.residuals.max())
-        state = "" if all(basis.converged for basis in bases) else "not fully converged: "
-        state += f"residual {worst.residuals.max():.1e} or less after {sum(basis.products for basis in bases)} products"
-        host.show_status(cls, state + noisy_already(latent))
-        latents = [
-            host.noisy_latent(model, moment.noisy, latent, origin) for moment, origin in zip(moments, origins)
-        ]
-        return io.NodeOutput(bases, latents, [moment.noisy.sigmas for moment in moments], ui=offered(model))
+        bases, latents = [], []
+        for basis, noisy in found:
+            [origin] = host.inverted_origins(latent, x0, noisy.sigmas)
+            bases.append(host.with_picture(basis.to("cpu"), origin))
+            latents.append(host.noisy_latent(model, noisy, latent, [origin]))
+        host.show_status(cls, searches_report(bases) + noisy_already(latent))
+        return io.NodeOutput(bases, latents, [noisy.sigmas for _, noisy in found], ui=feature_choices(model))
+
+
+def _check_derivatives(denoiser, x0, fractions):
+    """Check the derivatives at every timestep, before the long inversion.
+
+    A patch may act at some timesteps only. The picture with plain noise serves: derivatives are right or
+    wrong at every point.
+    """
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0)
+    for fraction in fractions:
+        sigma = denoiser.schedule.sigma(fraction)
+        host.check_derivatives(denoiser, denoiser.schedule.add_noise(x0, noise, sigma), sigma)
 
 
 def _fractions(text):
-    """The timesteps that a text names, each once and rising. Raises ValueError for anything else."""
+    """The timesteps that a text names, without repetitions and rising. Refuses any other text."""
     try:
         fractions = sorted({float(part) for part in text.split(",")})
     except ValueError:
@@ -135,7 +134,7 @@ def _fractions(text):
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         shown = text if len(text) <= 60 else text[:60] + "..."
         raise ValueError(
-            "The timesteps are fractions of the way to pure noise, above 0 and at most 1, with commas between them, "
-            f'such as "0.9, 0.7, 0.5"; got {shown!r}.'
+            "The timesteps are fractions of the way to pure noise, above 0 and at most 1, with commas "
+            f'between them, such as "0.9, 0.7, 0.5"; got {shown!r}.'
         )
     return fractions

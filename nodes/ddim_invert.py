@@ -6,14 +6,16 @@ from .inputs import (
     CATEGORY,
     clean_latent_input,
     conditioning_input,
+    count_input,
     model_input,
-    noisy_already,
-    recovered,
     refine_input,
 )
+from .ui import noisy_already, round_trip_report
 
 
 class DDIMInvert(io.ComfyNode):
+    MENU_POSITION = 10
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -25,12 +27,11 @@ class DDIMInvert(io.ComfyNode):
                 model_input(),
                 conditioning_input(),
                 clean_latent_input(),
-                io.Int.Input(
+                count_input(
                     "steps",
+                    "DDIM steps from the picture to the noise. More is more exact.",
                     default=40,
-                    min=1,
-                    max=1000,
-                    tooltip="DDIM steps from the picture to the noise. More is more exact.",
+                    largest=1000,
                 ),
                 io.Float.Input(
                     "timestep",
@@ -39,13 +40,15 @@ class DDIMInvert(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="How far: the fraction of the way to pure noise. High values change shapes, low ones details.",
+                    tooltip="How far: the fraction of the way to pure noise. High values change shapes, "
+                    "low ones details.",
                 ),
                 refine_input(),
                 io.Boolean.Input(
                     "measure",
                     default=True,
-                    tooltip="Generate the picture again to measure the error of the round trip. Takes one more sampling.",
+                    tooltip="Generate the picture again to measure the error of the round trip. Takes "
+                    "one more sampling.",
                 ),
             ],
             outputs=[
@@ -67,18 +70,21 @@ class DDIMInvert(io.ComfyNode):
         advice = host.advice_on_size(cls, model, latent)
         bar = host.Progress(steps * (2 if measure else 1), model)
 
-        def work(denoiser, x0):
-            def show(noisy):
-                bar.step(noisy.x / denoiser.schedule.scale(noisy.sigma))
+        def show(noisy):
+            bar.step_noisy(noisy, host.schedule_of(model))
 
+        def work(denoiser, x0):
             noisy = ddim.invert(denoiser, x0, sigmas, refine=refine, progress=show)
             if not measure or not x0.any():
                 return x0, noisy, None
-            return x0, noisy, ddim.relative_error(ddim.generate(denoiser, noisy, progress=bar.step), x0)
+            back = ddim.generate(denoiser, noisy, progress=bar.step)
+            return x0, noisy, ddim.relative_error(back, x0)
 
         x0, noisy, error = host.while_sampling(model, conditioning, latent, work)
-        report = ("not measured" if error is None else recovered(error)) + noisy_already(latent)
-        report = "\n".join(filter(None, [report, advice]))
+        report = "not measured" if error is None else round_trip_report(error)
+        report += noisy_already(latent)
+        if advice:
+            report += f"\n{advice}"
         host.show_status(cls, report)
         origins = host.inverted_origins(latent, x0, sigmas)
         return io.NodeOutput(host.noisy_latent(model, noisy, latent, origins), sigmas, report)

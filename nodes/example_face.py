@@ -6,6 +6,8 @@ from .inputs import CATEGORY
 
 
 class ExampleFace(io.ComfyNode):
+    MENU_POSITION = 110
+
     @classmethod
     def define_schema(cls):
         return io.Schema(

@@ -3,33 +3,33 @@ from comfy_api.latest import io, ui
 from ..pullback_core import compare_features, feature_table, figures
 from ..pullback_core.compare_features import evenly_spread
 from . import host
+from .checks import require_noise, require_single_noisy_latent
 from .inputs import (
     CATEGORY,
     FLOAT32,
     conditioning_input,
-    first_level,
     model_input,
     noisy_latent_input,
-    offered,
-    only_one,
     precision_input,
     rank_input,
-    require_noise,
-    require_same_level,
     sigmas_input,
 )
+from .ui import SearchStatus, feature_choices
 
-TOLERANCE = 0.05
+TOLERANCE = 0.05  # a loose one is enough for a comparison
 
 
 class ExplainFeatures(io.ComfyNode):
+    MENU_POSITION = 150
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="PullbackExplainFeatures",
             display_name="Explain Features",
             category=CATEGORY,
-            description="Compares the blocks of the model: how few directions each has, how straight its map is, what it costs.",
+            description="Compares the blocks of the model: how few directions each has, how straight its "
+            "map is, what it costs.",
             inputs=[
                 model_input(),
                 conditioning_input(),
@@ -38,7 +38,8 @@ class ExplainFeatures(io.ComfyNode):
                 io.String.Input(
                     "features",
                     default="",
-                    tooltip="Blocks, with commas between them. Empty: some over the whole depth, with the default one.",
+                    tooltip="Blocks, with commas between them. Empty: some over the whole depth, with "
+                    "the default one.",
                 ),
                 rank_input(),
                 precision_input(),
@@ -60,40 +61,26 @@ class ExplainFeatures(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, sigmas, features, rank, precision):
-        sigma = first_level(model, sigmas)
-        only_one(latent)
-        require_same_level(latent, sigma)
-        named = [host.feature_named(model, name.strip()) for name in features.split(",") if name.strip()]
-        names = list(dict.fromkeys(named)) or evenly_spread(
-            host.features_of(model), host.feature_named(model, host.DEFAULT)
-        )
-        bar = host.Progress(100)
-        refused = {}
-
-        def show(index, products, residual):
-            bar.update_residual(residual, TOLERANCE, index, len(names) - len(refused))
-            host.show_status(
-                cls,
-                f"{index + 1} of {len(names) - len(refused)}: {products} products, residual {residual:.1e}",
-            )
+        require_single_noisy_latent(model, latent, sigmas)
+        names = _feature_names(model, features)
 
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
-            usable = []
-            for one in map(denoiser.with_feature, names):
-                try:
-                    host.check_derivatives(one, noisy.x, noisy.sigma)
-                    usable.append(one)
-                except ValueError as error:  # in a deeper block alone, perhaps
-                    refused[one.feature] = str(error)
-            if not usable:
-                raise ValueError(refused[names[0]])
+            usable, refused = _checked(denoiser, noisy, names)
+            headings = [f"{number + 1} of {len(usable)}: " for number in range(len(usable))]
+            status = SearchStatus(cls, TOLERANCE, headings)
             careful = next((one for one in usable if one.careful), usable[0])
-            return compare_features(
-                usable, noisy, rank, tolerance=TOLERANCE, progress=show, **careful.memory(noisy.x.shape[1:])
+            reports = compare_features(
+                usable,
+                noisy,
+                rank,
+                tolerance=TOLERANCE,
+                progress=status.update_search,
+                **careful.memory(noisy.x.shape[1:]),
             )
+            return reports, refused
 
-        found = host.while_sampling(
+        reports, refused = host.while_sampling(
             model,
             conditioning,
             latent,
@@ -103,10 +90,34 @@ class ExplainFeatures(io.ComfyNode):
             float32=precision == FLOAT32,
             products=True,
         )
-        report = "\n".join([feature_table(found), *(f"{name}: {reason}" for name, reason in refused.items())])
-        decay = host.plot_of(figures.decay_plot, [(one.feature, one.s) for one in found])
-        host.show_status(
-            cls, f"{len(found)} features compared with {sum(one.products for one in found)} products"
-        )
-        shown = {**ui.PreviewImage(decay, cls=cls).as_dict(), "pullback_report": [report], **offered(model)}
-        return io.NodeOutput(report, decay, [one.feature for one in found], ui=shown)
+        products = sum(report.products for report in reports)
+        host.show_status(cls, f"{len(reports)} features compared with {products} products")
+        reasons = [f"{name}: {reason}" for name, reason in refused.items()]
+        table = "\n".join([feature_table(reports), *reasons])
+        decay = host.plot_of(figures.decay_plot, [(report.feature, report.s) for report in reports])
+        preview = ui.PreviewImage(decay, cls=cls).as_dict()
+        shown = {**preview, "pullback_report": [table], **feature_choices(model)}
+        return io.NodeOutput(table, decay, [report.feature for report in reports], ui=shown)
+
+
+def _feature_names(model, text):
+    """The blocks that a text names, without repetitions; for an empty text some over the whole depth."""
+    named = [host.feature_named(model, name.strip()) for name in text.split(",") if name.strip()]
+    if named:
+        return list(dict.fromkeys(named))
+    return evenly_spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
+
+
+def _checked(denoiser, noisy, names):
+    """The denoisers of the features that can be differentiated, and {feature: why not} of the others."""
+    usable, refused = [], {}
+    for name in names:
+        one = denoiser.with_feature(name)
+        try:
+            host.check_derivatives(one, noisy.x, noisy.sigma)
+            usable.append(one)
+        except ValueError as error:  # a patch may act in a deeper block only
+            refused[name] = str(error)
+    if not usable:
+        raise ValueError(refused[names[0]])
+    return usable, refused

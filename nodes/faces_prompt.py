@@ -5,6 +5,8 @@ from .inputs import CATEGORY
 
 
 class FacesPrompt(io.ComfyNode):
+    MENU_POSITION = 100
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -17,7 +19,8 @@ class FacesPrompt(io.ComfyNode):
                     "text",
                     default="",
                     multiline=True,
-                    tooltip='Words with commas between them, such as "smiling, glasses, long hair". Empty means any face.',
+                    tooltip='Words with commas between them, such as "smiling, glasses, long hair". '
+                    "Empty means any face.",
                 )
             ],
             outputs=[io.Conditioning.Output(display_name="CONDITIONING")],

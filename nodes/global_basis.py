@@ -8,6 +8,8 @@ FRECHET, MATCHED = "frechet", "matched"
 
 
 class GlobalBasis(io.ComfyNode):
+    MENU_POSITION = 140
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -18,13 +20,15 @@ class GlobalBasis(io.ComfyNode):
             inputs=[
                 Basis.Input(
                     "bases",
-                    tooltip="A list of bases at one timestep, from a Pullback Basis that ran on a list of pictures.",
+                    tooltip="A list of bases at one timestep, from a Pullback Basis that ran on a list "
+                    "of pictures.",
                 ),
                 io.Combo.Input(
                     "method",
                     options=[FRECHET, MATCHED],
                     default=MATCHED,
-                    tooltip="matched: averages directions that are alike. frechet: the mean of the tangent spaces; "
+                    tooltip="matched: averages directions that are alike. frechet: the mean of the "
+                    "tangent spaces; "
                     "only for a timestep near 1.",
                 ),
             ],

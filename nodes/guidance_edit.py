@@ -1,72 +1,65 @@
 import torch
 from comfy_api.latest import io
 
-from ..pullback_core import edit_grid
 from . import host
+from .checks import require_directions, require_noise, require_own_basis
 from .inputs import (
     CATEGORY,
     Basis,
     conditioning_input,
+    count_input,
     direction_input,
-    directions_of,
+    guidance_steps_input,
     model_input,
     noisy_latent_input,
-    require_noise,
-    require_own_basis,
+    strength_input,
 )
 
 
 class GuidanceEdit(io.ComfyNode):
+    MENU_POSITION = 30
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="PullbackGuidanceEdit",
             display_name="X-Space Guidance Edit",
             category=CATEGORY,
-            description="Moves a noisy picture along a direction of its basis. Sample it to the end to see the edit.",
+            description="Moves a noisy picture along a direction of its basis. Sample it to the end to "
+            "see the edit.",
             inputs=[
                 model_input(),
                 conditioning_input(),
                 noisy_latent_input(),
                 Basis.Input(
                     "basis",
-                    tooltip="From Pullback Basis at the same noisy latent, from Parallel Transport, or from a file.",
+                    tooltip="From Pullback Basis at the same noisy latent, from Parallel Transport, or "
+                    "from a file.",
                 ),
                 direction_input(),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="How far. Negative goes the other way; 1 is clearly visible, too much breaks the picture.",
+                strength_input(
+                    "How far. Negative goes the other way; 1 is clearly visible, too much breaks the "
+                    "picture.",
+                    smallest=-10.0,
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=16,
-                    min=1,
-                    max=200,
-                    tooltip="Repetitions of the guidance. The edit grows with them as with the strength, but stays cleaner.",
+                guidance_steps_input(
+                    "Repetitions of the guidance. The edit grows with them as with the strength, but "
+                    "stays cleaner."
                 ),
-                io.Int.Input(
+                count_input(
                     "strengths",
-                    default=1,
-                    min=1,
-                    max=16,
-                    tooltip="1 makes one picture. More make a batch, evenly from -strength to +strength.",
+                    "1 makes one picture. More make a batch, evenly from -strength to +strength.",
+                    largest=16,
                 ),
-                io.Int.Input(
+                count_input(
                     "directions",
-                    default=1,
-                    min=1,
-                    max=64,
-                    tooltip="1 takes the direction alone. More make a batch of it and the ones after it.",
+                    "1 takes the direction alone. More make a batch of it and the ones after it.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where the step may act. Without one, the latent's own mask counts, and the rest stays the picture.",
+                    tooltip="Where the step may act. Without one, the latent's own mask counts, and the "
+                    "rest stays the picture.",
                 ),
             ],
             outputs=[
@@ -81,39 +74,17 @@ class GuidanceEdit(io.ComfyNode):
     def execute(
         cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None
     ):
-        along = directions_of(basis, direction, directions)
-        amounts = [strength] if strengths == 1 else torch.linspace(-strength, strength, strengths).tolist()
-        keeps = mask is None and any(host.kept_parts(latent))
-        ends = 50 if keeps else 100  # where the bar stands when the edits are made
+        chosen = require_directions(basis, direction, directions)
+        amounts = host.even_strengths(strength, strengths)
         bar = host.Progress(100)
 
         def work(denoiser, noisy):
             require_own_basis(denoiser, basis, latent, noisy)
             require_noise(denoiser, latent, noisy)
-            size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
-            masks = host.mask_of(mask, latent, noisy.x)
-            edits = []
-            for number in range(len(noisy)):
-                edits.append(
-                    edit_grid(
-                        denoiser,
-                        noisy[number],
-                        along.to(noisy.x),
-                        amounts,
-                        steps=steps,
-                        batch_size=size,
-                        mask=None if masks is None else masks[number],
-                        progress=lambda done, total, number=number: bar.update(
-                            ends * (number * total + done) // (len(noisy) * total)
-                        ),
-                    )
-                )
-            if keeps:
-                edits = host.with_kept_parts(
-                    denoiser, edits, latent, size, lambda done, total: bar.update(50 + 50 * done // total)
-                )
-            return noisy, noisy.with_x(torch.cat([edit.x for edit in edits]))
+            return noisy, host.edit_and_keep(
+                denoiser, noisy, chosen, amounts, latent, progress=bar.part(0, 100), mask=mask, steps=steps
+            )
 
-        sigmas = torch.tensor([basis.sigma, 0.0], dtype=torch.float64)  # the level alone counts here
+        sigmas = torch.tensor([basis.sigma, 0.0], dtype=torch.float64)  # only the noise level counts here
         noisy, edited = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
         return io.NodeOutput(host.noisy_latent(model, edited, latent, host.edited_origins(latent, noisy)))

@@ -6,13 +6,16 @@ from .inputs import CATEGORY, Basis
 
 
 class LoadBasis(io.ComfyNode):
+    MENU_POSITION = 80
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="PullbackLoadBasis",
             display_name="Load Pullback Basis",
             category=CATEGORY,
-            description="Reads a basis from ComfyUI's input or output folder. Press R after copying a file there.",
+            description="Reads a basis from ComfyUI's input or output folder. Press R after copying a "
+            "file there.",
             inputs=[
                 io.Combo.Input(
                     "file", options=host.basis_files(), tooltip="A .safetensors file of Save Pullback Basis."

@@ -3,10 +3,13 @@ from comfy_api.latest import io
 from ..pullback_core import transported_basis
 from ..pullback_core.transport import MEANINGLESS_ALIGNMENT
 from . import host
-from .inputs import CATEGORY, Basis, direction_input, directions_of
+from .checks import require_directions
+from .inputs import CATEGORY, Basis, direction_input
 
 
 class ParallelTransport(io.ComfyNode):
+    MENU_POSITION = 40
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -24,7 +27,8 @@ class ParallelTransport(io.ComfyNode):
                 io.Boolean.Input(
                     "exact",
                     default=False,
-                    tooltip="Off: as the paper's released code. On: the exact pullback, in which weak directions count more.",
+                    tooltip="Off: as the paper's released code. On: the exact pullback, in which weak "
+                    "directions count more.",
                 ),
             ],
             outputs=[
@@ -43,7 +47,7 @@ class ParallelTransport(io.ComfyNode):
 
     @classmethod
     def execute(cls, source, target, direction, exact):
-        directions_of(source, direction)
+        require_directions(source, direction)
         carried, alignment = transported_basis(direction - 1, source, target, exact=exact)
         report = f"alignment {alignment:.2f}"
         if alignment < MEANINGLESS_ALIGNMENT:

@@ -2,32 +2,29 @@ from comfy_api.latest import io
 
 from ..pullback_core import local_basis
 from . import host
+from .checks import require_noise, require_single_noisy_latent
 from .inputs import (
     CATEGORY,
     FLOAT32,
     Basis,
     conditioning_input,
     feature_input,
-    first_level,
     model_input,
     noisy_latent_input,
-    of_picture,
-    offered,
-    on_cpu,
-    only_one,
     precision_input,
     rank_input,
-    require_noise,
-    require_same_level,
     seed_input,
     sigmas_input,
     tolerance_input,
 )
+from .ui import SearchStatus, feature_choices, search_report
 
-INEXACT = 0.2  # of a product in half precision, from where on the user is told
+INEXACT = 0.2  # the report names an error of half precision that is larger than this
 
 
 class PullbackBasisNode(io.ComfyNode):
+    MENU_POSITION = 20
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -52,29 +49,24 @@ class PullbackBasisNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, sigmas, rank, tolerance, seed, feature, precision):
-        sigma = first_level(model, sigmas)
-        only_one(latent)
-        require_same_level(latent, sigma)
-        bar = host.Progress(100)
-
-        def show(products, residual):
-            bar.update_residual(residual, tolerance)
-            host.show_status(cls, f"{products} products, residual {residual:.1e}")
+        require_single_noisy_latent(model, latent, sigmas)
+        status = SearchStatus(cls, tolerance)
 
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
             errors = host.check_derivatives(denoiser, noisy.x, noisy.sigma)
-            return errors.precision, local_basis(
+            basis = local_basis(
                 denoiser,
                 noisy,
                 rank,
                 tolerance=tolerance,
                 seed=seed,
-                progress=show,
+                progress=status.update,
                 **denoiser.memory(noisy.x.shape[1:]),
             )
+            return basis.to("cpu"), errors.precision
 
-        inexact, basis = host.while_sampling(
+        basis, inexact = host.while_sampling(
             model,
             conditioning,
             latent,
@@ -85,10 +77,10 @@ class PullbackBasisNode(io.ComfyNode):
             products=True,
         )
         [origin] = host.origins_of(latent)
-        basis = of_picture(on_cpu(basis), origin.picture if origin else "")
-        report = "" if basis.converged else "not fully converged: "
-        report += f"residual {basis.residuals.max():.1e} after {basis.products} products"
+        basis = host.with_picture(basis, origin)
+        report = search_report(basis)
         if inexact > INEXACT:
-            report += f"; in {basis.provenance['precision']} they differ by {inexact:.0%} from those in float32, see precision"
+            used = basis.provenance["precision"]
+            report += f"; in {used} they differ by {inexact:.0%} from those in float32, see precision"
         host.show_status(cls, report)
-        return io.NodeOutput(basis, ui=offered(model))
+        return io.NodeOutput(basis, ui=feature_choices(model))

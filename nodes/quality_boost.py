@@ -1,17 +1,21 @@
 from comfy_api.latest import io
 
 from . import host
-from .inputs import CATEGORY, kept_parts
+from .checks import require_kept_parts
+from .inputs import CATEGORY
 
 
 class QualityBoost(io.ComfyNode):
+    MENU_POSITION = 60
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
             node_id="PullbackQualityBoost",
             display_name="Quality Boost Sampler",
             category=CATEGORY,
-            description="DDIM for the way back that adds fresh noise near the end, which cleans up a strong edit.",
+            description="DDIM for the way back that adds fresh noise near the end, which cleans up a "
+            "strong edit.",
             inputs=[
                 io.Float.Input(
                     "boost_below",
@@ -33,7 +37,8 @@ class QualityBoost(io.ComfyNode):
                 io.Latent.Input(
                     "latent",
                     optional=True,
-                    tooltip="The LATENT that goes into the sampler. Keeps what its mask leaves out exactly as it was.",
+                    tooltip="The LATENT that goes into the sampler. Keeps what its mask leaves out "
+                    "exactly as it was.",
                 ),
             ],
             outputs=[io.Sampler.Output(display_name="SAMPLER")],
@@ -41,5 +46,5 @@ class QualityBoost(io.ComfyNode):
 
     @classmethod
     def execute(cls, boost_below, eta, latent=None):
-        parts = [] if latent is None else kept_parts(latent)
+        parts = [] if latent is None else require_kept_parts(latent)
         return io.NodeOutput(host.quality_boost_sampler(boost_below, eta, parts))

@@ -5,6 +5,8 @@ from .inputs import CATEGORY, Basis
 
 
 class SaveBasis(io.ComfyNode):
+    MENU_POSITION = 70
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -17,7 +19,8 @@ class SaveBasis(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="pullback/basis",
-                    tooltip="A name, also with a folder. Files are numbered. %date:yyyy-MM-dd% and %year% are filled in as in Save Image.",
+                    tooltip="A name, also with a folder. Files are numbered. %date:yyyy-MM-dd% and "
+                    "%year% are filled in as in Save Image.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],

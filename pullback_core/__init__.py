@@ -14,6 +14,7 @@ if console.runs_the_command():
 
 from . import ddim, spectra
 from .basis import PullbackBasis
+from .compare_bases import BasisComparison, compare_bases
 from .compare_features import FeatureReport, compare_features, feature_table
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
@@ -31,6 +32,7 @@ from .transport import Transported, parallel_transport, transported_basis
 
 __all__ = [
     "BasisAtTimestep",
+    "BasisComparison",
     "Denoiser",
     "Differentiable",
     "FeatureReport",
@@ -44,6 +46,7 @@ __all__ = [
     "VPSchedule",
     "adjoint_error",
     "bases_over_time",
+    "compare_bases",
     "compare_features",
     "ddim",
     "edit",

@@ -45,6 +45,19 @@ def power_spectrum(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.arange(bins, device=v.device), torch.einsum("...hw,bhw->...b", power, weight)
 
 
+def mean_power_spectrum(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the mean of the power spectra of several directions.
+
+    Args:
+        v: (k, c, h, w), real.
+
+    Returns:
+        The frequencies (bins,) as in `power_spectrum`, and the power (bins,).
+    """
+    frequencies, power = power_spectrum(v)
+    return frequencies, power.mean(dim=0)
+
+
 def mean_frequency(v: torch.Tensor) -> torch.Tensor:
     """Compute the centre of mass of `power_spectrum`, where each frequency counts with all its power.
 

@@ -7,12 +7,13 @@ result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 from .basis_files import basis_files, basis_path, save_basis
 from .denoiser import HostDenoiser
 from .differentiation import check_derivatives
+from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
 from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
-from .origins import Origin, origins_of
+from .origins import Origin, origins_of, with_picture
 from .plots import plot_of
 from .progress import Progress, show_status
 from .quality_boost import quality_boost_sampler
@@ -33,10 +34,14 @@ __all__ = [
     "core_to_image",
     "ddim_sigmas",
     "direction_preview",
+    "edit_and_keep",
+    "edit_pictures",
     "edited_origins",
     "encode_words",
+    "even_strengths",
     "feature_named",
     "features_of",
+    "finish_edits",
     "image_to_core",
     "inverted_origins",
     "kept_parts",
@@ -52,4 +57,5 @@ __all__ = [
     "show_status",
     "while_sampling",
     "with_kept_parts",
+    "with_picture",
 ]

@@ -6,7 +6,7 @@ passes every check.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -35,6 +35,13 @@ class Origin:
 def origins_of(latent):
     """The `Origin` of each sample of a LATENT, None where it is unknown."""
     return [found[0] if found else None for found in _candidates(latent)]
+
+
+def with_picture(basis, origin):
+    """The basis with the picture of an `Origin` in its provenance. origin: None where it is unknown."""
+    if origin is None or not origin.picture:
+        return basis
+    return replace(basis, provenance={**basis.provenance, "picture": origin.picture})
 
 
 def entry_of(samples, origins):

@@ -30,6 +30,18 @@ class Progress:
         """One more unit is done. x0: (b, c, h, w), predicted pictures for the preview."""
         self.update(self._done + 1, x0=x0)
 
+    def step_noisy(self, noisy, schedule):
+        """One more unit is done, and the preview shows a `NoisyLatent` as it is, noise and all."""
+        self.step(noisy.x / schedule.scale(noisy.sigma))
+
+    def part(self, start, end):
+        """A function of (done, total) that moves the bar from `start` to `end` units."""
+
+        def update(done, total):
+            self.update(start + (end - start) * done // total)
+
+        return update
+
     def update(self, done, total=None, x0=None):
         """So many units are done, of so many in all. x0: (b, c, h, w), predicted pictures for the preview."""
         comfy.model_management.throw_exception_if_processing_interrupted()

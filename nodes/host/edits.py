@@ -1,0 +1,116 @@
+"""Edits of the pictures of a noisy LATENT, and what the model makes of them."""
+
+import torch
+
+from ...pullback_core import ddim, edit_grid
+from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
+
+
+def even_strengths(strength, count):
+    """Strengths at even distances from -strength to +strength. A single one is the strength itself."""
+    return [strength] if count == 1 else torch.linspace(-strength, strength, count).tolist()
+
+
+def edit_pictures(denoiser, noisy, directions, strengths, latent, *, progress, mask=None, **options):
+    """Edit each picture of a LATENT along each direction, at each strength.
+
+    Args:
+        denoiser: The model.
+        noisy: The LATENT as a `NoisyLatent`.
+        directions: A basis with the directions.
+        strengths: Numbers, as in the core's `edit`.
+        latent: The LATENT. Without a mask, its own mask counts.
+        progress: Called as progress(evaluations done, evaluations in all).
+        mask: MASK; 1 where the edit may act.
+        **options: As in the core's `edit_grid`.
+
+    Returns:
+        A list with a `NoisyLatent` for each picture: all strengths of the first direction, then those of the
+        next.
+    """
+    batch_size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
+    masks = mask_of(mask, latent, noisy.x)
+    edits = []
+    for number in range(len(noisy)):
+        edits.append(
+            edit_grid(
+                denoiser,
+                noisy[number],
+                directions,
+                strengths,
+                mask=None if masks is None else masks[number],
+                batch_size=batch_size,
+                progress=_of_part(progress, number, len(noisy)),
+                **options,
+            )
+        )
+    return edits
+
+
+def edit_and_keep(denoiser, noisy, directions, strengths, latent, *, progress, mask=None, steps=16):
+    """Edit the pictures of a LATENT, so that any sampler makes the edited pictures of the result.
+
+    Where the LATENT's own mask counts, each edit is also sampled and inverted again, see `with_kept_parts`.
+
+    Args:
+        denoiser: The model.
+        noisy: The LATENT as a `NoisyLatent`.
+        directions: A basis with the directions.
+        strengths: Numbers, as in the core's `edit`.
+        latent: The LATENT.
+        progress: Called as progress(done, total).
+        mask: MASK; 1 where the edit may act.
+        steps: As in the core's `edit`.
+
+    Returns:
+        The edits of all pictures as one `NoisyLatent`, those of the first picture first.
+    """
+    keeps = mask is None and any(kept_parts(latent))
+    edits = edit_pictures(
+        denoiser,
+        noisy,
+        directions,
+        strengths,
+        latent,
+        progress=_of_part(progress, 0, 2) if keeps else progress,
+        mask=mask,
+        steps=steps,
+    )
+    if keeps:
+        batch_size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
+        edits = with_kept_parts(denoiser, edits, latent, batch_size, _of_part(progress, 1, 2))
+    return noisy.with_x(torch.cat([edit.x for edit in edits]))
+
+
+def finish_edits(denoiser, edits, latent, *, progress, forecast=False):
+    """The clean pictures that edits become. They are the LATENT's own picture where its mask is 0.
+
+    Args:
+        denoiser: The model.
+        edits: A `NoisyLatent` with edits of the LATENT's only picture.
+        latent: The LATENT.
+        progress: Called as progress(batches done, batches in all).
+        forecast: Take the model's prediction at the noise level of the edits, without sampling.
+
+    Returns:
+        (b, c, h, w) in sampler coordinates.
+    """
+    batches = edits.x.split(denoiser.evaluation_batch_size(edits.x.shape[1:]) or len(edits))
+    denoiser = MaskedDenoiser(denoiser, kept_parts(latent))
+    finished = []
+    for number, x in enumerate(batches):
+        if forecast:
+            finished.append(denoiser.denoise(x, edits.sigma))
+        else:
+            finished.append(ddim.generate(denoiser, edits.with_x(x)))
+        progress(number + 1, len(batches))
+    return torch.cat(finished)
+
+
+def _of_part(progress, number, count):
+    """progress(done, total) of part `number` of `count`, as progress of the whole."""
+
+    def report(done, total):
+        progress(number * total + done, count * total)
+
+    return report
