@@ -348,7 +348,12 @@ def test_vectors_go_one_by_one_where_an_operation_knows_no_vmap(check):
 
     errors, careful = check(with_patch(unbatched))
     assert careful and errors.adjoint < 1e-6
-    assert check(with_patch(unbatched), then=lambda denoiser, z, sigma: denoiser.batch_size(z.shape[1:])) == 1
+    assert (
+        check(
+            with_patch(unbatched), then=lambda denoiser, z, sigma: denoiser.memory(z.shape[1:])["batch_size"]
+        )
+        == 1
+    )
 
 
 def test_a_batch_that_does_not_fit_is_halved(comfy_host, check):
@@ -356,8 +361,9 @@ def test_a_batch_that_does_not_fit_is_halved(comfy_host, check):
         return Unbatched.apply(h, torch.OutOfMemoryError("too many vectors"))
 
     def basis(denoiser, z, sigma):
+        noisy = comfy_host.core.NoisyLatent(z, torch.tensor([sigma, 0.0], dtype=torch.float64))
         return comfy_host.core.local_basis(
-            denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])
+            denoiser, noisy, 2, batch_size=denoiser.memory(z.shape[1:])["batch_size"]
         ), denoiser.careful
 
     found, careful = check(with_patch(large), then=basis)
@@ -638,10 +644,11 @@ def failing_once(fails):
 
 def test_an_error_that_does_not_come_again_changes_nothing(comfy_host, check):
     def basis(denoiser, z, sigma):
+        noisy = comfy_host.core.NoisyLatent(z, torch.tensor([sigma, 0.0], dtype=torch.float64))
         found = comfy_host.core.local_basis(
-            denoiser, z, sigma, 2, batch_size=denoiser.batch_size(z.shape[1:])
+            denoiser, noisy, 2, batch_size=denoiser.memory(z.shape[1:])["batch_size"]
         )
-        return found, denoiser.careful, denoiser.batch_size(z.shape[1:])
+        return found, denoiser.careful, denoiser.memory(z.shape[1:])["batch_size"]
 
     model = with_patch(failing_once(fails=1))
     plain = check(with_patch(failing_once(fails=0)), then=basis)
@@ -691,7 +698,7 @@ def test_a_control_is_told_from_one_that_is_gone(comfy_host):
         pass
 
     first, second = Control(), Control()
-    of = comfy_host.adapter.denoiser._reference
+    of = comfy_host.adapter.session._reference
     gone = of(first)
     assert gone == of(first) != of(second) and of(None) is None
     del first

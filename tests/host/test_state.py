@@ -399,8 +399,8 @@ def test_a_basis_is_that_of_the_keyframe_of_its_level(call, within):
             denoiser.encode(z, 0.01)  # another level before
             return denoiser.encode(z, sigma), denoiser.encode_as_hosted(z, sigma)
 
-        ours, hosted = within(case.model, case.conditioning, case.latent, features, sigma=sigma)
-        theirs = within(model.model, model.conditioning, case.latent, features, sigma=sigma)[0]
+        ours, hosted = within(case.model, case.conditioning, case.latent, features)
+        theirs = within(model.model, model.conditioning, case.latent, features)[0]
         assert relative(ours, theirs) < 1e-5
         assert relative(hosted, theirs) < 1e-4
 
