@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load, save_file
 
 from pullback_core import PullbackBasis, VPSchedule, faces, local_bases, local_basis
-from pullback_core.basis import prompt_hash
 from pullback_core.faces.unet import UNetConfig
+from pullback_core.models.fingerprint import prompt_hash
 
 RANK = 3
 
