@@ -11,8 +11,6 @@ BITS = 256
 GRID = 16  # pictures are compared at GRID x GRID pixels
 FLAT = 1e-3  # a picture with less structure than this share of its norm has no fingerprint
 SAME_PICTURE = 0.1  # two encodings of one picture may differ in this share of their bits
-TOO_LITTLE_NOISE = 0.25  # of the noise that belongs to a level
-SMOOTH = 0.7  # finest differences of pictures are smaller than this, as a part of their spread
 
 
 class Digest(Protocol):
@@ -88,23 +86,3 @@ def _fingerprint_bits(text: str) -> np.ndarray | None:
     except ValueError:
         return None
     return bits if len(bits) == BITS else None
-
-
-def lacks_noise(x, sigma, alpha=1.0):
-    """For each latent of a batch (b, c, h, w), whether it is evidently a clean picture and not one at noise level sigma.
-
-    x: in sampler coordinates, alpha * x_0 + sigma * noise. Noise is looked for in the finest diagonal differences,
-    where pictures have little. Returns a list of bool; False for latents of a single row or column, of zeros or of NaN.
-    """
-    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
-    if not height or not width:
-        return [False] * len(x)
-    part = x[..., :height, :width].float() / alpha
-    top, bottom = part[..., 0::2, :], part[..., 1::2, :]
-    diagonal = (
-        top[..., 0::2] - top[..., 1::2] - bottom[..., 0::2] + bottom[..., 1::2]
-    ) / 2  # of unit variance for unit noise
-    finest = diagonal.square().mean(dim=(1, 2, 3)).sqrt()
-    spread = (part - part.mean(dim=(2, 3), keepdim=True)).square().mean(dim=(1, 2, 3)).sqrt()
-    clean = (finest < TOO_LITTLE_NOISE * sigma / alpha) & (finest <= SMOOTH * spread)
-    return (clean & (part != 0).flatten(1).any(dim=1)).tolist()

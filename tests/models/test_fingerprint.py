@@ -1,8 +1,12 @@
+"""Fingerprints tell models, prompts and pictures apart, and nothing else."""
+
+import hashlib
+
 import pytest
 import torch
 
 from pullback_core import faces
-from pullback_core.models.fingerprint import are_same_picture, lacks_noise, picture_fingerprints
+from pullback_core.models.fingerprint import are_same_picture, hash_weights, picture_fingerprints, prompt_hash
 
 
 @pytest.fixture(scope="module")
@@ -66,29 +70,23 @@ def test_unknown_pictures_are_the_same_as_any(clean):
         assert are_same_picture(unknown, fingerprint) and are_same_picture(fingerprint, unknown)
 
 
-def test_clean_faces_lack_the_noise_of_every_level_that_is_used_for_edits(clean):
-    for sigma in (2.9, 11.2, 84.0):  # 0.5, 0.7 and 0.9 T
-        assert all(lacks_noise(clean, sigma))
-        assert not any(lacks_noise(clean + sigma * draw(*clean.shape), sigma))
-        assert not any(lacks_noise(clean + 0.4 * sigma * draw(*clean.shape), sigma)), (
-            "inversion may leave less"
-        )
+def test_the_hash_of_a_prompt_tells_prompts_apart_and_hides_them():
+    assert len(prompt_hash("hat")) == 16 and int(prompt_hash("hat"), 16)
+    assert prompt_hash("hat") != prompt_hash("Hat") != prompt_hash("")
+    assert prompt_hash("") == "e3b0c44298fc1c14"  # basis files hold it
 
 
-def test_noise_is_measured_against_the_share_of_the_picture_in_flow_coordinates(clean):
-    for sigma in (0.8, 0.95, 0.99):
-        x = (1 - sigma) * clean
-        assert all(lacks_noise(x, sigma, 1 - sigma)) and not any(
-            lacks_noise(x + sigma * draw(*x.shape), sigma, 1 - sigma)
-        )
+def test_the_hash_of_weights_is_that_of_their_names_shapes_and_first_numbers():
+    def digest(**weights):
+        found = hashlib.sha256()
+        hash_weights(found, weights)
+        return found.hexdigest()[:16]
 
-
-def test_latents_that_say_nothing_do_not_lack_noise():
-    for x in (
-        torch.zeros(2, 4, 8, 8),
-        torch.full((1, 4, 8, 8), float("nan")),
-        draw(1, 4, 1, 8),
-        draw(1, 4, 8, 8),
-    ):
-        assert lacks_noise(x, 10.0) == [False] * len(x)
-    assert lacks_noise(torch.ones(1, 4, 8, 8), 10.0) == [True]
+    weight = torch.arange(6.0).view(2, 3)
+    first = digest(one=weight)
+    assert (
+        first
+        == digest(one=weight.half())
+        == hashlib.sha256(b"one (2, 3) [0.0, 1.0, 2.0, 3.0]").hexdigest()[:16]
+    )
+    assert first not in (digest(two=weight), digest(one=weight.view(3, 2)), digest(one=weight + 1))
