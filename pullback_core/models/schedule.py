@@ -12,23 +12,26 @@ x + (x - denoised) / sigma * (sigma_next - sigma), which for VE coordinates is D
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-ZERO_SNR_ALPHA = (
-    2.0**-24
-)  # replaces a last alphas_cumprod of 0, whose sigma would be infinite; Euler schedulers use the same value
+# Replaces a last alphas_cumprod of 0, whose sigma would be infinite. Euler schedulers use the same value.
+ZERO_SNR_ALPHA = 2.0**-24
 LARGEST_ZERO_SNR_ALPHA = 1e-6
 NOT_DECREASING = "alphas_cumprod must be a decreasing list of at least two numbers between 0 and 1."
-ROUNDED_STEP = 2.0**-22  # of log sigma, between timesteps that float32 cannot tell apart
-ROUNDING = 1e-5  # how far log sigma may fall from one timestep to the next through rounding alone
+ROUNDED_STEP = 2.0**-22  # a step of log sigma between timesteps that float32 cannot tell apart
+ROUNDING = 1e-5  # rounding alone may make log sigma fall by this much from one timestep to the next
 
 
 class NoiseSchedule(ABC):
     """Noise levels of a model. Time is a fraction of T: 0 is the clean end, 1 pure noise.
 
-    tolerance: how far a level may lie above `sigma_max`, relative to it, as `require_level` counts.
+    Attributes:
+        sigma_min: The noise level of the first timestep.
+        sigma_max: The highest noise level.
+        tolerance: `require_level` accepts levels above `sigma_max` up to this share of it.
     """
 
     sigma_min: float
@@ -36,12 +39,22 @@ class NoiseSchedule(ABC):
     tolerance = 1e-4
 
     @abstractmethod
-    def sigma(self, fraction):
-        """The noise level at `fraction` of T, a float in [0, 1]. Returns a float."""
+    def sigma(self, fraction: float) -> float:
+        """The noise level at a fraction of T.
+
+        Args:
+            fraction: From 0 to 1.
+
+        Returns:
+            The noise level.
+
+        Raises:
+            ValueError: The fraction is outside [0, 1].
+        """
 
     @abstractmethod
-    def fraction(self, sigma):
-        """The inverse of `sigma`, clamped to [0, 1]. Returns a float."""
+    def fraction(self, sigma: float) -> float:
+        """The inverse of `sigma`, clamped to [0, 1]."""
 
     @abstractmethod
     def scale(self, sigma: float) -> float:
@@ -50,45 +63,72 @@ class NoiseSchedule(ABC):
         Karras et al. 2022 call its inverse c_in.
         """
 
+    @abstractmethod
+    def alpha(self, sigma: float) -> float:
+        """The share of x_0 in x, in sampler coordinates: x = alpha * x_0 + sigma * noise."""
+
     def to_network(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Sampler coordinates -> network coordinates."""
+        """Convert sampler coordinates to network coordinates. x: any shape."""
         return x / self.scale(sigma)
 
     def from_network(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Network coordinates -> sampler coordinates."""
+        """Convert network coordinates to sampler coordinates. z: any shape."""
         return z * self.scale(sigma)
 
-    @abstractmethod
-    def alpha(self, sigma):
-        """How much of x_0 is in x, in sampler coordinates: x = alpha * x_0 + sigma * noise."""
-
-    def require_level(self, sigma):
-        """Refuse a noise level that the model does not have. Returns sigma as a float.
+    def require_level(self, sigma: float) -> float:
+        """Refuse a noise level that the model does not have.
 
         Levels below `sigma_min` pass: the network is then told its first timestep.
-        Raises ValueError for levels above `sigma_max` (beyond rounding), 0, negative numbers, infinity and NaN.
+
+        Args:
+            sigma: A float, or a tensor of one number.
+
+        Returns:
+            sigma as a float.
+
+        Raises:
+            ValueError: The level is above `sigma_max` (beyond rounding), 0, negative, infinite or NaN.
         """
         sigma = float(sigma)
         if not 0 < sigma <= self.sigma_max * (1 + self.tolerance):
             raise ValueError(
-                f"This model has noise levels (sigmas) above 0 and up to {self.sigma_max:.6g}, got {sigma:g}; "
-                "use levels that were made for this model."
+                f"This model has noise levels (sigmas) above 0 and up to {self.sigma_max:.6g}, "
+                f"got {sigma:g}; use levels that were made for this model."
             )
         return sigma
 
-    def add_noise(self, x0, noise, sigma):
-        """A noisy x in sampler coordinates from a clean x0 and unit noise of its shape."""
+    def add_noise(self, x0: torch.Tensor, noise: torch.Tensor, sigma: float) -> torch.Tensor:
+        """Make a noisy x in sampler coordinates from a clean x0 and unit noise of its shape."""
         return self.alpha(sigma) * x0 + sigma * noise
 
-    def predicted_noise(self, x, denoised, sigma):
-        """The eps that a denoiser implies at x (sampler coordinates): x = alpha * denoised + sigma * eps."""
+    def predicted_noise(self, x: torch.Tensor, denoised: torch.Tensor, sigma: float) -> torch.Tensor:
+        """The eps that a denoiser implies, from x = alpha * denoised + sigma * eps.
+
+        Args:
+            x: In sampler coordinates, of any shape.
+            denoised: The predicted x_0, of x's shape.
+            sigma: The noise level of x, above 0.
+
+        Returns:
+            eps, of x's shape.
+        """
         return (x - self.alpha(sigma) * denoised) / sigma
 
-    def sigmas(self, steps, start=1.0, end=0.0):
-        """Noise levels at `steps` + 1 evenly spaced times from `start` to `end` (fractions of T).
+    def sigmas(self, steps: int, start: float = 1.0, end: float = 0.0) -> torch.Tensor:
+        """Noise levels at evenly spaced times.
 
-        The clean end, where there is no noise left, is exactly 0. Returns (steps + 1,) float32.
-        Raises ValueError for fewer than one step or a fraction outside [0, 1].
+        The clean end, where there is no noise left, is exactly 0.
+
+        Args:
+            steps: The number of steps between the levels.
+            start: The first time, a fraction of T.
+            end: The last time, a fraction of T.
+
+        Returns:
+            (steps + 1,) float32.
+
+        Raises:
+            ValueError: There is less than one step, or a fraction is outside [0, 1].
         """
         if steps < 1:
             raise ValueError(f"At least one step is needed, got {steps}.")
@@ -100,7 +140,7 @@ class NoiseSchedule(ABC):
         )
 
 
-def _check_fraction(fraction):
+def _check_fraction(fraction: float) -> None:
     if not 0 <= fraction <= 1:
         raise ValueError(f"A timestep is a fraction of T from 0 (clean) to 1 (noise), got {fraction}.")
 
@@ -108,60 +148,80 @@ def _check_fraction(fraction):
 class VPSchedule(NoiseSchedule):
     """Discrete noise levels of a DDPM-style model; between two timesteps log sigma is linear.
 
-    alphas_cumprod: (T,) decreasing, the paper's a_t. Rounding may have made neighbours equal: their levels are spread within
-        the rounding error. The end may be 0 (zero terminal SNR), or a small number that stands for it: sigma is then finite,
-        above that of the timestep before.
-    Raises ValueError for anything else.
+    Args:
+        alphas_cumprod: (T,) decreasing, the paper's a_t. Rounding may have made neighbours equal: their
+            levels are spread within the rounding error. The end may be 0 (zero terminal SNR), or a small
+            number that stands for it: sigma is then finite, above that of the timestep before.
+
+    Raises:
+        ValueError: alphas_cumprod is something else.
     """
 
     tolerance = 0.01  # published lists of levels and numbers typed by hand are rounded
 
-    def __init__(self, alphas_cumprod):
+    def __init__(self, alphas_cumprod: torch.Tensor | Sequence[float]) -> None:
         self.log_sigmas = _log_sigmas(_in_float64(alphas_cumprod))
         self.sigma_min, self.sigma_max = (math.exp(self.log_sigmas[index]) for index in (0, -1))
 
     @classmethod
-    def scaled_linear(cls, start, end, steps=1000):
-        """Betas whose square roots are evenly spaced, as in Stable Diffusion (0.00085 to 0.012)."""
+    def scaled_linear(cls, start: float, end: float, steps: int = 1000) -> "VPSchedule":
+        """Make a schedule of betas whose square roots are evenly spaced.
+
+        Args:
+            start: The first beta, 0.00085 in Stable Diffusion.
+            end: The last beta, 0.012 in Stable Diffusion.
+            steps: The number of timesteps.
+
+        Returns:
+            The schedule.
+        """
         betas = torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
         return cls(torch.cumprod(1 - betas, dim=0))
 
     @property
-    def num_timesteps(self):
+    def num_timesteps(self) -> int:
+        """The number of timesteps, T."""
         return len(self.log_sigmas)
 
-    def timestep(self, sigma):
-        """The (fractional) index of noise levels. sigma: float or any tensor; returns a tensor of its shape."""
+    def timestep(self, sigma: float | torch.Tensor) -> torch.Tensor:
+        """The index of noise levels, with a fraction between two timesteps.
+
+        Args:
+            sigma: A float, or a tensor of any shape.
+
+        Returns:
+            A float64 tensor of its shape on the CPU, from 0 to T - 1.
+        """
         log_sigma = torch.log(_in_float64(sigma))
         high = torch.searchsorted(self.log_sigmas, log_sigma.contiguous()).clamp(1, self.num_timesteps - 1)
         low_value, high_value = self.log_sigmas[high - 1], self.log_sigmas[high]
         weight = ((log_sigma - low_value) / (high_value - low_value)).clamp(0, 1)
         return high - 1 + weight
 
-    def sigma(self, fraction):
+    def sigma(self, fraction: float) -> float:
         _check_fraction(fraction)
         position = fraction * (self.num_timesteps - 1)
         low = min(int(position), self.num_timesteps - 2)
         return math.exp(torch.lerp(self.log_sigmas[low], self.log_sigmas[low + 1], position - low).item())
 
-    def fraction(self, sigma):
+    def fraction(self, sigma: float) -> float:
         return (self.timestep(sigma) / (self.num_timesteps - 1)).item()
 
-    def scale(self, sigma):
+    def scale(self, sigma: float) -> float:
         return (1 + sigma**2) ** 0.5
 
-    def alpha(self, sigma):
+    def alpha(self, sigma: float) -> float:
         return 1.0
 
 
-def _in_float64(numbers):
+def _in_float64(numbers: torch.Tensor | Sequence[float] | float) -> torch.Tensor:
     """A float, list, array or tensor as a float64 tensor on the CPU: not every device has float64."""
     return torch.as_tensor(
         numbers.cpu() if isinstance(numbers, torch.Tensor) else numbers, dtype=torch.float64
     )
 
 
-def _log_sigmas(alphas):
+def _log_sigmas(alphas: torch.Tensor) -> torch.Tensor:
     """log sigma of every timestep, strictly increasing, from alphas_cumprod (T,) float64."""
     if alphas.ndim != 1 or len(alphas) < 2:
         raise ValueError(NOT_DECREASING)
@@ -175,19 +235,22 @@ def _log_sigmas(alphas):
     return _spread_ties(log_sigmas)
 
 
-def _log_sigma(alphas):
+def _log_sigma(alphas: torch.Tensor) -> torch.Tensor:
     return 0.5 * torch.log((1 - alphas) / alphas)
 
 
-def _count_zero_snr(alphas):
-    """How many values at the end are 0. A last value that stands for 0 counts, where it is larger than the one before."""
+def _count_zero_snr(alphas: torch.Tensor) -> int:
+    """The number of values at the end that are 0.
+
+    A last value that stands for 0 counts too, if it is larger than the value before.
+    """
     zero = alphas == 0
     if 0 < alphas[-1] < LARGEST_ZERO_SNR_ALPHA and alphas[-1] > alphas[-2]:
         zero[-1] = True
     return int(zero.flip(0).cumprod(0).sum())
 
 
-def _zero_snr_log_sigmas(before, count):
+def _zero_snr_log_sigmas(before: float, count: int) -> torch.Tensor:
     """`count` values of log sigma in place of infinity, after a timestep whose log sigma is `before`."""
     end = _log_sigma(torch.tensor(ZERO_SNR_ALPHA, dtype=torch.float64)).item()
     if end <= before:
@@ -195,7 +258,7 @@ def _zero_snr_log_sigmas(before, count):
     return torch.linspace(before, end, count + 1, dtype=torch.float64)[1:]
 
 
-def _spread_ties(log_sigmas):
+def _spread_ties(log_sigmas: torch.Tensor) -> torch.Tensor:
     """The same values where they increase; the others are interpolated between those, by index."""
     highest = log_sigmas.cummax(0).values
     kept = torch.cat([torch.tensor([True]), log_sigmas[1:] > highest[:-1]])
@@ -209,25 +272,31 @@ def _spread_ties(log_sigmas):
 class FlowSchedule(NoiseSchedule):
     """Rectified-flow noise levels (CONST models): sigma runs over (0, 1].
 
-    shift: time shift s of Esser et al. 2024 (Stable Diffusion 3), eq. 23: sigma = s*f / (1 + (s - 1)*f).
+    Args:
+        shift: The time shift s of Esser et al. 2024 (Stable Diffusion 3), eq. 23:
+            sigma = s*f / (1 + (s - 1)*f).
+        num_timesteps: `sigma_min` is the noise level at the fraction 1 / num_timesteps.
+
+    Raises:
+        ValueError: The shift is not a positive number.
     """
 
-    def __init__(self, shift=1.0, num_timesteps=1000):
+    def __init__(self, shift: float = 1.0, num_timesteps: int = 1000) -> None:
         if not 0 < shift < math.inf:
             raise ValueError(f"The shift of a flow schedule must be positive, got {shift}.")
         self.shift = shift
         self.sigma_min, self.sigma_max = self.sigma(1 / num_timesteps), 1.0
 
-    def sigma(self, fraction):
+    def sigma(self, fraction: float) -> float:
         _check_fraction(fraction)
         return self.shift * fraction / (1 + (self.shift - 1) * fraction)
 
-    def fraction(self, sigma):
+    def fraction(self, sigma: float) -> float:
         sigma = min(max(float(sigma), 0.0), 1.0)
         return sigma / (self.shift - (self.shift - 1) * sigma)
 
-    def scale(self, sigma):
+    def scale(self, sigma: float) -> float:
         return 1.0
 
-    def alpha(self, sigma):
+    def alpha(self, sigma: float) -> float:
         return 1.0 - sigma

@@ -164,7 +164,7 @@ def cosine_betas():
 
 
 def zero_snr(alphas):
-    """alphas_cumprod shifted and scaled so that the last one is 0 (Lin et al. 2024, algorithm 1), in the given precision."""
+    """alphas_cumprod shifted and scaled so that the last one is 0 (Lin et al. 2024, algorithm 1)."""
     root = alphas.sqrt()
     return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
 
