@@ -1,7 +1,8 @@
-"""Runs `tests/host` under ComfyUI's own Python, where there is a ComfyUI; skips where there is none.
+"""Runs `tests/host` under ComfyUI's own Python, where there is a ComfyUI. Skips where there is none.
 
-COMFYUI_PATH says where it is, else it is sought two folders above a pack that lies in custom_nodes/, and in ~/comfy/ComfyUI.
-COMFYUI_PYTHON is its interpreter, else the one of a .venv or venv in its folder.
+COMFYUI_PATH says where ComfyUI is. Without it, two places are looked at: two folders above a pack that lies
+in custom_nodes/, and ~/comfy/ComfyUI. COMFYUI_PYTHON is its interpreter. Without it, that is the one of a
+.venv or venv in its folder.
 """
 
 import os
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 PACK = Path(__file__).parents[1]
-FILES = sorted((PACK / "tests" / "host").glob("test_*.py"))
-LONGEST = 3600  # seconds for one file; far more than a busy machine needs
+# What one process of ComfyUI runs: a file of tests, or a folder of them that share pictures and bases.
+RUNS = [*sorted((PACK / "tests" / "host").glob("test_*.py")), PACK / "tests" / "host" / "nodes"]
+LONGEST = 3600  # seconds for one process; far more than a busy machine needs
 
 
 def find_host():
@@ -62,18 +64,18 @@ def lacks_pytest(python):
 
 @lru_cache
 def started_runs(host, python):
-    """{file: the `Future` of its run}: a few files at a time, on one processor each."""
+    """{file or folder: the `Future` of its run}: a few at a time, on one processor each."""
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))  # each takes two GiB
-    return {file: pool.submit(run_file, file, host, python) for file in sorted(FILES, key=is_short)}
+    return {path: pool.submit(run_tests, path, host, python) for path in sorted(RUNS, key=is_short)}
 
 
-def is_short(file):
-    """False for the file that takes longest, which therefore starts first."""
-    return file.stem != "test_support"
+def is_short(path):
+    """False for what takes longest, which therefore starts first."""
+    return path.stem not in ("test_support", "nodes")
 
 
-def run_file(file, host, python):
-    """Run one file under ComfyUI. Returns (command, exit code, output)."""
+def run_tests(path, host, python):
+    """Run one file or folder of tests under ComfyUI. Returns (command, exit code, output)."""
     command = [
         python,
         "-m",
@@ -84,7 +86,7 @@ def run_file(file, host, python):
         "--show-capture=no",
         "-c",
         str(PACK / "pyproject.toml"),
-        str(file),
+        str(path),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -100,14 +102,14 @@ def run_file(file, host, python):
     return command, done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_under_comfyui(file):
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_under_comfyui(path):
     host = find_host()
     python = find_python(host)
     reason = lacks_pytest(python)
     if reason:
         pytest.skip(reason)
-    command, code, output = started_runs(host, python)[file].result()
+    command, code, output = started_runs(host, python)[path].result()
     if code:
         tail = "\n".join(output.splitlines()[-60:])
         pytest.fail(f"{' '.join(command)}\nin {host} ended with {code}:\n{tail}", pytrace=False)

@@ -34,3 +34,11 @@ def test_white_noise_is_flat_at_its_variance():
     noise = 3 * torch.randn(200, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     _, power = spectra.power_spectrum(noise)
     torch.testing.assert_close(power.mean(dim=0), torch.full((9,), 9.0), rtol=0.1, atol=0)
+
+
+def test_the_mean_spectrum_is_the_mean_of_the_spectra():
+    noise = torch.randn(5, 4, 8, 12, generator=torch.Generator().manual_seed(0))
+    frequencies, power = spectra.mean_power_spectrum(noise)
+    every_frequency, every_power = spectra.power_spectrum(noise)
+    assert torch.equal(frequencies, every_frequency)
+    torch.testing.assert_close(power, every_power.mean(dim=0))

@@ -57,6 +57,18 @@ def call(comfy_host):
     return run
 
 
+@pytest.fixture
+def folders(comfy_host, tmp_path, monkeypatch):
+    """ComfyUI's input and output folders for one test, and the folder that holds both."""
+    import folder_paths
+
+    made = SimpleNamespace(outside=tmp_path, input=tmp_path / "input", output=tmp_path / "output")
+    for name in ("input", "output"):
+        getattr(made, name).mkdir()
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(getattr(made, name)))
+    return made
+
+
 @pytest.fixture(scope="session")
 def within(comfy_host):
     """within(model, conditioning, latent, fn, **options): `while_sampling` in inference mode."""

@@ -9,21 +9,10 @@ import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import folder_paths
 import pytest
 import torch
-
-
-@pytest.fixture
-def folders(comfy_host, tmp_path, monkeypatch):
-    """The host's input and output folders for one test, and the folder that holds both."""
-    made = SimpleNamespace(outside=tmp_path, input=tmp_path / "input", output=tmp_path / "output")
-    for name in ("input", "output"):
-        getattr(made, name).mkdir()
-        monkeypatch.setattr(folder_paths, f"{name}_directory", str(getattr(made, name)))
-    return made
 
 
 @pytest.fixture(scope="module")

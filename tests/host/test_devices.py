@@ -1,8 +1,8 @@
 """The nodes with a model on a device that has neither float64 nor dense decompositions."""
 
 import pytest
+from node_calls import BASIS_OPTIONS, EDIT_OPTIONS
 from pretended_device import DEVICE, WithoutFloat64
-from test_nodes import BASIS_OPTIONS, EDIT_OPTIONS, folders  # noqa: F401
 from tiny_models import tiny_conditioning, tiny_latent, tiny_model
 
 LEVELS = {"steps": 3, "refine": 1}
@@ -15,7 +15,7 @@ def hosted():
     return {"model": model, "conditioning": tiny_conditioning()}
 
 
-def test_the_nodes_run_on_a_device_without_float64(call, hosted, folders):  # noqa: F811
+def test_the_nodes_run_on_a_device_without_float64(call, hosted, folders):
     with WithoutFloat64(mixing=True):
         latent, sigmas, _ = call(
             "PullbackDDIMInvert", **hosted, latent=tiny_latent(), timestep=0.7, measure=True, **LEVELS

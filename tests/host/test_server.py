@@ -27,23 +27,7 @@ from safetensors.torch import load_file
 PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
 LIMIT = 900  # seconds that a start, an answer or a message may take; far more than a busy machine needs
-NODES = {
-    "PullbackDDIMInvert",
-    "PullbackBasis",
-    "PullbackGuidanceEdit",
-    "PullbackParallelTransport",
-    "PullbackBasisVisualizer",
-    "PullbackQualityBoost",
-    "PullbackSaveBasis",
-    "PullbackLoadBasis",
-    "PullbackLoadFacesModel",
-    "PullbackFacesPrompt",
-    "PullbackExampleFace",
-    "PullbackBasisOverTime",
-    "PullbackBasisCompare",
-    "PullbackGlobalBasis",
-    "PullbackExplainFeatures",
-}
+NODES = set(json.loads(Path(__file__).with_name("nodes").joinpath("contract.json").read_text()))
 # Workflow -> how many pictures of which height it saves.
 SAVES = {
     "quick_start": {384: 6},
@@ -146,7 +130,7 @@ class Server:
         return converter.api_prompt(converter.wake(workflow) if awake else workflow, self.known)
 
     def run(self, prompt, interrupt_at=None):
-        """Run a prompt and follow it to its end. interrupt_at: the node during whose progress the user cancels."""
+        """Run a prompt to its end. interrupt_at: the node during whose progress the user cancels."""
         return asyncio.run(self._run(prompt, interrupt_at))
 
     async def _run(self, prompt, interrupt_at):
