@@ -13,7 +13,6 @@ import comfy.supported_models_base
 import torch
 
 from ...pullback_core import faces
-from ...pullback_core.faces.model import LATENT_SCALE, PATCH
 from ...pullback_core.threads import one_thread
 from .fingerprints import FINGERPRINT
 from .progress import show_status
@@ -32,13 +31,13 @@ class FacesLatent(comfy.latent_formats.LatentFormat):
     """
 
     latent_channels = CHANNELS
-    scale_factor = LATENT_SCALE
-    pixels = PATCH
+    scale_factor = faces.LATENT_SCALE
+    pixels = faces.PATCH
     trained_side = faces.LATENT_SHAPE[-1]
 
     def __init__(self):
         # Previews show a latent pixel as the mean of its pixels. The channels are (colour, row, column).
-        colours = torch.eye(3).repeat_interleave(PATCH**2, dim=0) / (PATCH**2 * self.scale_factor)
+        colours = torch.eye(3).repeat_interleave(faces.PATCH**2, dim=0) / (faces.PATCH**2 * self.scale_factor)
         self.latent_rgb_factors = colours.tolist()
         self.latent_rgb_factors_bias = None
         self.taesd_decoder_name = None
@@ -65,10 +64,10 @@ class FacesAutoencoder(torch.nn.Module):
     """An exact rearrangement of pixels in the place of a VAE. Pictures are in [-1, 1], latents unscaled."""
 
     def encode(self, pictures):
-        return faces.encode_image(pictures) / LATENT_SCALE
+        return faces.encode_image(pictures) / faces.LATENT_SCALE
 
     def decode(self, latents):
-        return faces.decode_latent(latents * LATENT_SCALE)
+        return faces.decode_latent(latents * faces.LATENT_SCALE)
 
 
 @lru_cache(maxsize=1)
@@ -181,7 +180,7 @@ def _vae():
     vae.patcher = comfy.model_patcher.ModelPatcher(
         vae.first_stage_model, vae.patcher.load_device, vae.patcher.offload_device
     )
-    vae.downscale_ratio = vae.upscale_ratio = PATCH
+    vae.downscale_ratio = vae.upscale_ratio = faces.PATCH
     vae.latent_channels = CHANNELS
     vae.vae_dtype = torch.float32
     return vae

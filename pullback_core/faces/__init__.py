@@ -5,20 +5,12 @@
 >>> latent = faces.encode_image(faces.example_faces([0]))
 """
 
-import torch
-
+from .denoiser import FacesDenoiser
 from .draw import SIZE, draw_faces
-from .model import (
-    EXPRESSIONS,
-    LATENT_SHAPE,
-    PATCH,
-    WEIGHTS,
-    FacesDenoiser,
-    FacesModel,
-    decode_latent,
-    encode_image,
-    load_model,
-)
+from .examples import LAST_EXAMPLE, example_faces, example_parameters
+from .latents import LATENT_SCALE, LATENT_SHAPE, PATCH, decode_latent, encode_image
+from .model import FacesModel
+from .model_file import EXPRESSIONS, WEIGHTS, load_model, save_model
 from .parameters import DATA, NAMES, sample_parameters
 from .regressor import AttributeRegressor, load_regressor, train_regressor
 from .train import TrainingOptions, train_model
@@ -27,6 +19,7 @@ __all__ = [
     "DATA",
     "EXPRESSIONS",
     "LAST_EXAMPLE",
+    "LATENT_SCALE",
     "LATENT_SHAPE",
     "NAMES",
     "PATCH",
@@ -44,30 +37,7 @@ __all__ = [
     "load_model",
     "load_regressor",
     "sample_parameters",
+    "save_model",
     "train_model",
     "train_regressor",
 ]
-
-HELD_OUT_SEED = 2**40  # far above every seed that training uses
-LAST_EXAMPLE = 2**64 - 1 - HELD_OUT_SEED  # seeds have 64 bits
-
-
-def example_parameters(numbers, data="faces"):
-    """The parameters of example faces, which the model has never seen. data: a key of `DATA`.
-
-    numbers: a list of b integers from 0 to `LAST_EXAMPLE`. Raises ValueError for others.
-    """
-    for number in numbers:
-        if not 0 <= number <= LAST_EXAMPLE:
-            raise ValueError(f"Example faces are numbered from 0 to {LAST_EXAMPLE}, got {number}.")
-    return torch.cat(
-        [
-            sample_parameters(1, torch.Generator().manual_seed(HELD_OUT_SEED + number), data)
-            for number in numbers
-        ]
-    )
-
-
-def example_faces(numbers, data="faces"):
-    """Drawings of `example_parameters`: (b, 3, 48, 48) RGB in [-1, 1]."""
-    return draw_faces(example_parameters(numbers, data))

@@ -1,7 +1,7 @@
 """Faces as signed distances: exact, differentiable, at any resolution, from labelled parameters.
 
-Coordinates run over [-1, 1] with y pointing down. A shape is a signed distance (negative inside);
-`_paint` covers the canvas with a colour where the distance is negative, softened over one pixel.
+Coordinates are in [-1, 1], and y points down. A shape is a signed distance, negative inside. `_Canvas.paint`
+covers the canvas with a colour where the distance is negative, softened over one pixel.
 """
 
 import torch
@@ -11,16 +11,21 @@ from .parameters import COLUMN, columns
 SIZE = 48
 
 
-def draw_faces(parameters, size=SIZE):
+def draw_faces(parameters: torch.Tensor, size: int = SIZE) -> torch.Tensor:
     """Draw faces.
 
-    parameters: (b, len(NAMES)) in [0, 1], columns as in `parameters.NAMES`.
-    Returns (b, 3, size, size) RGB in [-1, 1].
+    Args:
+        parameters: (b, len(NAMES)) in [0, 1], columns as in `parameters.NAMES`.
+        size: The side of the pictures in pixels.
+
+    Returns:
+        (b, 3, size, size) RGB in [-1, 1].
     """
     return _Canvas(parameters, size).draw()
 
 
 def _ellipse(x, y, radius_x, radius_y):
+    """An ellipse around the origin. Away from its border the distance is approximate."""
     radius = torch.sqrt((x / radius_x) ** 2 + (y / radius_y) ** 2)
     return (radius - 1) * torch.minimum(*torch.broadcast_tensors(radius_x, radius_y))
 
@@ -42,28 +47,36 @@ def _arc(x, y, centre_x, centre_y, half_width, bend, width):
     return torch.sqrt(across**2 + beyond**2 + 1e-12) - width
 
 
-def _rgb(*channels):
+def _rgb(*channels: float) -> torch.Tensor:
+    """A colour, (1, 3, 1, 1)."""
     return torch.tensor(channels).view(1, 3, 1, 1)
 
 
 class _Canvas:
-    def __init__(self, parameters, size):
+    """Pictures of one batch of parameters. Parts are painted from the back to the front."""
+
+    def __init__(self, parameters: torch.Tensor, size: int) -> None:
         self.p = {name: parameters[:, index].view(-1, 1, 1) for name, index in COLUMN.items()}
         self.parameters = parameters
         axis = (torch.arange(size, dtype=parameters.dtype) + 0.5) * (2 / size) - 1
         self.y, self.x = torch.meshgrid(axis, axis, indexing="ij")
         self.pixel = 2 / size
-        self.image = None
+        self.image = self.colour("background") * (1.0 - 0.14 * (self.y + 1) / 2)
 
-    def colour(self, prefix):
+    def colour(self, prefix: str) -> torch.Tensor:
+        """The colour of the hair, background or shirt, (b, 3, 1, 1)."""
         return self.parameters[:, columns(prefix)].view(-1, 3, 1, 1)
 
-    def paint(self, distance, colour, opacity=1.0):
+    def paint(
+        self, distance: torch.Tensor, colour: torch.Tensor, opacity: float | torch.Tensor = 1.0
+    ) -> None:
+        """Cover the shape of a signed distance, (b or 1, h, w), with a colour, (b or 1, 3, 1, 1)."""
         cover = (0.5 - distance / self.pixel).clamp(0, 1) * opacity
         cover = cover.view(-1, 1, *cover.shape[-2:])
         self.image = self.image + cover * (colour - self.image)
 
-    def draw(self):
+    def draw(self) -> torch.Tensor:
+        """The finished pictures, (b, 3, size, size) RGB in [-1, 1]."""
         p, x, y = self.p, self.x, self.y
         one = torch.ones_like(p["age"])
         dark = _rgb(0.10, 0.07, 0.07)
@@ -77,8 +90,6 @@ class _Canvas:
         shift = turn * 0.15  # features slide over the head as it turns
         length = p["hair_length"]
         has_hair = ((length - 0.1) / 0.1).clamp(0, 1)
-
-        self.image = self.colour("background") * (1.0 - 0.14 * (y + 1) / 2)
 
         # Behind the head: long hair, then neck and shoulders in front of it.
         fall = 0.15 + 0.75 * ((length - 0.35) / 0.65).clamp(0, 1)

@@ -1,8 +1,8 @@
-"""What can vary in a drawn face: named parameters in [0, 1], and how they are sampled.
+"""Everything that can vary in a drawn face: named parameters in [0, 1], and how they are sampled.
 
 A batch of faces is a tensor of shape (b, len(NAMES)); column `COLUMN[name]` holds one parameter.
 The drawing (`draw.py`), the prompt (`vocabulary.py`) and the attribute regressor (`regressor.py`)
-all speak of these columns, so that what was asked for can be measured in what was made.
+all use these columns. So the parameters that a prompt asks for can be measured in a picture.
 """
 
 import torch
@@ -49,17 +49,11 @@ BACKGROUND_COLOURS = {
     "white": (0.94, 0.94, 0.94),
 }
 
-# What varies in a data set; the rest is as in PLAIN_FACE.
+# The parameters that vary in a data set. The others are as in PLAIN_FACE.
 DATA = {
     "faces": NAMES,
-    "expressions": (
-        "smile",
-        "mouth_open",
-        "eye_size",
-        "brow",
-        "glasses",
-        "yaw",
-    ),  # one person with many faces
+    # One person with many faces.
+    "expressions": ("smile", "mouth_open", "eye_size", "brow", "glasses", "yaw"),
 }
 PLAIN_FACE = {
     "age": 0.3,
@@ -87,24 +81,37 @@ PLAIN_FACE = {
 }
 
 
-def columns(prefix):
-    """Indices of the three colour columns of `prefix` ("hair", "background" or "shirt")."""
+def columns(prefix: str) -> list[int]:
+    """The three colour columns of "hair", "background" or "shirt"."""
     return [COLUMN[f"{prefix}_{channel}"] for channel in ("red", "green", "blue")]
 
 
-def sample_parameters(count, generator=None, data="faces"):
-    """Draw `count` independent random faces: a (count, len(NAMES)) float tensor in [0, 1]. data: a key of `DATA`."""
+def sample_parameters(
+    count: int, generator: torch.Generator | None = None, data: str = "faces"
+) -> torch.Tensor:
+    """Draw independent random faces.
+
+    Args:
+        count: The number of faces.
+        generator: Of random numbers.
+        data: A key of `DATA`.
+
+    Returns:
+        (count, len(NAMES)) in [0, 1].
+
+    Raises:
+        ValueError: There is no such data set.
+    """
     if data not in DATA:
         raise ValueError(f"There is no data set {data!r}; choose one of {', '.join(DATA)}.")
     values = torch.rand(count, len(NAMES), generator=generator)
 
-    def chance(probability):
+    def chance(probability: float) -> torch.Tensor:
         return torch.rand(count, generator=generator) < probability
 
-    def palette(colours, spread):
-        chosen = torch.tensor(list(colours.values()))[
-            torch.randint(len(colours), (count,), generator=generator)
-        ]
+    def palette(colours: dict[str, tuple[float, float, float]], spread: float) -> torch.Tensor:
+        indices = torch.randint(len(colours), (count,), generator=generator)
+        chosen = torch.tensor(list(colours.values()))[indices]
         return (chosen + spread * torch.randn(count, 3, generator=generator)).clamp(0, 1)
 
     values[:, columns("hair")] = palette(HAIR_COLOURS, 0.03)

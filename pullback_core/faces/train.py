@@ -1,17 +1,14 @@
-"""Train the bundled model on faces drawn on the fly.
+"""Train the bundled model on faces that are drawn while it trains.
 
-Resumable: the checkpoint holds everything, and a run killed at any moment goes on from the last one.
-The learning rate is constant, then falls linearly to zero over the last `DECAY` of all steps, so that
-a run can also be prolonged or cut short by another `steps`.
+A run can be resumed: the checkpoint holds everything, and a run that is killed at any moment continues from
+the last one. The learning rate is constant, then falls linearly to zero over the last `DECAY` of all steps.
+So a run can also be made longer or shorter by other `steps`.
 """
 
-import contextlib
 import copy
-import io
 import math
-import signal
+import os
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,23 +16,42 @@ import torch
 from torch import autocast
 from tqdm import tqdm
 
-from ..atomic import write_atomically
-from ..file_access import open_file
-from ..tensor_files import require_finite
+from .checkpoint import State, load_checkpoint, save_checkpoint
 from .draw import draw_faces
-from .model import LATENT_SCALE, FacesModel, encode_image, load_model
+from .latents import encode_image
+from .loss import drop_words, velocity_loss
+from .model import FacesModel
+from .model_file import load_model
 from .parameters import sample_parameters
-from .vocabulary import SLOTS, describe
+from .vocabulary import describe
+from .workers import average_gradients, joined, run_workers
 
 DECAY = 0.4
 WARMUP = 200
-STOPPED = "stopped.txt"  # in a run's temporary folder: why it ended early
-EMPTY_PROMPT = 0.15  # how often nothing at all is said (classifier-free dropout)
-DATA_VARIANCE = (0.52 * LATENT_SCALE) ** 2  # of the drawings' latents
+STOPPED = "stopped.txt"  # in a run's temporary folder: the reason for an early end
+MEETING_POINT = "rendezvous"  # in the same folder
 
 
 @dataclass
 class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        steps: Steps of the whole run, those of its checkpoint included.
+        batch: Pictures of a step, a multiple of 4 * workers.
+        workers: Processes of one thread each, over which the batch is split evenly.
+        learning_rate: Before its decay.
+        ema: The decay of the moving average of the weights, which is the finished model.
+        seed: Of all random numbers.
+        save_every: Steps between two checkpoints.
+        data: A key of `parameters.DATA`.
+        start: A finished model to begin with, in place of random weights.
+        bf16: Compute in bfloat16, weights stay float32. Faster where the processor multiplies it natively.
+
+    Raises:
+        ValueError: A value is impossible.
+    """
+
     steps: int = 14_000
     batch: int = 32
     workers: int = 2
@@ -43,13 +59,11 @@ class TrainingOptions:
     ema: float = 0.9995
     seed: int = 0
     save_every: int = 250
-    data: str = "faces"  # a key of `parameters.DATA`
-    start: Path | None = None  # a finished model to begin with, in the place of random weights
-    bf16: bool = (
-        False  # compute in bfloat16 (weights stay float32): faster where the processor multiplies it natively
-    )
+    data: str = "faces"
+    start: Path | None = None
+    bf16: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "batch", "workers", "save_every"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -63,45 +77,33 @@ class TrainingOptions:
             raise ValueError(f"ema must be from 0 to less than 1, got {self.ema}.")
 
 
-def drop_words(tokens, generator=None):
-    """Silence words at random: (b, len(SLOTS)) -> the same with some slots empty, sometimes all."""
-    count = len(tokens)
-    keep_rate = torch.rand(count, 1, generator=generator)
-    keep = torch.rand(count, len(SLOTS), generator=generator) < keep_rate
-    keep &= torch.rand(count, 1, generator=generator) >= EMPTY_PROMPT
-    return torch.where(keep, tokens, torch.arange(len(SLOTS)))
-
-
-def loss(model, x0, tokens, generator=None):
-    """The v-prediction loss (Salimans and Ho 2022, "Progressive Distillation", appendix D) of a batch.
-
-    Every timestep weighs the same: the squared error is divided by the variance of its target.
-    Returns (b,) losses, in the order of rising timesteps.
-    """
-    count = len(x0)
-    # One timestep from each of `count` equal parts of T: less noise in the gradient than independent ones.
-    t = ((torch.arange(count) + torch.rand(count, generator=generator)) * (1000 / count)).long()
-    sigma = torch.exp(model.schedule.log_sigmas[t]).float().view(-1, 1, 1, 1)
-    alpha = (1 + sigma**2).rsqrt()
-    noise = torch.randn(x0.shape, generator=generator)
-    z = alpha * (x0 + sigma * noise)
-    target = alpha * noise - alpha * sigma * x0
-    error = (model.unet(z, t.float(), model.words(tokens)) - target).square().mean(dim=(1, 2, 3))
-    return error / (alpha**2 * (1 + sigma**2 * DATA_VARIANCE)).flatten()
-
-
-def learning_rate_at(step, options):
+def learning_rate_at(step: int, options: TrainingOptions) -> float:
+    """The learning rate of a step, counted from 0: it rises, stays, and falls to zero."""
     warmup = min(1.0, (step + 1) / WARMUP)
     decay = min(1.0, (options.steps - step) / (DECAY * options.steps))
     return options.learning_rate * warmup * max(decay, 0.0)
 
 
-def train_model(checkpoint, options=None, progress=True):
-    """Train until `options.steps` (see `TrainingOptions`), resuming `checkpoint` if it exists. Returns the EMA `FacesModel`.
+def train_model(
+    checkpoint: str | os.PathLike, options: TrainingOptions | None = None, progress: bool = True
+) -> FacesModel:
+    """Train a model until `options.steps`.
 
-    The batch is split evenly over `options.workers` processes of one thread each, which on a CPU is
-    faster than as many threads in one process. The result depends on their number, and on nothing else
-    but the other options.
+    The result depends on the number of workers and on the other options, and on nothing else.
+
+    Args:
+        checkpoint: The file of the run's checkpoint. If it exists, training continues from there.
+        options: How to train.
+        progress: Show a progress bar.
+
+    Returns:
+        The moving average of the model's weights, as a model.
+
+    Raises:
+        ValueError: The checkpoint or the model to begin with cannot be used, or the loss or the weights
+            stopped being finite numbers.
+        ChildProcessError: The system ended a process, because memory ran out for example.
+        OSError: A file cannot be read or written.
     """
     options = options or TrainingOptions()
     if options.start is not None:
@@ -110,7 +112,7 @@ def train_model(checkpoint, options=None, progress=True):
     if checkpoint.exists():
         load_checkpoint(checkpoint)  # the same
     with tempfile.TemporaryDirectory() as folder:
-        _run_workers((folder, checkpoint, options, progress), options.workers)
+        run_workers(_work, (folder, checkpoint, options, progress), options.workers)
         stopped = Path(folder) / STOPPED
         if stopped.exists():
             raise ValueError(stopped.read_text())
@@ -119,163 +121,120 @@ def train_model(checkpoint, options=None, progress=True):
     return model.requires_grad_(False)
 
 
-def load_checkpoint(path):
-    """Read a checkpoint of `train_model`: {"step": int, "model", "ema" and "optimizer": state dicts}.
-
-    Raises FileNotFoundError, ValueError with the reason for a file that training cannot go on from, and OSError for
-    one that cannot be read. Nothing in a file can run.
-    """
-    path = Path(path)
-    try:
-        state = _read_checkpoint(path)
-        if not isinstance(state, dict) or type(state.get("step")) is not int or state["step"] < 0:
-            raise ValueError("it is of another format")
-        for name in ("model", "ema"):
-            _try_state(FacesModel(), state.get(name), name)
-            require_finite(state[name])
-        _try_state(torch.optim.AdamW(FacesModel().parameters()), state.get("optimizer"), "optimizer")
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name!r} is not a usable checkpoint: {error}; remove it to train from the start."
-        ) from error
-    return state
+def _work(rank: int, folder: str, checkpoint: Path, options: TrainingOptions, progress: bool) -> None:
+    """One process of a training run. In the folder, the processes meet and leave the reason to stop."""
+    with joined(rank, options.workers, f"{folder}/{MEETING_POINT}"):
+        trainer = _Trainer(rank, options)
+        if checkpoint.exists():
+            trainer.restore(load_checkpoint(checkpoint))
+        trainer.train(checkpoint, progress)
+        if rank == 0 and trainer.saved < options.steps:
+            (Path(folder) / STOPPED).write_text(trainer.reason_to_stop(checkpoint))
 
 
-def _read_checkpoint(path):
-    with open_file(path, "checkpoint") as file:
-        try:
-            return torch.load(file, weights_only=True)
-        except Exception as error:  # torch raises a dozen kinds for damaged files
-            raise ValueError("it is damaged, or holds something other than numbers") from error
+class _Trainer:
+    """The state of a training run in one process. step: steps done; saved: steps in the checkpoint."""
+
+    def __init__(self, rank: int, options: TrainingOptions) -> None:
+        torch.manual_seed(options.seed)
+        self.rank, self.options = rank, options
+        self.step = self.saved = 0
+        if options.start is None:
+            self.model = FacesModel()
+        else:
+            self.model = load_model(options.start).train().requires_grad_(True)
+        self.ema = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=options.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=True,
+        )
+
+    def restore(self, state: State) -> None:
+        """Continue from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = self.saved = state["step"]
+
+    def train(self, checkpoint: Path, progress: bool) -> None:
+        """Train to the end, or until numbers are no longer finite, and save checkpoints."""
+        options = self.options
+        shown = _Progress(self.step, options.steps, progress and self.rank == 0)
+        with shown.bar:
+            while self.step < options.steps:
+                losses = self._losses()
+                if not self._update(losses):
+                    return
+                shown.update(losses)
+                if self.step % options.save_every == 0 or self.step == options.steps:
+                    if not _is_finite(self.model, self.ema):
+                        return
+                    self._save(checkpoint)
+
+    def reason_to_stop(self, checkpoint: Path) -> str:
+        """A sentence about the early end of the run."""
+        kept = "nothing was saved"
+        if self.saved:
+            kept = f"the checkpoint {str(checkpoint)!r} of step {self.saved} is sound"
+        return (
+            f"Training stopped at step {self.step}, because the loss or the weights are no longer finite "
+            f"numbers; {kept}. Choose a smaller learning rate than {self.options.learning_rate:g}."
+        )
+
+    def _losses(self) -> torch.Tensor:
+        """The losses of this process's share of the batch. The drawings depend on the step and the rank."""
+        options = self.options
+        seed = (options.seed * 1_000_003 + self.step) * options.workers + self.rank + 1
+        generator = torch.Generator().manual_seed(seed % 2**64)
+        parameters = sample_parameters(options.batch // options.workers, generator, options.data)
+        x0 = encode_image(draw_faces(parameters))
+        tokens = drop_words(describe(parameters), generator)
+        with autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            return velocity_loss(self.model, x0, tokens, generator)
+
+    def _update(self, losses: torch.Tensor) -> bool:
+        """One step of the optimizer and the moving average. Returns False where gradients are not finite."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(self.step, self.options)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.mean().backward()
+        average_gradients(self.model, self.options.workers)
+        # The gradients are averages, so their norm is the same in every process.
+        if not torch.isfinite(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)):
+            return False
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for average, weight in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+                average.lerp_(weight, 1 - decay)
+        return True
+
+    def _save(self, checkpoint: Path) -> None:
+        if self.rank == 0:
+            save_checkpoint(checkpoint, self.step, self.model, self.ema, self.optimizer)
+        self.saved = self.step
 
 
-def _try_state(owner, state, name):
-    """Raise ValueError unless a module or an optimizer takes a state dict."""
-    try:
-        owner.load_state_dict(state)
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"its part {name!r} does not fit the model") from error
+class _Progress:
+    """A progress bar with the recent losses of four ranges of noise levels."""
+
+    def __init__(self, step: int, steps: int, shown: bool) -> None:
+        self.bar = tqdm(total=steps, initial=step, disable=not shown, mininterval=10, smoothing=0.01)
+        self._recent: torch.Tensor | None = None
+
+    def update(self, losses: torch.Tensor) -> None:
+        """Count a step. losses: (b,) in the order of rising noise levels."""
+        quarters = losses.detach().view(4, -1).mean(dim=1)
+        self._recent = quarters if self._recent is None else self._recent.lerp(quarters, 0.02)
+        recent = " ".join(f"{value:.4f}" for value in self._recent)
+        self.bar.set_postfix_str(f"loss by noise {recent}", refresh=False)
+        self.bar.update()
 
 
-def _run_workers(arguments, workers):
-    """Run `_work` in processes. An interrupt ends them all, and is raised here alone."""
-    with _ignoring_interrupts():  # the processes inherit this, so it holds from their first moment
-        context = torch.multiprocessing.spawn(_work, arguments, nprocs=workers, join=False)
-    try:
-        while not context.join():
-            pass
-    except torch.multiprocessing.ProcessExitedException as error:
-        raise ChildProcessError(
-            f"A training process was ended by the system ({error}); if memory ran out, choose a smaller batch or fewer workers."
-        ) from error
-    finally:
-        for process in context.processes:
-            process.terminate()
-            process.join()
-
-
-@contextlib.contextmanager
-def _ignoring_interrupts():
-    """Ignore SIGINT within the block. Python allows that in the main thread alone, which is also the one that gets it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _work(rank, folder, checkpoint, options, progress):
-    """One process of a training run. folder: where the processes find each other, and leave the reason of an early end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", f"file://{folder}/rendezvous", rank=rank, world_size=options.workers
-    )
-    torch.manual_seed(options.seed)
-    model = FacesModel() if options.start is None else load_model(options.start).train().requires_grad_(True)
-    ema = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-    )
-    step = saved = 0
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint)
-        model.load_state_dict(state["model"])
-        ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = saved = state["step"]
-    recent = None
-    with tqdm(
-        total=options.steps, initial=step, disable=not progress or rank > 0, mininterval=10, smoothing=0.01
-    ) as bar:
-        while step < options.steps:
-            seed = (options.seed * 1_000_003 + step) * options.workers + rank + 1
-            generator = torch.Generator().manual_seed(seed % 2**64)
-            parameters = sample_parameters(options.batch // options.workers, generator, options.data)
-            x0 = encode_image(draw_faces(parameters))
-            tokens = drop_words(describe(parameters), generator)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, options)
-            with autocast("cpu", torch.bfloat16, enabled=options.bf16):
-                losses = loss(model, x0, tokens, generator)
-            optimizer.zero_grad(set_to_none=True)
-            losses.mean().backward()
-            _average_gradients(model, options.workers)
-            norm = torch.nn.utils.clip_grad_norm_(
-                model.parameters(), 1.0
-            )  # of the average, so the same in every process
-            if not torch.isfinite(norm):
-                break
-            optimizer.step()
-            step += 1
-            decay = min(options.ema, (1 + step) / (10 + step))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)
-            quarters = losses.detach().view(4, -1).mean(dim=1)  # by noise level, for a telling progress bar
-            recent = quarters if recent is None else recent.lerp(quarters, 0.02)
-            bar.set_postfix_str(
-                "loss by noise " + " ".join(f"{value:.4f}" for value in recent), refresh=False
-            )
-            bar.update()
-            if step % options.save_every == 0 or step == options.steps:
-                if not _is_finite(model, ema):
-                    break
-                if rank == 0:
-                    _save_checkpoint(checkpoint, step, {"model": model, "ema": ema, "optimizer": optimizer})
-                saved = step
-    if rank == 0 and saved < options.steps:
-        (Path(folder) / STOPPED).write_text(_reason_to_stop(step, saved, checkpoint, options))
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-
-
-def _is_finite(*models):
-    """Whether all weights are finite numbers, also in half precision, in which a model is saved."""
+def _is_finite(*models: FacesModel) -> bool:
+    """Tell whether all weights are finite, also in half precision, in which a model is saved."""
     return all(torch.isfinite(weight.half()).all() for model in models for weight in model.parameters())
-
-
-def _save_checkpoint(path, step, parts):
-    data = io.BytesIO()
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, data)
-    write_atomically(path, data.getbuffer())
-
-
-def _reason_to_stop(step, saved, checkpoint, options):
-    kept = f"the checkpoint {str(checkpoint)!r} of step {saved} is sound" if saved else "nothing was saved"
-    return (
-        f"Training stopped at step {step}, because the loss or the weights are no longer finite numbers; {kept}. "
-        f"Choose a smaller learning rate than {options.learning_rate:g}."
-    )
-
-
-def _average_gradients(model, workers):
-    gradients = [parameter.grad for parameter in model.parameters()]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    torch.distributed.all_reduce(flat)
-    for gradient, part in zip(
-        gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
-    ):
-        gradient.copy_(part.view_as(gradient) / workers)

@@ -1,8 +1,8 @@
-"""The words that the bundled model understands, and what they mean in a drawing.
+"""The words that the bundled model understands, and their meaning in a drawing.
 
 A prompt is a comma-separated list of phrases, "glasses, smiling, blue background". Every phrase
-belongs to one slot (glasses yes or no, hair colour, ...); the prompt becomes one token per slot,
-the slot's own empty token where nothing is said. The empty prompt is all empty tokens.
+belongs to one slot (glasses yes or no, hair colour, ...). The prompt becomes one token per slot.
+A slot that the prompt does not mention gets its own empty token. The empty prompt is all empty tokens.
 """
 
 import difflib
@@ -14,7 +14,9 @@ from .parameters import BACKGROUND_COLOURS, COLUMN, HAIR_COLOURS, columns
 LONGEST = 60  # characters of an unknown phrase that a message repeats
 
 
-def _low_high(low, high, below=0.35, above=0.65):
+def _low_high(
+    low: str, high: str, below: float = 0.35, above: float = 0.65
+) -> dict[str, tuple[float, float]]:
     return {low: (0.0, below), high: (above, 1.0)}
 
 
@@ -46,12 +48,17 @@ TOKEN = {phrase: len(SLOTS) + index for index, phrase in enumerate(SLOT_OF)}
 TOKEN_COUNT = len(SLOTS) + len(SLOT_OF)
 
 
-def tokenize(prompt):
+def tokenize(prompt: str) -> torch.Tensor:
     """Turn a prompt into tokens.
 
-    prompt: comma-separated phrases, in any order and case; "" for the empty prompt.
-    Returns a (len(SLOTS),) int64 tensor.
-    Raises ValueError for an unknown phrase or for two phrases that exclude each other.
+    Args:
+        prompt: Comma-separated phrases, in any order and case; "" for the empty prompt.
+
+    Returns:
+        (len(SLOTS),) int64.
+
+    Raises:
+        ValueError: A phrase is unknown, or two phrases exclude each other.
     """
     tokens = torch.arange(len(SLOTS))
     said = {}
@@ -69,7 +76,8 @@ def tokenize(prompt):
     return tokens
 
 
-def _unknown(phrase):
+def _unknown(phrase: str) -> str:
+    """A message about an unknown phrase, with phrases that are near."""
     near = difflib.get_close_matches(phrase, SLOT_OF, n=3, cutoff=0.6)
     near += [known for known in SLOT_OF if known not in near and phrase in known.split()]
     hint = f"did you mean {' or '.join(map(repr, near[:3]))}?" if near else f"it knows: {', '.join(SLOT_OF)}."
@@ -77,10 +85,16 @@ def _unknown(phrase):
     return f"The model does not know {shown!r}; {hint}"
 
 
-def describe(parameters):
-    """The tokens that are true of drawn faces: (b, len(NAMES)) in [0, 1] -> (b, len(SLOTS)) int64.
+def describe(parameters: torch.Tensor) -> torch.Tensor:
+    """Find the tokens that are true of drawn faces.
 
-    Between two intervals nothing is said (the empty token), nor of hair that cannot be seen.
+    A slot gets its empty token between two intervals, and where the hair cannot be seen.
+
+    Args:
+        parameters: (b, len(NAMES)) in [0, 1].
+
+    Returns:
+        (b, len(SLOTS)) int64.
     """
     tokens = torch.arange(len(SLOTS)).repeat(len(parameters), 1)
     for slot, phrases in INTERVALS.items():
@@ -96,10 +110,16 @@ def describe(parameters):
     return tokens
 
 
-def classify(parameters):
-    """The nearest phrase of every slot, also between intervals: (b, len(NAMES)) -> (b, len(SLOTS)) tokens.
+def classify(parameters: torch.Tensor) -> torch.Tensor:
+    """Find the nearest phrase of every slot, also between intervals.
 
-    This is how measured parameters are held against a prompt. Colours of hair that is not there mean nothing.
+    So measured parameters are compared with a prompt. The colours of hair that is not there mean nothing.
+
+    Args:
+        parameters: (b, len(NAMES)).
+
+    Returns:
+        (b, len(SLOTS)) int64.
     """
     tokens = describe(parameters)
     for slot, phrases in INTERVALS.items():
@@ -107,7 +127,6 @@ def classify(parameters):
         distance = torch.stack(
             [(low - value).clamp(min=0) + (value - high).clamp(min=0) for low, high in phrases.values()]
         )
-        tokens[:, SLOTS.index(slot)] = torch.tensor([TOKEN[phrase] for phrase in phrases])[
-            distance.argmin(dim=0)
-        ]
+        slot_tokens = torch.tensor([TOKEN[phrase] for phrase in phrases])
+        tokens[:, SLOTS.index(slot)] = slot_tokens[distance.argmin(dim=0)]
     return tokens

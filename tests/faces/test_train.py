@@ -5,18 +5,18 @@ import math
 import pytest
 
 from pullback_core import faces
-from pullback_core.faces import train
+from pullback_core.faces import train, workers
 
 
 def train_in_this_process(monkeypatch):
     """Replace the processes of a training run by this one, which starts much faster."""
 
-    def work(arguments, workers):
+    def run(work, arguments, workers):
         assert workers == 1
-        train._work(0, *arguments)
+        work(0, *arguments)
 
-    monkeypatch.setattr(train, "_run_workers", work)
-    monkeypatch.setattr(train.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(train, "run_workers", run)
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
 
 
 def test_training_stops_in_a_sentence_when_numbers_are_not_finite(tmp_path, monkeypatch):

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     if options.checkpoint.resolve() == options.out.resolve():
         raise ValueError(f"--checkpoint and --out are both {shorten(options.out)}; choose two files.")
     model = faces.train_model(options.checkpoint, settings)
-    model.save(options.out)
+    faces.save_model(model, options.out)
     print(
         f"Saved the model to {options.out}; try it with: python -m pullback_core edit --model {options.out}"
     )
