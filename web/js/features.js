@@ -1,38 +1,67 @@
-// Once a node has seen its model, every `feature` of a node with that model offers the blocks that it has.
-// And Explain Features shows its table.
+// Nodes with a `feature` offer the blocks of their model, and Explain Features shows its table.
+//
+// The server sends both with the outputs of a node: `pullback_features` are the names of the blocks, `pullback_report`
+// is the table. They come with the message "executed" while a workflow runs, and with the hook `onNodeOutputsUpdated`
+// when the page shows a workflow that ran before.
 
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-const NODES = ["PullbackBasis", "PullbackBasisOverTime", "PullbackExplainFeatures"];
-const REPORT = "report";
-const DEFAULT = "middle"; // what a node that never ran has, and every model knows
+const DEFAULT = "middle"; // the feature of a node that never ran; every model knows it
+const REPORT = "report"; // the name of the widget with the table
+const TYPES_WITH_FEATURE = new Set(); // node ids; found in the node definitions
 
-/** Where a node's model comes from, as text; undefined if from nowhere. */
-function origin(node) {
+/** Whether a node definition is one of this pack with an input `feature`. */
+function hasFeature(definition) {
+  const { required, optional } = definition.input ?? {};
+  return definition.name.startsWith("Pullback") && "feature" in { ...required, ...optional };
+}
+
+/** The graph of the whole workflow. Older pages have it under another name. */
+function rootGraph() {
+  return app.rootGraph ?? app.graph;
+}
+
+/** The node of an execution id such as "12:5" (node 5 within subgraph node 12), or of a locator id such as "uuid:5". */
+function findNode(id) {
+  const path = String(id).split(":");
+  const name = path.pop();
+  let graph = rootGraph();
+  for (const part of path) {
+    graph = graph?.subgraphs?.get(part) ?? graph?.getNodeById(part)?.subgraph;
+  }
+  return graph?.getNodeById(name);
+}
+
+/** Where the model of a node comes from, as text; undefined if it has none. */
+function modelSource(node) {
   const slot = node.findInputSlot("model");
   const link = slot < 0 ? null : node.getInputLink(slot);
   return link ? `${link.origin_id} ${link.origin_slot}` : undefined;
 }
 
-/** Make the text `feature` of a node a list of names. Its place, name, value and connection stay: workflows save them. */
-function offer(node, names) {
-  const index = node.widgets?.findIndex((widget) => widget.name === "feature") ?? -1;
-  if (index < 0) return;
-  let widget = node.widgets[index];
-  if (widget.type !== "combo") {
-    const { tooltip } = widget;
-    widget = node.addWidget("combo", "feature", widget.value, () => {}, { values: [], tooltip });
-    widget.tooltip = tooltip;
-    node.widgets.pop();
-    node.widgets.splice(index, 1, widget);
-  }
+/** Put a list of names in the place of a text widget. Its position, value and tooltip stay: workflows save them. */
+function asCombo(node, text) {
+  const { tooltip } = text;
+  const combo = node.addWidget("combo", text.name, text.value, () => {}, { values: [], tooltip });
+  combo.tooltip = tooltip;
+  node.widgets.pop();
+  node.widgets.splice(node.widgets.indexOf(text), 1, combo);
+  return combo;
+}
+
+/** Offer names of blocks in the `feature` of a node. */
+function offerFeatures(node, names) {
+  let widget = node.widgets?.find((widget) => widget.name === "feature");
+  if (!widget) return;
+  if (widget.type !== "combo") widget = asCombo(node, widget);
   const missing = [...new Set([DEFAULT, widget.value])].filter((name) => !names.includes(name));
   widget.options.values = [...missing, ...names];
   node.setDirtyCanvas?.(true, true);
 }
 
 /** Show a table of text on a node, in letters of one width. It is not saved. */
-function show(node, text) {
+function showReport(node, text) {
   let widget = node.widgets?.find((widget) => widget.name === REPORT);
   if (!widget) {
     const element = document.createElement("pre");
@@ -44,20 +73,28 @@ function show(node, text) {
   widget.element.textContent = text;
 }
 
+/** Take in what the server sent with the outputs of one node. */
+function takeOutput(node, output) {
+  if (!node || !output) return;
+  if (output.pullback_report?.length) showReport(node, output.pullback_report.join("\n\n"));
+  const names = [...new Set(output.pullback_features)]; // a node that ran on a list says everything several times
+  if (!names.length) return;
+  const source = modelSource(node);
+  for (const other of node.graph.nodes) {
+    const sameModel = other === node || (source && modelSource(other) === source);
+    if (sameModel && TYPES_WITH_FEATURE.has(other.type)) offerFeatures(other, names);
+  }
+}
+
 app.registerExtension({
   name: "pullback.features",
   beforeRegisterNodeDef(type, definition) {
-    if (!NODES.includes(definition.name)) return;
-    const onExecuted = type.prototype.onExecuted;
-    type.prototype.onExecuted = function (output) {
-      onExecuted?.apply(this, arguments);
-      if (output?.pullback_report?.length) show(this, output.pullback_report.join("\n\n"));
-      const names = [...new Set(output?.pullback_features)]; // a node that ran on a list says everything several times
-      if (!names.length) return;
-      const model = origin(this);
-      for (const node of this.graph.nodes ?? this.graph._nodes) {
-        if (NODES.includes(node.type) && (node === this || (model && origin(node) === model))) offer(node, names);
-      }
-    };
+    if (hasFeature(definition)) TYPES_WITH_FEATURE.add(definition.name);
+  },
+  setup() {
+    api.addEventListener("executed", ({ detail }) => takeOutput(findNode(detail.display_node ?? detail.node), detail.output));
+  },
+  onNodeOutputsUpdated(outputs) {
+    for (const [id, output] of Object.entries(outputs)) takeOutput(findNode(id), output);
   },
 });

@@ -4,15 +4,10 @@ import { app } from "../../../scripts/app.js";
 
 app.registerExtension({
   name: "pullback.save_prefix",
-  beforeRegisterNodeDef(type, definition) {
-    if (definition.name !== "PullbackSaveBasis") return;
-    const onNodeCreated = type.prototype.onNodeCreated;
-    type.prototype.onNodeCreated = function () {
-      const result = onNodeCreated?.apply(this, arguments);
-      const widget = this.widgets?.find((widget) => widget.name === "filename_prefix");
-      const replace = window.comfyAPI?.utils?.applyTextReplacements; // a page without it sends the text as it is
-      if (widget && replace) widget.serializeValue = () => replace(app, widget.value);
-      return result;
-    };
+  nodeCreated(node) {
+    if (node.comfyClass !== "PullbackSaveBasis") return;
+    const widget = node.widgets?.find((widget) => widget.name === "filename_prefix");
+    const replace = window.comfyAPI?.utils?.applyTextReplacements; // a page without it sends the text as it is
+    if (widget && replace) widget.serializeValue = () => replace(app, widget.value);
   },
 });
