@@ -3,6 +3,7 @@
 import torch
 
 from pullback_core.faces.unet import UNet, UNetConfig
+from pullback_core.models.stop import output_of_block
 
 TINY = UNetConfig(
     in_channels=3,
@@ -28,7 +29,15 @@ def bend(x):
 
 
 def encoder(dtype):
+    """The middle block of a small network, without the rules of `Differentiable`."""
     torch.manual_seed(0)
     unet = UNet(TINY).to(dtype).requires_grad_(False)
     context, timesteps = draw(1, 5, 16, seed=1, dtype=dtype), torch.tensor([300.0], dtype=dtype)
-    return lambda x: unet(x, timesteps.expand(len(x)), context.expand(len(x), -1, -1), feature="middle")
+
+    def encode(x):
+        def forward():
+            unet(x, timesteps.expand(len(x)), context.expand(len(x), -1, -1))
+
+        return output_of_block(unet.middle_block, "middle", forward)
+
+    return encode
