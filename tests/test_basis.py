@@ -9,25 +9,29 @@ import pytest
 import torch
 from safetensors.torch import load, save_file
 
-from pullback_core import PullbackBasis, VPSchedule, faces, local_bases, local_basis
+from pullback_core import Denoiser, NoisyLatent, PullbackBasis, VPSchedule, faces, local_bases, local_basis
 from pullback_core.faces.unet import UNetConfig
 from pullback_core.models.fingerprint import prompt_hash
 
 RANK = 3
 
 
-class Toy:
+class Toy(Denoiser):
     """A denoiser whose features are a nonlinear map of z, with a known Jacobian."""
 
     schedule = VPSchedule.scaled_linear(0.00085, 0.012)
     provenance = {"model": "toy", "feature": "middle", "prompt": "none"}
     weight = torch.randn(10, 24, generator=torch.Generator().manual_seed(5))
 
-    def encode(self, z, sigma):
+    def denoise(self, x, sigma):
+        return x
+
+    def encode(self, x, sigma):
+        z = x / self.schedule.scale(sigma)
         return torch.tanh(z.flatten(1) @ self.weight.T / 5).view(-1, 5, 2)
 
     def jacobian(self, z):
-        h = self.encode(z[None], 1.0).view(10, 1)
+        h = torch.tanh(self.weight @ z.flatten() / 5)[:, None]
         return (1 - h**2) * self.weight / 5
 
 
@@ -35,9 +39,15 @@ def point(seed=0):
     return torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(seed))
 
 
+def noisy_at(z, sigma=1.5):
+    """z (b, c, h, w) or (c, h, w) in network coordinates as a noisy latent."""
+    x = Toy.schedule.from_network(z.view(-1, *z.shape[-3:]), sigma)
+    return NoisyLatent(x, torch.tensor([sigma, 0.0]))
+
+
 @pytest.fixture
 def basis():
-    return local_basis(Toy(), point(), 1.5, RANK, tolerance=1e-5, seed=4)
+    return local_basis(Toy(), noisy_at(point()), RANK, tolerance=1e-5, seed=4)
 
 
 def test_it_is_the_decomposition_of_the_jacobian_at_that_point(basis):
@@ -53,38 +63,33 @@ def test_it_is_the_decomposition_of_the_jacobian_at_that_point(basis):
 
 
 def test_a_seed_means_the_same_bits(basis):
-    again = local_basis(Toy(), point()[None], 1.5, RANK, tolerance=1e-5, seed=4, batch_size=None)
+    again = local_basis(Toy(), noisy_at(point()), RANK, tolerance=1e-5, seed=4, batch_size=None)
     assert torch.equal(basis.v, again.v) and torch.equal(basis.u, again.u)
 
 
-def test_a_basis_that_kept_its_space_is_extended():
+def test_a_basis_that_kept_its_search_space_is_extended():
     model = faces.load_model()
-    denoiser, z = (
-        faces.FacesDenoiser(model),
-        torch.randn(faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0)),
-    )
-    whole = local_basis(denoiser, z, 1.5, 12)
-    part = local_basis(denoiser, z, 1.5, 6, keep_space=True)
-    rest = local_basis(denoiser, z, 1.5, 12, start=part)
+    denoiser = faces.FacesDenoiser(model)
+    z = torch.randn(faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0))
+    here = noisy_at(z)
+    whole = local_basis(denoiser, here, 12)
+    part = local_basis(denoiser, here, 6, keep_space=True)
+    rest = local_basis(denoiser, here, 12, start=part)
     assert rest.converged and 2 * rest.products < whole.products + part.products
     assert (rest.s - whole.s).abs().max() <= 1e-2 * whole.s[0]
-    assert whole.space is None and rest.space is None
+    assert whole.search_space is None and rest.search_space is None
 
-    def products(denoiser, z, sigma, start):
-        return local_basis(denoiser, z, sigma, 6, start=start).products
+    def products(denoiser, noisy, start):
+        return local_basis(denoiser, noisy, 6, start=start).products
 
-    near, warm = (
-        z + 0.1 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1)),
-        replace(part, space=None),
-    )
-    assert (
-        products(denoiser, near, 1.5, part) == products(denoiser, near, 1.5, warm) + 1
-    )  # found out by one product
-    assert products(denoiser, z, 1.4, part) == products(
-        denoiser, z, 1.4, warm
-    )  # another level or prompt: none
-    smiling = faces.FacesDenoiser(model, "smiling")
-    assert products(smiling, z, 1.5, part) == products(smiling, z, 1.5, warm)
+    near = noisy_at(z + 0.1 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1)))
+    warm = replace(part, search_space=None)
+    # One product finds out that it is another point.
+    assert products(denoiser, near, part) == products(denoiser, near, warm) + 1
+    # Another level or prompt is known without a product.
+    lower, smiling = noisy_at(z, 1.4), faces.FacesDenoiser(model, "smiling")
+    assert products(denoiser, lower, part) == products(denoiser, lower, warm)
+    assert products(smiling, here, part) == products(smiling, here, warm)
 
 
 def test_a_network_has_a_basis_with_its_provenance():
@@ -99,9 +104,9 @@ def test_a_network_has_a_basis_with_its_provenance():
         context_dim=16,
     )
     model = faces.FacesModel(config).eval().requires_grad_(False)
-    z = torch.randn(48, 4, 4)
+    noisy = NoisyLatent(3 * torch.randn(1, 48, 4, 4), torch.tensor([3.0, 0.0]))
     one, same, hat = (
-        local_basis(faces.FacesDenoiser(model, prompt), z, 3.0, RANK, seed=1, batch_size=2)
+        local_basis(faces.FacesDenoiser(model, prompt), noisy, RANK, seed=1, batch_size=2)
         for prompt in ("", "", "hat")
     )
     assert one.v.shape == (RANK, 48, 4, 4) and one.u.shape == (RANK, 32, 2, 2) and one.converged
@@ -132,13 +137,18 @@ def test_a_prompt_is_kept_as_a_fingerprint():
 )
 def test_options_reach_the_solver(options, message):
     with pytest.raises(ValueError, match=message):
-        local_basis(Toy(), point(), 1.5, RANK, **options)
+        local_basis(Toy(), noisy_at(point()), RANK, **options)
 
 
 def test_the_limit_and_progress_reach_the_solver():
     calls = []
     limited = local_basis(
-        Toy(), point(), 1.5, RANK, tolerance=1e-9, max_products=8, progress=lambda *call: calls.append(call)
+        Toy(),
+        noisy_at(point()),
+        RANK,
+        tolerance=1e-9,
+        max_products=8,
+        progress=lambda *call: calls.append(call),
     )
     assert (
         limited.products == 8
@@ -149,7 +159,7 @@ def test_the_limit_and_progress_reach_the_solver():
 
 
 def test_a_batch_gives_one_basis_each(basis):
-    both = local_bases(Toy(), torch.stack([point(), point(1)]), 1.5, RANK, tolerance=1e-5, seed=4)
+    both = local_bases(Toy(), noisy_at(torch.stack([point(), point(1)])), RANK, tolerance=1e-5, seed=4)
     assert torch.equal(both[0].v, basis.v) and not torch.allclose(both[1].s, basis.s)
 
 
@@ -309,22 +319,42 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_behind(basis, tmp_p
         "pullback_core.atomic.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
     )
     with pytest.raises(OSError, match="disk full"):
-        local_basis(Toy(), point(1), 1.5, RANK).save(path)
+        local_basis(Toy(), noisy_at(point(1)), RANK).save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
-    "z, message",
+    "x, message",
     [
-        (torch.zeros(2, 3, 4), "all zeros"),
-        (torch.full((2, 3, 4), float("inf")), "not finite"),
-        (torch.ones(2, 2, 3, 4), "one latent"),
-        (torch.ones(3, 4), "one latent"),
+        (torch.zeros(1, 2, 3, 4), "all zeros"),
+        (torch.full((1, 2, 3, 4), float("inf")), "not finite"),
+        (torch.ones(2, 2, 3, 4), "one noisy latent, got 2"),
     ],
 )
-def test_unusable_latents_are_refused(z, message):
+def test_unusable_latents_are_refused(x, message):
     with pytest.raises(ValueError, match=message):
-        local_basis(Toy(), z, 1.5, RANK)
+        local_basis(Toy(), NoisyLatent(x, torch.tensor([1.5, 0.0])), RANK)
+
+
+def test_a_noise_level_that_the_model_does_not_have_is_refused():
+    with pytest.raises(ValueError, match=r"up to 14\.6146, got 99"):
+        local_basis(Toy(), noisy_at(point(), 99.0), RANK)
+
+
+def test_some_directions_make_a_basis_of_their_own(basis, tmp_path):
+    part = basis.select([0, 2])
+    assert part.rank == 2 and torch.equal(part.v, basis.v[[0, 2]]) and torch.equal(part.s, basis.s[[0, 2]])
+    assert (part.sigma, part.provenance) == (basis.sigma, basis.provenance)
+    part.save(tmp_path / "part.safetensors")
+    for wrong in ([], [3], [-1]):
+        with pytest.raises(ValueError, match="at least one direction|directions 0 to 2"):
+            basis.select(wrong)
+
+
+def test_a_noisy_latent_of_another_level_is_refused(basis):
+    basis.require_level(noisy_at(point(), 1.501))
+    with pytest.raises(ValueError, match=r"noise level 1\.5, and the noisy latent has level 1\.51"):
+        basis.require_level(noisy_at(point(), 1.51))
 
 
 def test_a_direction_that_is_not_there_is_refused(basis):

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pullback_core import PullbackBasis, tensor_files
-from pullback_core.basis import TENSORS
+from pullback_core.basis_file import TENSORS
 
 DATA = Path(__file__).parent / "data"
 NAN, INF = math.nan, math.inf
@@ -288,8 +288,8 @@ def test_sizes_are_refused_before_any_number_is_read(tmp_path, monkeypatch):
     def read(*_):
         raise AssertionError("numbers were read")
 
-    monkeypatch.setattr("pullback_core.basis.read_tensors", read)
-    monkeypatch.setattr("pullback_core.basis._validate_numbers", read)
+    monkeypatch.setattr("pullback_core.basis_file.read_tensors", read)
+    monkeypatch.setattr("pullback_core.basis_file._validate_numbers", read)
     rank = 13_000  # 80 kB of float16, and a Gram matrix of 1.3 GB
     path = write(
         tmp_path / "a.safetensors",
@@ -303,7 +303,7 @@ def test_sizes_are_refused_before_any_number_is_read(tmp_path, monkeypatch):
 
 
 def test_the_check_of_many_directions_goes_block_by_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("pullback_core.basis.CHUNK", 100)
+    monkeypatch.setattr("pullback_core.basis_file.CHUNK", 100)
     basis = make(rank=24)
     basis.save(tmp_path / "basis.safetensors")
     assert_same(PullbackBasis.load(tmp_path / "basis.safetensors"), basis)
@@ -468,7 +468,7 @@ def test_checks_run_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
     make().save(tmp_path / "a.safetensors")
     checked = []
     monkeypatch.setattr(
-        "pullback_core.basis._validate_numbers", lambda tensors: checked.extend(tensors.values())
+        "pullback_core.basis_file._validate_numbers", lambda tensors: checked.extend(tensors.values())
     )
     assert PullbackBasis.load(tmp_path / "a.safetensors", device="meta").v.device.type == "meta"
     assert len(checked) == 4 and all(tensor.device.type == "cpu" for tensor in checked)

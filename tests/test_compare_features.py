@@ -7,13 +7,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pullback_core import FlowSchedule, explain_features, explain_table, figures, spectra
-from pullback_core.compare_features import spread
+from pullback_core import (
+    Denoiser,
+    FlowSchedule,
+    NoisyLatent,
+    compare_features,
+    feature_table,
+    figures,
+    spectra,
+)
+from pullback_core.compare_features import evenly_spread
 
 SHAPE, SIGMA = (2, 3, 3), 0.6
 
 
-class Analytic:
+class Analytic(Denoiser):
     """h = A z + bend * (v_1 . z)^2 u_1, with v_1 and u_1 of A, which has known singular values."""
 
     schedule = FlowSchedule()
@@ -24,8 +32,8 @@ class Analytic:
         self.matrix, self.u, self.v, self.bend = u @ torch.diag(values) @ v.T, u[:, 0], v[:, 0], bend
         self.provenance = {"feature": name}
 
-    def encode(self, z, sigma):
-        flat = z.flatten(1)
+    def encode(self, x, sigma):
+        flat = x.flatten(1)  # of a flow model, x and z are the same
         return (flat @ self.matrix.T + self.bend * (flat @ self.v)[:, None] ** 2 * self.u).unflatten(
             1, (18, 1, 1)
         )
@@ -39,18 +47,19 @@ def decay(rate):
 
 
 @pytest.fixture(scope="module")
-def z():
-    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
+def noisy():
+    x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1))
+    return NoisyLatent(x, torch.tensor([SIGMA, 0.0]))
 
 
-def test_every_report_has_the_dense_singular_values(z):
+def test_every_report_has_the_dense_singular_values(noisy):
     denoisers = [Analytic("steep", decay(0.4)), Analytic("flat", decay(0.95), bend=0.3)]
-    reports = explain_features(denoisers, z, SIGMA, 4, tolerance=1e-3)
+    reports = compare_features(denoisers, noisy, 4, tolerance=1e-3)
     assert [one.feature for one in reports] == ["steep", "flat"]
     for one, denoiser in zip(reports, denoisers):
-        dense = torch.func.jacrev(lambda point, map=denoiser: map.encode(point[None], SIGMA)[0])(z).reshape(
-            18, 18
-        )
+        dense = torch.func.jacrev(lambda point, map=denoiser: map.encode(point[None], SIGMA)[0])(
+            noisy.x[0]
+        ).reshape(18, 18)
         torch.testing.assert_close(one.s, torch.linalg.svdvals(dense)[:4], rtol=1e-3, atol=1e-3)
         assert one.converged and one.residual <= 1e-3 and one.products >= 8 and one.shape == (18, 1, 1)
         assert one.effective_rank == pytest.approx(spectra.effective_rank(one.s))
@@ -59,57 +68,57 @@ def test_every_report_has_the_dense_singular_values(z):
     assert reports[0].effective_rank < reports[1].effective_rank
 
 
-def test_the_bend_of_a_parabola_is_its_own(z):
+def test_the_bend_of_a_parabola_is_its_own(noisy):
     """Along v_1 the map is linear plus bend * a^2, so that it is bend * a / s_1 off."""
-    assert explain_features([Analytic("a", decay(0.4))], z, SIGMA, 2)[0].bend < 1e-4
+    assert compare_features([Analytic("a", decay(0.4))], noisy, 2)[0].bend < 1e-4
     curved = Analytic("a", decay(0.4), bend=0.01)
-    [report] = explain_features([curved], z, SIGMA, 2, tolerance=1e-5)
-    step = 0.1 * curved.encode(z[None], SIGMA).norm() / report.s[0]
-    assert report.reach == pytest.approx((step / z.norm()).item(), rel=1e-4)
+    [report] = compare_features([curved], noisy, 2, tolerance=1e-5)
+    step = 0.1 * curved.encode(noisy.x, SIGMA).norm() / report.s[0]
+    assert report.reach == pytest.approx((step / noisy.x.norm()).item(), rel=1e-4)
     assert report.bend == pytest.approx((0.01 * step / report.s[0]).item(), rel=0.01)
 
 
-def test_a_search_that_ends_early_says_so(z):
-    reports = explain_features(
+def test_a_search_that_ends_early_says_so(noisy):
+    reports = compare_features(
         [Analytic("a", decay(0.4)), Analytic("flat", decay(0.99))],
-        z,
-        SIGMA,
+        noisy,
         4,
         tolerance=1e-6,
         max_products=8,
     )
     assert [one.products for one in reports] == [8, 8] and not reports[1].converged
-    assert "8*" in explain_table(reports) and "ended early" in explain_table(reports)
+    assert "8*" in feature_table(reports) and "ended early" in feature_table(reports)
 
 
-def test_progress_names_the_feature_and_may_cancel(z):
+def test_progress_names_the_feature_and_may_cancel(noisy):
     seen = []
     denoisers = [Analytic("a", decay(0.4)), Analytic("b", decay(0.4))]
-    explain_features(denoisers, z, SIGMA, 2, progress=lambda index, products, residual: seen.append(index))
+    compare_features(denoisers, noisy, 2, progress=lambda index, products, residual: seen.append(index))
     assert seen == sorted(seen) and set(seen) == {0, 1}
 
     def cancel(index, products, residual):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        explain_features(denoisers, z, SIGMA, 2, progress=cancel)
+        compare_features(denoisers, noisy, 2, progress=cancel)
 
 
 @pytest.mark.parametrize(
     "values, shape, message",
     [
-        (decay(0.4), (2, *SHAPE), "one latent"),
-        (0 * decay(0.4), SHAPE, "'still' does not depend"),
+        (decay(0.4), (2, *SHAPE), "one noisy latent"),
+        (0 * decay(0.4), (1, *SHAPE), "'still' does not depend"),
     ],
 )
 def test_wrong_requests_are_refused(values, shape, message):
     with pytest.raises(ValueError, match=message):
-        explain_features([Analytic("still", values)], torch.ones(shape), SIGMA, 2)
+        noisy = NoisyLatent(torch.ones(shape), torch.tensor([SIGMA, 0.0]))
+        compare_features([Analytic("still", values)], noisy, 2)
 
 
-def test_the_table_has_a_line_for_each_feature_and_columns_of_one_width(z):
-    table = explain_table(
-        explain_features([Analytic("short", decay(0.4)), Analytic("a_longer_one", decay(0.4))], z, SIGMA, 3)
+def test_the_table_has_a_line_for_each_feature_and_columns_of_one_width(noisy):
+    table = feature_table(
+        compare_features([Analytic("short", decay(0.4)), Analytic("a_longer_one", decay(0.4))], noisy, 3)
     )
     heading, *lines = table.split("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines] == ["short", "a_longer_one"] and {
@@ -121,7 +130,7 @@ def test_the_table_has_a_line_for_each_feature_and_columns_of_one_width(z):
 @pytest.mark.parametrize("number, kept", [(3, 1), (8, 0), (9, 4), (57, 28), (57, 0), (57, 56), (13, 6)])
 def test_a_spread_goes_from_the_first_to_the_last_and_keeps_one(number, kept):
     names = [f"block_{index}" for index in range(number)]
-    chosen = spread(names, names[kept])
+    chosen = evenly_spread(names, names[kept])
     assert len(chosen) == min(8, number) and names[kept] in chosen
     assert chosen == sorted(chosen, key=names.index)
     assert abs(names.index(chosen[0])) <= 1 and names.index(chosen[-1]) >= number - 2

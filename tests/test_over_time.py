@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pullback_core import bases_over_time, ddim, faces, local_basis
+from pullback_core import Denoiser, NoisyLatent, bases_over_time, ddim, faces, local_basis
 from pullback_core.linalg import subspaces
 
 
@@ -19,7 +19,7 @@ def clean():
 
 def test_each_basis_is_the_one_of_its_own_timestep(denoiser, clean):
     seen = []
-    moments = bases_over_time(
+    results = bases_over_time(
         denoiser,
         clean,
         [0.7, 0.4, 0.7],
@@ -29,19 +29,19 @@ def test_each_basis_is_the_one_of_its_own_timestep(denoiser, clean):
         tolerance=1e-4,
         progress=lambda index, products, residual: seen.append((index, products)),
     )
-    assert [moment.basis.timestep for moment in moments] == pytest.approx([0.4, 0.7], abs=1e-3)
-    assert {index for index, _ in seen} == {0, 1} and seen[-1][1] == moments[1].basis.products
-    for moment in moments:
-        sigma = moment.basis.sigma
-        assert float(moment.sigmas[0]) == pytest.approx(sigma) and moment.sigmas[-1] == 0
-        alone = local_basis(denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, 3, tolerance=1e-4)
-        torch.testing.assert_close(moment.basis.s, alone.s, rtol=1e-2, atol=0)
-        assert subspaces.geodesic_distance(moment.basis, alone) < 0.05
+    assert [result.basis.timestep for result in results] == pytest.approx([0.4, 0.7], abs=1e-3)
+    assert {index for index, _ in seen} == {0, 1} and seen[-1][1] == results[1].basis.products
+    for result in results:
+        sigma = result.basis.sigma
+        assert float(result.noisy.sigmas[0]) == pytest.approx(sigma) and result.noisy.sigmas[-1] == 0
+        alone = local_basis(denoiser, result.noisy, 3, tolerance=1e-4)
+        torch.testing.assert_close(result.basis.s, alone.s, rtol=1e-2, atol=0)
+        assert subspaces.geodesic_distance(result.basis, alone) < 0.05
 
 
-def test_the_way_back_leads_to_the_picture(denoiser, clean):
-    moment = bases_over_time(denoiser, clean, [0.3, 0.6], 1, steps=20, refine=8)[-1]
-    assert ddim.relative_error(ddim.generate(denoiser, moment.x, moment.sigmas), clean) < 0.02
+def test_the_noise_levels_lead_back_to_the_picture(denoiser, clean):
+    result = bases_over_time(denoiser, clean, [0.3, 0.6], 1, steps=20, refine=8)[-1]
+    assert ddim.relative_error(ddim.generate(denoiser, result.noisy), clean) < 0.02
 
 
 @pytest.mark.parametrize(
@@ -60,39 +60,41 @@ def test_wrong_requests_are_refused(denoiser, clean, timesteps, pictures, messag
         bases_over_time(denoiser, clean.expand(pictures, -1, -1, -1), timesteps, 2)
 
 
-class Remembering:
-    """A denoiser of a host whose objects remember the levels they met: it notes along which way each picture is inverted."""
+class Remembering(Denoiser):
+    """The denoiser of a host whose objects remember noise levels. It notes the levels of each sampling."""
 
     def __init__(self, denoiser, depends):
-        self.schedule, self.provenance, self.encode, self.denoise = (
-            denoiser.schedule,
-            {},
-            denoiser.encode,
-            denoiser.denoise,
-        )
-        self.depends, self.ways = depends, []
+        self.denoiser, self.depends = denoiser, depends
+        self.schedule, self.provenance = denoiser.schedule, {}
+        self.samplings, self.evaluations = [], []
 
-    def along(self, sigmas, in_order):
-        self.ways.append((len(sigmas), in_order))
+    def denoise(self, x, sigma):
+        self.evaluations.append(sigma)
+        return self.denoiser.denoise(x, sigma)
+
+    def encode(self, x, sigma):
+        return self.denoiser.encode(x, sigma)
+
+    def along(self, sigmas, in_order=False):
+        self.samplings.append((len(sigmas), in_order))
         return self
 
-    def depends_on_start(self, ways, x0):
-        assert [len(way) for way in ways] == [9, 5] and x0.shape[0] == 1
+    def depends_on_start(self, schedules, x0):
+        assert [len(sigmas) for sigmas in schedules] == [9, 5] and x0.shape[0] == 1
         return self.depends
 
 
 @pytest.mark.parametrize("depends", [False, True])
-def test_inversions_share_levels_only_where_the_start_of_a_way_makes_no_difference(denoiser, clean, depends):
-    remembering, evaluations = Remembering(denoiser, depends), []
-    remembering.denoise = lambda x, sigma: evaluations.append(sigma) or denoiser.denoise(x, sigma)
-    moments = bases_over_time(remembering, clean, [0.3, 0.6], 1, steps=13, refine=0, tolerance=0.5)
-    assert remembering.ways == [(5, False), (9, False)]
-    assert len(evaluations) == (12 if depends else 8)
+def test_inversions_share_levels_only_where_the_first_level_makes_no_difference(denoiser, clean, depends):
+    remembering = Remembering(denoiser, depends)
+    results = bases_over_time(remembering, clean, [0.3, 0.6], 1, steps=13, refine=0, tolerance=0.5)
+    assert remembering.samplings == [(5, False), (9, False)]
+    assert len(remembering.evaluations) == (12 if depends else 8)
     other = bases_over_time(denoiser, clean, [0.3, 0.6], 1, steps=13, refine=0, tolerance=0.5)
-    torch.testing.assert_close(moments[-1].x, other[-1].x)
+    torch.testing.assert_close(results[-1].noisy.x, other[-1].noisy.x)
 
 
 def test_a_generation_runs_in_order(denoiser, clean):
     remembering = Remembering(denoiser, False)
-    ddim.generate(remembering, clean, torch.tensor([1.0, 0.5, 0.0]))
-    assert remembering.ways == [(3, True)]
+    ddim.generate(remembering, NoisyLatent(clean, torch.tensor([1.0, 0.5, 0.0])))
+    assert remembering.samplings == [(3, True)]
