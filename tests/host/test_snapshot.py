@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.nn import Linear
 
 total = 0  # assigned by functions of these tests
 
@@ -183,7 +184,7 @@ def test_a_list_that_is_read_elsewhere_in_the_class_is_no_record(snapshot):
 
 
 def test_networks_weights_and_other_libraries_are_not_opened(snapshot):
-    network = torch.nn.Linear(2, 2)
+    network = Linear(2, 2)
     generator = torch.Generator().manual_seed(0)
     found = snapshot.Snapshot(
         [network, generator, torch.zeros(2**22 + 1), torch.empty(2, device="meta"), itertools, np.sum]
@@ -192,7 +193,7 @@ def test_networks_weights_and_other_libraries_are_not_opened(snapshot):
 
 
 def test_attributes_that_code_set_on_a_network_are_saved_but_no_weights(snapshot):
-    network = torch.nn.Linear(2, 2)
+    network = Linear(2, 2)
     network.cache = {"h": 1}
     before, weight = snapshot.Snapshot([snapshot.ModuleAttributes(network)]), network.weight
     network.cache["h"], network.late = 2, 3
