@@ -1,4 +1,4 @@
-"""Everything on a device that has neither float64 nor dense decompositions, as MPS and DirectML: see `host/pretended_device.py`."""
+"""Everything on a device without float64 and dense decompositions, such as MPS: see `host/pretended_device.py`."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from pullback_core import (
+    Denoiser,
     FlowSchedule,
-    Jacobian,
+    NoisyLatent,
     PullbackBasis,
     VPSchedule,
     adjoint_error,
+    compare_features,
     ddim,
     edit_grid,
-    explain_features,
     faces,
+    feature_jacobian,
     global_basis,
     local_basis,
     parallel_transport,
@@ -36,7 +38,7 @@ DEVICE, WithoutFloat64 = pretended_device.DEVICE, pretended_device.WithoutFloat6
 SHAPE = (48, 4, 4)
 
 
-class Toy:
+class Toy(Denoiser):
     """A denoiser of a few layers, at any shape of `Toy.shape`."""
 
     shape = (2, 4, 4)
@@ -48,7 +50,8 @@ class Toy:
     def denoise(self, x, sigma):
         return torch.tanh(x) / 2
 
-    def encode(self, z, sigma):
+    def encode(self, x, sigma):
+        z = x / self.schedule.scale(sigma)
         return torch.tanh(z.flatten(1) @ self.weight.T).view(-1, 5, 2, 2)
 
 
@@ -68,6 +71,13 @@ def trained():
 
 def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def noisy_at(denoiser, fraction, seed=0):
+    """A noisy latent at a fraction of T, of unit variance in network coordinates."""
+    sigma = denoiser.schedule.sigma(fraction)
+    z = draw(1, *denoiser.shape) + (0.02 * draw(1, *denoiser.shape, seed=seed) if seed else 0)
+    return NoisyLatent(z * denoiser.schedule.scale(sigma), torch.tensor([sigma, 0.0]))
 
 
 DENOISERS = {
@@ -110,26 +120,23 @@ def test_the_pretended_device_refuses_what_such_devices_refuse():
 
 
 def test_bases_and_edits(denoiser, tmp_path):
-    sigma = denoiser.schedule.sigma(0.7)
-    z = draw(*denoiser.shape)
-    plain = local_basis(denoiser, z, sigma, 3)
+    noisy = noisy_at(denoiser, 0.7)
+    plain = local_basis(denoiser, noisy, 3)
     with WithoutFloat64():
         for method in ("krylov", "subspace"):
             basis = local_basis(
-                denoiser, z, sigma, 3, method=method, keep_space=method == "krylov", max_products=2000
+                denoiser, noisy, 3, method=method, keep_space=method == "krylov", max_products=2000
             )
             assert (
                 basis.converged
                 and basis.v.device == basis.s.device == basis.u.device == basis.residuals.device == DEVICE
             )
-        basis = local_basis(denoiser, z, sigma, 3, keep_space=True)
-        more = local_basis(denoiser, z, sigma, 5, start=basis, batch_size=1)
+        basis = local_basis(denoiser, noisy, 3, keep_space=True)
+        more = local_basis(denoiser, noisy, 5, start=basis, batch_size=1)
         assert more.converged and more.rank == 5
-        edits = edit_grid(denoiser, z, sigma, basis.v[:2], [-1.0, 1.0], steps=2)
-        assert (
-            edits.device == DEVICE
-            and edit_grid(denoiser, z, sigma, basis.v, [0.5], steps=2, quick=True).isfinite().all()
-        )
+        edits = edit_grid(denoiser, noisy, basis.v[:2], [-1.0, 1.0], steps=2)
+        assert edits.x.device == DEVICE
+        assert edit_grid(denoiser, noisy, basis, [0.5], steps=2, quick=True).x.isfinite().all()
         basis.save(tmp_path / "basis.safetensors")
         loaded = PullbackBasis.load(tmp_path / "basis.safetensors", device=DEVICE)
         assert loaded.v.device == DEVICE
@@ -141,18 +148,17 @@ def test_inversion_and_generation(denoiser):
     x = draw(1, *denoiser.shape)
     with WithoutFloat64():
         sigmas = denoiser.schedule.sigmas(4, start=0.7)
-        noisy = ddim.invert(denoiser, x, sigmas.flip(0), refine=2)
-        back = ddim.generate(denoiser, noisy, sigmas, eta=0.1, boost_below=0.2)
-        assert noisy.device == back.device == DEVICE and ddim.relative_error(back, x) < 10
+        noisy = ddim.invert(denoiser, x, sigmas, refine=2)
+        back = ddim.generate(denoiser, noisy, eta=0.1, boost_below=0.2)
+        assert noisy.x.device == back.device == DEVICE and ddim.relative_error(back, x) < 10
         moments = bases_over_time(denoiser, x, [0.4, 0.7], 2, steps=4)
         assert subspaces.distance_matrix([moment.basis for moment in moments]).isfinite().all()
 
 
 def test_comparisons_transport_and_global_bases(denoiser):
-    sigma = denoiser.schedule.sigma(0.9)
-    points = [draw(*denoiser.shape) + 0.02 * draw(*denoiser.shape, seed=seed) for seed in (1, 2)]
+    points = [noisy_at(denoiser, 0.9, seed) for seed in (1, 2)]
     with WithoutFloat64():
-        one, other = (local_basis(denoiser, z, sigma, 2) for z in points)
+        one, other = (local_basis(denoiser, noisy, 2) for noisy in points)
         for exact in (False, True):
             assert parallel_transport(0, one, other, exact=exact).direction.device == DEVICE
             assert transported_basis(1, one, other, exact=exact)[0].v.device == DEVICE
@@ -166,11 +172,11 @@ def test_comparisons_transport_and_global_bases(denoiser):
 
 
 def test_features_and_checks_of_derivatives(denoiser):
-    sigma, z = denoiser.schedule.sigma(0.7), draw(*denoiser.shape)
+    noisy = noisy_at(denoiser, 0.7)
     with WithoutFloat64():
-        reports = explain_features([denoiser], z, sigma, 3)
+        reports = compare_features([denoiser], noisy, 3)
         assert reports[0].residual < 0.1
-        operator = Jacobian(lambda points: denoiser.encode(points, sigma), z)
+        operator = feature_jacobian(denoiser, noisy)
         assert adjoint_error(operator) < 1e-4
         errors = derivative_errors(operator, operator.f, precise=(operator.f, operator.f))
         assert errors.adjoint < 1e-4 and errors.difference < 0.05
