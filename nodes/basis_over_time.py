@@ -1,4 +1,3 @@
-import torch
 from comfy_api.latest import io
 
 from ..pullback_core import bases_over_time
@@ -87,9 +86,10 @@ class BasisOverTime(io.ComfyNode):
         status = SearchStatus(cls, tolerance, [f"{fraction:.3g} T: " for fraction in fractions])
 
         def work(denoiser, x0):
-            _check_derivatives(denoiser, x0, fractions)
+            # Before the inversion, which takes long.
+            checked = host.check_derivatives_over_time(denoiser, x0, fractions)
             return x0, bases_over_time(
-                denoiser,
+                checked,
                 x0,
                 fractions,
                 rank,
@@ -98,7 +98,6 @@ class BasisOverTime(io.ComfyNode):
                 tolerance=tolerance,
                 seed=seed,
                 progress=status.update_search,
-                **denoiser.memory(x0.shape[1:]),
             )
 
         x0, found = host.while_sampling(
@@ -111,18 +110,6 @@ class BasisOverTime(io.ComfyNode):
             latents.append(host.noisy_latent(model, noisy, latent, [origin]))
         host.show_status(cls, searches_report(bases) + noisy_already(latent))
         return io.NodeOutput(bases, latents, [noisy.sigmas for _, noisy in found], ui=feature_choices(model))
-
-
-def _check_derivatives(denoiser, x0, fractions):
-    """Check the derivatives at every timestep, before the long inversion.
-
-    A patch may act at some timesteps only. The picture with plain noise serves: derivatives are right or
-    wrong at every point.
-    """
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0)
-    for fraction in fractions:
-        sigma = denoiser.schedule.sigma(fraction)
-        host.check_derivatives(denoiser, denoiser.schedule.add_noise(x0, noise, sigma), sigma)
 
 
 def _fractions(text):

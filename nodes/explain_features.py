@@ -69,14 +69,15 @@ class ExplainFeatures(io.ComfyNode):
             usable, refused = _checked(denoiser, noisy, names)
             headings = [f"{number + 1} of {len(usable)}: " for number in range(len(usable))]
             status = SearchStatus(cls, TOLERANCE, headings)
-            careful = next((one for one in usable if one.careful), usable[0])
+            batch_size, offload = _common_limits(usable, noisy)
             reports = compare_features(
                 usable,
                 noisy,
                 rank,
                 tolerance=TOLERANCE,
                 progress=status.update_search,
-                **careful.memory(noisy.x.shape[1:]),
+                batch_size=batch_size,
+                offload=offload,
             )
             return reports, refused
 
@@ -114,10 +115,15 @@ def _checked(denoiser, noisy, names):
     for name in names:
         one = denoiser.with_feature(name)
         try:
-            host.check_derivatives(one, noisy.x, noisy.sigma)
-            usable.append(one)
+            usable.append(host.check_derivatives(one, noisy))
         except ValueError as error:  # a patch may act in a deeper block only
             refused[name] = str(error)
     if not usable:
         raise ValueError(refused[names[0]])
     return usable, refused
+
+
+def _common_limits(denoisers, noisy):
+    """The tightest `ProductLimits` of the features, for all of them, so that their times can be compared."""
+    one_by_one = [denoiser for denoiser in denoisers if denoiser.products_one_by_one]
+    return (one_by_one or denoisers)[0].product_limits(noisy.x.shape[1:])

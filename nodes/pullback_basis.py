@@ -54,17 +54,9 @@ class PullbackBasisNode(io.ComfyNode):
 
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
-            errors = host.check_derivatives(denoiser, noisy.x, noisy.sigma)
-            basis = local_basis(
-                denoiser,
-                noisy,
-                rank,
-                tolerance=tolerance,
-                seed=seed,
-                progress=status.update,
-                **denoiser.memory(noisy.x.shape[1:]),
-            )
-            return basis.to("cpu"), errors.precision
+            checked = host.check_derivatives(denoiser, noisy)
+            basis = local_basis(checked, noisy, rank, tolerance=tolerance, seed=seed, progress=status.update)
+            return basis.to("cpu"), checked.errors.precision
 
         basis, inexact = host.while_sampling(
             model,

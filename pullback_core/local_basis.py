@@ -11,6 +11,7 @@ from .linalg.jacobian import Jacobian
 from .linalg.precision import without_autocast
 from .linalg.svd import SearchSpace, top_singular_triplets
 from .models.denoiser import Denoiser
+from .models.schedule import NoiseSchedule
 from .noisy import NoisyLatent
 
 
@@ -42,12 +43,8 @@ def feature_jacobian(
     sigma = schedule.require_level(noisy.sigma)
     z = schedule.to_network(_require_one_latent(noisy), sigma)
     limits = denoiser.product_limits(tuple(z.shape))
-
-    def encode(points: torch.Tensor) -> torch.Tensor:
-        return denoiser.encode(schedule.from_network(points, sigma), sigma)
-
     return Jacobian(
-        encode,
+        in_network_coordinates(denoiser.encode, schedule, sigma),
         z,
         batch_size=limits.batch_size if batch_size is None else batch_size,
         offload=limits.offload if offload is None else offload,
@@ -55,8 +52,28 @@ def feature_jacobian(
     )
 
 
+def in_network_coordinates(
+    encode: Callable[[torch.Tensor, float], torch.Tensor], schedule: NoiseSchedule, sigma: float
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make encode(x, sigma) a function of z, the latent in network coordinates.
+
+    Args:
+        encode: As `Denoiser.encode`.
+        schedule: The noise schedule of the model.
+        sigma: The noise level.
+
+    Returns:
+        The function: z (b, c, h, w) -> h (b, *H).
+    """
+
+    def encode_z(z: torch.Tensor) -> torch.Tensor:
+        return encode(schedule.from_network(z, sigma), sigma)
+
+    return encode_z
+
+
 def _require_one_latent(noisy: NoisyLatent) -> torch.Tensor:
-    """The only latent of a batch, (c, h, w). Refuses several latents, and points where the map is undefined."""
+    """The only latent of a batch, (c, h, w). Refuses several, and points where the map is undefined."""
     if len(noisy) != 1:
         raise ValueError(
             f"A basis belongs to one noisy latent, got {len(noisy)}; use local_bases for a batch."

@@ -5,8 +5,8 @@ result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
 from .basis_files import basis_files, basis_path, save_basis
+from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time
 from .denoiser import HostDenoiser
-from .differentiation import check_derivatives
 from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, load_faces
 from .features import DEFAULT, feature_named, features_of
@@ -22,6 +22,7 @@ from .session import while_sampling
 
 __all__ = [
     "DEFAULT",
+    "CheckedDenoiser",
     "HostDenoiser",
     "MaskedDenoiser",
     "Origin",
@@ -30,6 +31,7 @@ __all__ = [
     "basis_files",
     "basis_path",
     "check_derivatives",
+    "check_derivatives_over_time",
     "clean_latent",
     "core_to_image",
     "ddim_sigmas",

@@ -12,7 +12,12 @@ import torch
 from ...pullback_core.models.denoiser import Denoiser
 from ...pullback_core.models.stop import StopForward
 from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
-from .differentiation import differentiable, in_float32, left_early, unpacked
+from .differentiation import (
+    differentiable,
+    in_float32,
+    releasing_prefetched_weights,
+    without_low_precision_matmul,
+)
 from .families import network_of
 from .features import feature_named, stopping_at
 from .fingerprints import model_fingerprint
@@ -26,22 +31,20 @@ class HostDenoiser(Denoiser):
     """The core's `Denoiser` over a guider of the host that is sampling.
 
     `while_sampling` makes it, and it is of no use after that call. An evaluation depends on its arguments
-    alone, also where hooks, wrappers or ControlNets remember earlier ones; see
-    `level_memory`.
+    alone, also where hooks, wrappers or ControlNets remember earlier ones; see `level_memory`. For Jacobian
+    products, `check_derivatives` makes a `CheckedDenoiser` of it.
 
     Attributes:
         schedule: The `NoiseSchedule` of the model.
         provenance: As in every `Denoiser`, with "precision" (a dtype) in addition.
         feature: The name of the block whose output is h.
         passed_checks: What `check_derivatives` found out in this and in earlier samplings.
-        foreign: The names of other libraries' operators that `encode` met.
+        foreign_operators: The names of other libraries' operators that `encode` met.
     """
-
-    careful = False  # products one by one, and copies of slices: for networks that cannot do otherwise
 
     def __init__(self, guider, options, schedule, prompt, feature, passed_checks, initial_state):
         self.schedule, self.feature, self.passed_checks = schedule, feature, passed_checks
-        self.foreign = set()
+        self.foreign_operators = set()
         self._guider, self._options, self._initial_state = guider, options, initial_state
         self._memory, self._path, self._in_order = LevelMemory(guider, options), None, False
         self._entries = [[entry] for entry in guider.conds["positive"]]
@@ -161,19 +164,22 @@ class HostDenoiser(Denoiser):
         """Whether the activations of one Jacobian product at a latent (c, h, w) exceed the free memory."""
         return products_exceed_memory(self._guider.model_patcher, latent_shape)
 
-    def memory(self, latent_shape):
-        size = 1 if self.careful else self.evaluation_batch_size(latent_shape)
-        return {"batch_size": size, "offload": self.products_exceed_memory(latent_shape)}
+    def product_limits(self, latent_shape):
+        """Only a `CheckedDenoiser` has limits, because the check decides them."""
+        raise RuntimeError(
+            "The products of this denoiser have not been checked: call check_derivatives, and use the "
+            "CheckedDenoiser that it returns."
+        )
 
     @contextmanager
     def _differentiable(self, float32, copy_slices):
-        copies = copy_slices or self.careful
-        with differentiable(self._networks, self.foreign, copies=copies), self._precision(float32):
+        computing = differentiable(self._networks, self.foreign_operators, copy_slices)
+        with computing, self._precision(float32):
             yield
 
     @contextmanager
     def _as_hosted(self, float32):
-        with unpacked(self._networks), self._precision(float32), ExactAttention():
+        with without_low_precision_matmul(self._networks), self._precision(float32), ExactAttention():
             yield
 
     def _precision(self, float32):
@@ -250,7 +256,7 @@ class HostDenoiser(Denoiser):
         levels = _levels(x, sigma)
         with stopping_at(self._network, self.feature, options["transformer_options"]):
             try:
-                with left_early():
+                with releasing_prefetched_weights():
                     comfy.samplers.calc_cond_batch(self._guider.inner_model, [[entry]], x, levels, options)
             except StopForward as stop:
                 return stop.h

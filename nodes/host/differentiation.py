@@ -1,41 +1,30 @@
-"""Where the host's networks can be differentiated, and the check that they were differentiated rightly."""
+"""How the host's networks are computed so that autograd can differentiate them.
 
-import inspect
-import math
+Each context manager restores the host on exit.
+"""
+
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from unittest.mock import patch
 
 import comfy.model_management
 import comfy.ops
 import torch
 from comfy.cli_args import args as command_line
 
-from ...pullback_core import Jacobian
-from ...pullback_core.linalg.check import derivative_errors
 from ...pullback_core.rules.mode import Differentiable, as_autograd_inputs
-from .attention import PLAIN_ATTENTION
+from .kernels import TORCH_LIBRARIES, is_operator, operator_name, plain_operation
+from .replaced_attributes import replaced_attributes
 
-ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = (
-    0.02,
-    0.1,
-    0.05,
-)  # the bundled model: 1e-7, at most 0.009, 1e-6
-# Where operators are met of which it is not known whether they have a derivative:
-PRECISION_TOLERANCE, FOREIGN_DIFFERENCE_TOLERANCE = 0.3, 0.03
-TORCH_LIBRARIES = ("aten", "prims")
-STREAMED = "_v"  # the host's mark of a layer whose weights are streamed
-# (owner, name, value) of what the host offers to switch, where it has it, held while derivatives are taken:
+STREAMED = "_v"  # the attribute by which the host marks a layer whose weights it streams
+# (owner, attribute, value) of switches that newer hosts have. They are set while derivatives are taken.
 SWITCHES = (
-    (comfy.model_management, "in_training", True),  # the host takes its own plain operations
-    (
-        comfy.model_management,
-        "NUM_STREAMS",
-        0,
-    ),  # offloaded weights get memory of their own, not a buffer that layers share
-    (command_line, "disable_cuda_graphs", True),  # a replayed graph runs none of a block's operations
+    # The host computes with plain operations of torch.
+    (comfy.model_management, "in_training", True),
+    # Each offloaded weight gets its own memory, not a buffer that layers share.
+    (comfy.model_management, "NUM_STREAMS", 0),
+    # A replayed CUDA graph runs no Python, so no operation could be replaced.
+    (command_line, "disable_cuda_graphs", True),
 )
 CHECKPOINT_OPTIONS = (
     "use_reentrant",
@@ -48,98 +37,37 @@ CHECKPOINT_OPTIONS = (
 
 
 class _HostDifferentiable(Differentiable):
-    """The core's `Differentiable`, which also computes the host's own kernels by plain operations (ComfyUI 0.8 and newer).
+    """The core's `Differentiable`, which also computes the host's kernels by plain operations.
 
-    foreign: a set that gets the names of operators of other libraries that differentiated values went through: they may drop a
-        derivative in silence.
+    Hosts since ComfyUI 0.8 have such kernels.
+
+    Args:
+        copy_slices: As in `Differentiable`.
+        foreign_operators: A set. The names of other libraries' operators that get differentiated values are
+            added to it, because such an operator may drop a derivative silently.
     """
 
-    def __init__(self, copies, foreign):
-        super().__init__(copies)
-        self.foreign = foreign
+    def __init__(self, copy_slices, foreign_operators):
+        super().__init__(copy_slices)
+        self._foreign_operators = foreign_operators
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        if is_operator(function):
             plain = plain_operation(function)
             if plain is not None:
                 if torch.is_grad_enabled():
                     args, kwargs = as_autograd_inputs(function, args, kwargs)
-                with (
-                    self
-                ):  # the plain operation computes as a network does, so its own operations need the same care
+                with self:  # the operations of the plain function need the same care
                     return plain(*args, **kwargs)
-            library, name = _operator_name(function)
+            library, name = operator_name(function)
             if library not in TORCH_LIBRARIES and _is_differentiated((args, kwargs)):
-                self.foreign.add(f"{library}.{name}")
+                self._foreign_operators.add(f"{library}.{name}")
         return super().__torch_function__(function, types, args, kwargs)
 
 
-def plain_operation(function):
-    """A function of the same arguments that autograd can differentiate, for an operator of another library; None where none is known.
-
-    The host's library keeps one beside each of its kernels, by the same name; attention in int8 becomes the core's.
-    """
-    library, name = _operator_name(function)
-    if library in TORCH_LIBRARIES:
-        return None
-    if (library, name) in PLAIN_ATTENTION:
-        return PLAIN_ATTENTION[library, name]
-    kept, schema = sys.modules.get(f"{library}.backends.eager"), _schema(function)
-    if name.endswith("_") and hasattr(kept, name[:-1]):
-        # The operation kept for a kernel that overwrites its input may refuse autograd; its twin does not.
-        twin = getattr(kept, name[:-1])
-        return partial(_overwrite_by, twin, schema) if _takes_arguments_of(twin, schema) else None
-    plain = getattr(kept, name, None)
-    return plain if plain is not None and _takes_arguments_of(plain, schema) else None
-
-
-def _takes_arguments_of(operation, schema):
-    """Whether an operation reads its arguments as an operator does.
-
-    Operators that unpack weights take the number of a data type where the operation of the same name takes the data type itself.
-    Such arguments have another name there. The names of tensors do not matter.
-    """
-    try:
-        names = list(inspect.signature(operation).parameters)
-    except (TypeError, ValueError):  # of torch's own functions, which say nothing about it
-        return True
-    if len(names) < len(schema.arguments):
-        return False
-    return all(
-        "Tensor" in str(argument.type) or argument.name == name
-        for argument, name in zip(schema.arguments, names)
-    )
-
-
-def _operator_name(function):
-    """("library", "operator") of `torch.ops.library.operator`, or of one of its overloads."""
-    return tuple(str(function).split(".")[:2])
-
-
-def _schema(function):
-    packet = isinstance(function, torch._ops.OpOverloadPacket)
-    return (getattr(function, function.overloads()[0]) if packet else function)._schema
-
-
-def _overwrite_by(operation, schema, *args, **kwargs):
-    """Compute a new value for every argument that the schema says is overwritten, and overwrite it."""
-    targets = [
-        args[index] if index < len(args) else kwargs[argument.name]
-        for index, argument in enumerate(schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    copies = {
-        id(target): target.clone() for target in targets
-    }  # which a derivative of the operation may keep
-    args = [copies.get(id(part), part) for part in args]
-    results = operation(*args, **{name: copies.get(id(part), part) for name, part in kwargs.items()})
-    for target, result in zip(targets, results if isinstance(results, tuple) else [results]):
-        target.copy_(result)
-
-
 def _is_differentiated(part):
-    """Whether a tensor among these arguments, however nested, depends on the point of differentiation."""
+    """Whether a tensor among nested arguments depends on the point of differentiation."""
     if isinstance(part, torch.Tensor):
         return part.requires_grad
     if isinstance(part, dict):
@@ -148,44 +76,61 @@ def _is_differentiated(part):
 
 
 @contextmanager
-def differentiable(networks, foreign, copies=False):
-    """Within it, networks of the host are computed by operations that have derivatives. Everything is as before afterwards.
+def differentiable(networks, foreign_operators, copy_slices=False):
+    """Within it, networks of the host are computed by operations that have derivatives.
 
-    networks: every module that a forward pass computes with: the diffusion model, ControlNets, models of patches.
-    foreign: a set that gets the names of operators of which that is not known. copies: as of the core's `Differentiable`.
+    Args:
+        networks: Every module that a forward pass computes with: the diffusion model, ControlNets, models of
+            patches.
+        foreign_operators: A set. The names of operators are added to it of which that is not known.
+        copy_slices: As in the core's `Differentiable`.
     """
-    with unpacked(networks), ExitStack() as stack:
-        stack.enter_context(patch.object(torch.utils.checkpoint, "checkpoint", _not_checkpointed))
+    with ExitStack() as stack:
+        stack.enter_context(without_low_precision_matmul(networks))
+        stack.enter_context(replaced_attributes(torch.utils.checkpoint, checkpoint=_without_checkpoint))
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(
-                torch.compiler.set_stance("force_eager")
-            )  # compiled code bypasses the operations of `Differentiable`
+            # Compiled code would bypass the operations of `Differentiable`.
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         for owner, name, value in SWITCHES:
             if hasattr(owner, name):
-                stack.enter_context(patch.object(owner, name, value))
-        stack.enter_context(_HostDifferentiable(copies, foreign))
+                stack.enter_context(replaced_attributes(owner, **{name: value}))
+        stack.enter_context(_HostDifferentiable(copy_slices, foreign_operators))
         yield
+
+
+def _without_checkpoint(function, *args, **kwargs):
+    """As `torch.utils.checkpoint.checkpoint`, but activations are kept, not computed again."""
+    kwargs = {name: value for name, value in kwargs.items() if name not in CHECKPOINT_OPTIONS}
+    return function(*args, **kwargs)
 
 
 @contextmanager
-def unpacked(networks):
-    """Within it, networks multiply by their weights as they are stored, but not in fp8, fp4 or int8: such steps have no derivative.
+def without_low_precision_matmul(networks):
+    """Within it, networks do not multiply in fp8, fp4 or int8. Such products have no derivative.
 
-    Layers whose weights the host streams through shared memory (DynamicVRAM) compute with copies of their own: autograd keeps
-    weights until the last product, and by then that memory holds others.
+    Weights keep their stored values and are converted before they are multiplied. Layers whose weights the
+    host streams through shared memory (DynamicVRAM) compute with copies of their own: autograd keeps weights
+    until the last product, and by then the shared memory holds others.
     """
     with ExitStack() as stack:
-        stack.enter_context(patch.object(comfy.ops, "fp8_linear", lambda layer, values: None, create=True))
+        stack.enter_context(replaced_attributes(comfy.ops, fp8_linear=_no_fp8_product))
         for layer in {layer for network in networks for layer in network.modules()}:
-            # With a function of its weights to apply, the host unpacks them first.
+            # If a layer has a function to apply to its weights, the host converts the weights first.
             if hasattr(layer, STREAMED) and hasattr(layer, "weight_function"):
-                for name in ("weight_function", "bias_function"):
-                    stack.enter_context(patch.object(layer, name, [*getattr(layer, name, []), torch.clone]))
+                functions = {
+                    name: [*getattr(layer, name, []), torch.clone]
+                    for name in ("weight_function", "bias_function")
+                }
+                stack.enter_context(replaced_attributes(layer, **functions))
             elif getattr(layer, "layout_type", None) is not None:
-                stack.enter_context(
-                    patch.object(layer, "weight_function", [*layer.weight_function, _unchanged])
-                )
+                functions = [*layer.weight_function, _unchanged]
+                stack.enter_context(replaced_attributes(layer, weight_function=functions))
         yield
+
+
+def _no_fp8_product(layer, values):
+    """Stands for the host's `fp8_linear`. None says that it cannot multiply this layer in fp8."""
+    return None
 
 
 def _unchanged(weight):
@@ -193,8 +138,8 @@ def _unchanged(weight):
 
 
 @contextmanager
-def left_early():
-    """Around a forward pass that `StopForward` may end: what the host prepared for layers that were not reached is given back."""
+def releasing_prefetched_weights():
+    """On exit, release the weights that the host loaded ahead of a forward pass that `StopForward` ended."""
     try:
         yield
     finally:
@@ -205,116 +150,40 @@ def left_early():
 
 @contextmanager
 def in_float32(model, controls):
-    """Within it, a `BaseModel` of the host and its ControlNets compute in float32, as the host does when it is told to."""
+    """Within it, a `BaseModel` of the host and its ControlNets compute in float32, by the host's own cast."""
+    networks = [model, *(patcher.model for control in controls for patcher in control.get_models())]
     with ExitStack() as stack:
         for owner in (model, *controls):
             if hasattr(owner, "manual_cast_dtype"):
-                stack.enter_context(patch.object(owner, "manual_cast_dtype", torch.float32))
-        networks = [model, *(patcher.model for control in controls for patcher in control.get_models())]
+                stack.enter_context(replaced_attributes(owner, manual_cast_dtype=torch.float32))
         for layer in (layer for network in networks for layer in network.modules()):
             if hasattr(layer, "comfy_cast_weights"):
-                stack.enter_context(patch.object(layer, "comfy_cast_weights", True))
+                stack.enter_context(replaced_attributes(layer, comfy_cast_weights=True))
         yield
-
-
-def _not_checkpointed(function, *args, **kwargs):
-    return function(
-        *args, **{name: value for name, value in kwargs.items() if name not in CHECKPOINT_OPTIONS}
-    )
 
 
 @contextmanager
-def without_trace(network):
-    """Within it, what a network keeps of an evaluation that autograd recorded is found, and what was there before is put back.
+def restoring_module_state(network):
+    """On exit, restore module attributes that an evaluation replaced by tensors with a grad_fn.
 
-    Such a tensor holds the whole record, memory and all, and would be found in a cache later.
+    Such a tensor holds the whole autograd graph with its memory, and a later evaluation would find it in a
+    cache.
     """
-    before = {id(holder): dict(holder) for holder in _holders(network)}
+    before = {id(attributes): dict(attributes) for attributes in _attribute_dicts(network)}
     try:
         yield
     finally:
-        for holder in _holders(network):
-            for name in [name for name, value in holder.items() if _is_recorded(value)]:
-                holder[name] = before.get(id(holder), {}).get(name)
+        for attributes in _attribute_dicts(network):
+            for name in [name for name, value in attributes.items() if _has_graph(value)]:
+                attributes[name] = before.get(id(attributes), {}).get(name)
 
 
-def _holders(network):
-    """Every dict in which a module keeps tensors: its attributes, its buffers, and dicts among its attributes."""
+def _attribute_dicts(network):
+    """Every dict in which a module keeps tensors: its attributes, and dicts among them, such as buffers."""
     for module in network.modules():
         yield vars(module)
         yield from [value for value in vars(module).values() if type(value) is dict]
 
 
-def _is_recorded(value):
+def _has_graph(value):
     return isinstance(value, torch.Tensor) and value.grad_fn is not None
-
-
-def check_derivatives(denoiser, z, sigma):
-    """Refuse a model whose derivatives are wrong, as some kernels' are, silently. z: (1, c, h, w). Returns `DerivativeErrors`.
-
-    The adjoint identity compares J v with J^T u, a difference in float32 compares J v with what the host itself computes, and the
-    value of which they are the derivatives is compared with the host's own. Passed once, it is not done again for the same model, shape,
-    precision, conditioning and noise level; it costs about eight products.
-    """
-    passed = denoiser.passed_checks
-    key = denoiser.feature, tuple(z.shape), z.dtype, sigma, denoiser.sigmas_above(sigma)
-    if key in passed:
-        errors, denoiser.careful = passed[key]
-        return errors
-    with torch.no_grad():
-        denoiser.encode_as_hosted(
-            z, sigma
-        )  # whatever the host keeps from a first evaluation shall be no part of a record
-    errors = _measured_errors(denoiser, z, sigma)
-    if errors.value != math.inf and not errors.value <= VALUE_TOLERANCE:
-        raise ValueError(
-            f"This model gives another value every time, or within a derivative (value error {errors.value:.1e}), so a basis would be "
-            "meaningless: bypass nodes that work at random, such as token merging."
-        )
-    # What a foreign operator drops in half precision alone shows there only, where a curved map shows as much: refuse both.
-    lost = bool(denoiser.foreign) and not errors.precision <= PRECISION_TOLERANCE
-    difference = FOREIGN_DIFFERENCE_TOLERANCE if denoiser.foreign else DIFFERENCE_TOLERANCE
-    if lost or not (errors.adjoint <= ADJOINT_TOLERANCE and errors.difference <= difference):
-        raise ValueError(
-            f"The derivatives of this model are wrong here (adjoint error {errors.adjoint:.1e}, difference error "
-            f"{errors.difference:.1e}, precision error {errors.precision:.1e}), so a basis would be meaningless: bypass nodes that "
-            "patch the model, of which one has no derivative, or start ComfyUI with --use-pytorch-cross-attention."
-        )
-    passed[key] = errors, denoiser.careful
-    return errors
-
-
-def _measured_errors(denoiser, z, sigma):
-    """`DerivativeErrors`, without special care where that works; `denoiser.careful` says whether it took care.
-
-    Some operation may know no vmap, or overwrite what a derivative needs: that fails every time, and takes care. An error that
-    does not come again, such as one of a busy device, says nothing about the model.
-    """
-    for careful in (False, False, True):
-        denoiser.careful = careful
-        try:
-            return _errors(denoiser, z, sigma)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            failure = error
-            denoiser.keep_after_error()
-    denoiser.careful = False
-    reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-    raise ValueError(
-        f"This model cannot be differentiated here ({reason}), so there is no basis: "
-        "bypass nodes that patch the model, or choose an earlier feature."
-    ) from failure
-
-
-def _errors(denoiser, z, sigma):
-    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z[0], **denoiser.memory(z.shape[1:]))
-    precise = (
-        lambda points: denoiser.encode(points, sigma, float32=True),
-        lambda points: denoiser.encode_as_hosted(points, sigma, float32=True),
-    )
-    return derivative_errors(
-        jacobian,
-        lambda points: denoiser.encode_as_hosted(points, sigma),
-        precise=None if denoiser.provenance["precision"] in ("float32", "float64") else precise,
-    )

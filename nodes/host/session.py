@@ -13,7 +13,7 @@ import torch
 
 from ...pullback_core import NoisyLatent
 from .denoiser import HostDenoiser, without_frames
-from .differentiation import without_trace
+from .differentiation import restoring_module_state
 from .families import network_of
 from .features import DEFAULT, feature_named
 from .fingerprints import conditioning_fingerprint
@@ -64,7 +64,7 @@ def while_sampling(
             # The host scales a LATENT with noise as if it were clean: its samplers put back the share of x_0.
             x = NoisyLatent(schedule.alpha(float(sigmas[0])) * x, sigmas)
         denoiser = HostDenoiser(guider, options, schedule, prompt, feature, passed_checks, initial_state)
-        with without_trace(network_of(guider.model_patcher)), denoiser.ending():
+        with restoring_module_state(network_of(guider.model_patcher)), denoiser.ending():
             return fn(denoiser, x)
 
     first = schedule.sigma_max if sigmas is None else float(sigmas[0])

@@ -93,3 +93,20 @@ def with_noise(comfy_host):
         return comfy_host.core.NoisyLatent(x, torch.tensor([sigma, 0.0], dtype=torch.float64))
 
     return add
+
+
+@pytest.fixture(scope="session")
+def check(comfy_host, within, with_noise):
+    """check(model, ...): the `CheckedDenoiser` at a noisy latent, or what then(checked, noisy) returns."""
+    from tiny_models import conditioning_for, latent_for
+
+    def run(model, conditioning=None, latent=None, fraction=0.7, then=None, **options):
+        def work(denoiser, x0):
+            noisy = with_noise(denoiser, x0, fraction)
+            checked = comfy_host.adapter.check_derivatives(denoiser, noisy)
+            return then(checked, noisy) if then else checked
+
+        conditioning = conditioning or conditioning_for("sd1")
+        return within(model, conditioning, latent or latent_for(model), work, **options)
+
+    return run

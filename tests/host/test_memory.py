@@ -42,3 +42,20 @@ def test_the_host_is_asked_for_more_memory_where_products_are_computed(comfy_hos
         assert batch == 6
     else:
         assert batch > 6
+
+
+def test_more_memory_is_asked_for_products(check, monkeypatch):
+    asked, load = [], comfy.model_management.load_models_gpu
+
+    def watched(models, memory_required=0, *arguments, **options):
+        asked.append(memory_required)
+        return load(models, memory_required, *arguments, **options)
+
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", watched)
+    model, cast = tiny_model(), tiny_model(dtype=torch.float16, cast=torch.float32)
+    check(model)
+    check(model, products=True)
+    check(cast, products=True)
+    assert asked[1] >= 2 * asked[0] > 0
+    # The graph of J^T u keeps the weights that were cast for it.
+    assert asked[2] > asked[1] + 2 * cast.model_size()

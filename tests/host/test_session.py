@@ -60,3 +60,17 @@ def test_checks_are_remembered_for_one_model_conditioning_and_precision(within):
     assert checks(model, tiny_conditioning(2)) is not known
     assert checks(model, tiny_conditioning(1), float32=True) is not known
     assert checks(model.clone(), tiny_conditioning(1)) is not known
+
+
+def test_a_control_is_told_from_one_that_is_gone(comfy_host):
+    """Python may give the id of an object to another one."""
+
+    class Control:
+        pass
+
+    first, second = Control(), Control()
+    of = comfy_host.adapter.session._reference
+    gone = of(first)
+    assert gone == of(first) != of(second) and of(None) is None
+    del first
+    assert all(gone != of(Control()) for _ in range(100))

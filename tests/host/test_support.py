@@ -88,8 +88,8 @@ def evaluate(comfy_host, within, with_noise, case, feature="middle"):
 
     def work(denoiser, x):
         noisy = with_noise(denoiser, x)
-        errors = comfy_host.adapter.check_derivatives(denoiser, noisy.x, noisy.sigma)
-        return errors, denoiser.encode(noisy.x, noisy.sigma)
+        checked = comfy_host.adapter.check_derivatives(denoiser, noisy)
+        return checked.errors, checked.encode(noisy.x, noisy.sigma)
 
     return within(case.model, case.conditioning, case.latent, work, feature=feature, products=True)
 

@@ -80,10 +80,10 @@ def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_
     check = comfy_host.adapter.check_derivatives
     default = comfy_host.adapter.feature_named(inputs["model"], "middle")
 
-    def failing(denoiser, z, sigma):
+    def failing(denoiser, noisy):
         if denoiser.feature == default:
             raise ValueError("It has no derivative here.")
-        check(denoiser, z, sigma)
+        return check(denoiser, noisy)
 
     monkeypatch.setattr(comfy_host.adapter, "check_derivatives", failing)
     report, _, names = run(comfy_host, **inputs, features=f"middle, {first}").args
