@@ -6,6 +6,7 @@ contract.json are only ever added, or made longer at their end.
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_every_node_has_a_help_page_and_every_page_a_node(schemas):
     assert set(pages) == set(schemas)
     for name, page in pages.items():
         assert page.startswith(f"# {schemas[name].display_name}\n")
+
+
+def test_help_pages_link_to_nothing():
+    """In ComfyUI's page, a link would leave the workflow; pictures are safe."""
+    for path in (PACK / "web" / "docs").glob("*.md"):
+        assert not re.search(
+            r"(?<!!)\[[^\]]*\]\(|https?://", re.sub(r"!\[[^\]]*\]\([^)]*\)", "", path.read_text())
+        )
 
 
 def test_help_pages_explain_inputs_that_there_are(schemas):
