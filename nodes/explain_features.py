@@ -66,18 +66,11 @@ class ExplainFeatures(io.ComfyNode):
 
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
-            usable, refused = _checked(denoiser, noisy, names)
-            headings = [f"{number + 1} of {len(usable)}: " for number in range(len(usable))]
+            checked, refused = host.check_features(denoiser, noisy, names)
+            headings = [f"{number + 1} of {len(checked)}: " for number in range(len(checked))]
             status = SearchStatus(cls, TOLERANCE, headings)
-            batch_size, offload = _common_limits(usable, noisy)
             reports = compare_features(
-                usable,
-                noisy,
-                rank,
-                tolerance=TOLERANCE,
-                progress=status.update_search,
-                batch_size=batch_size,
-                offload=offload,
+                checked, noisy, rank, tolerance=TOLERANCE, progress=status.update_search
             )
             return reports, refused
 
@@ -107,23 +100,3 @@ def _feature_names(model, text):
     if named:
         return list(dict.fromkeys(named))
     return evenly_spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
-
-
-def _checked(denoiser, noisy, names):
-    """The denoisers of the features that can be differentiated, and {feature: why not} of the others."""
-    usable, refused = [], {}
-    for name in names:
-        one = denoiser.with_feature(name)
-        try:
-            usable.append(host.check_derivatives(one, noisy))
-        except ValueError as error:  # a patch may act in a deeper block only
-            refused[name] = str(error)
-    if not usable:
-        raise ValueError(refused[names[0]])
-    return usable, refused
-
-
-def _common_limits(denoisers, noisy):
-    """The tightest `ProductLimits` of the features, for all of them, so that their times can be compared."""
-    one_by_one = [denoiser for denoiser in denoisers if denoiser.products_one_by_one]
-    return (one_by_one or denoisers)[0].product_limits(noisy.x.shape[1:])

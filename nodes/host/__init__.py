@@ -5,7 +5,7 @@ result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
 from .basis_files import basis_files, basis_path, save_basis
-from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time
+from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
 from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, load_faces
@@ -32,6 +32,7 @@ __all__ = [
     "basis_path",
     "check_derivatives",
     "check_derivatives_over_time",
+    "check_features",
     "clean_latent",
     "core_to_image",
     "ddim_sigmas",

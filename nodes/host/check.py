@@ -145,6 +145,36 @@ def check_derivatives_over_time(denoiser, x0, timesteps):
     )
 
 
+def check_features(denoiser, noisy, features):
+    """As `check_derivatives`, for several features of one model.
+
+    Args:
+        denoiser: A `HostDenoiser`.
+        noisy: One noisy latent.
+        features: Names of `features_of`.
+
+    Returns:
+        A `CheckedDenoiser` for each feature that passes, and {feature: why not} of the others. If the
+        products of one feature have to run one by one, all do, so that their times can be compared.
+
+    Raises:
+        ValueError: No feature passes.
+    """
+    checked, refused = [], {}
+    for feature in features:
+        try:
+            checked.append(check_derivatives(denoiser.with_feature(feature), noisy))
+        except ValueError as error:  # a patch may act in a deeper block only
+            refused[feature] = str(error)
+    if not checked:
+        raise ValueError(refused[features[0]])
+    one_by_one = any(one.products_one_by_one for one in checked)
+    alike = []
+    for one in checked:
+        alike.append(CheckedDenoiser(one.denoiser, one.errors, one_by_one, one.copy_slices))
+    return alike, refused
+
+
 def _measure(denoiser, noisy):
     """The `CheckResult` of the fastest way to differentiate a denoiser.
 

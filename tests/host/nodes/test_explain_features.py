@@ -77,7 +77,7 @@ def test_nodes_with_a_feature_tell_the_page_what_the_model_has(comfy_host, case)
 
 def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_host, case, monkeypatch):
     first, inputs = case
-    check = comfy_host.adapter.check_derivatives
+    check = comfy_host.adapter.check.check_derivatives
     default = comfy_host.adapter.feature_named(inputs["model"], "middle")
 
     def failing(denoiser, noisy):
@@ -85,7 +85,7 @@ def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_
             raise ValueError("It has no derivative here.")
         return check(denoiser, noisy)
 
-    monkeypatch.setattr(comfy_host.adapter, "check_derivatives", failing)
+    monkeypatch.setattr(comfy_host.adapter.check, "check_derivatives", failing)
     report, _, names = run(comfy_host, **inputs, features=f"middle, {first}").args
     assert names == [first] and report.splitlines()[-1] == f"{default}: It has no derivative here."
     with pytest.raises(ValueError, match="no derivative here"):
