@@ -1,4 +1,4 @@
-"""A device that has neither float64 nor dense decompositions, such as MPS and DirectML, pretended on the CPU."""
+"""A stand-in on the CPU for devices such as MPS and DirectML: no float64, no dense decompositions."""
 
 from itertools import chain
 
@@ -21,13 +21,18 @@ DECOMPOSITIONS = (
     "pinv",
     "cholesky",
 )
-MIXING = ("__getitem__", "__setitem__", "copy_", "to", "type_as", "set_")  # of devices, which torch allows
+# Functions that take tensors of several devices.
+MIXING = ("__getitem__", "__setitem__", "copy_", "to", "type_as", "set_")
 
 
 class WithoutFloat64(TorchFunctionMode):
-    """A device without float64, on the CPU: a tensor is on it unless it was made on the CPU, or brought there by `cpu` or `to`.
+    """Within it, tensors are on a stand-in for a device without float64.
 
-    mixing: let operations take tensors of both devices, for code that moves whole networks by means that cannot be watched.
+    Tensors that are made on the CPU or moved there, by `cpu` or `to`, are on the CPU.
+
+    Args:
+        mixing: Let operations take tensors of both devices. For code that moves whole networks in ways that
+            this mode does not see.
     """
 
     def __init__(self, mixing=False):
@@ -47,7 +52,7 @@ class WithoutFloat64(TorchFunctionMode):
         args, kwargs = tree_map(_real_device, (args, kwargs))
         result = function(*args, **kwargs)
         if name == "cpu" or (name == "to" and result is args[0] and on_cpu != _on_cpu(args[0])):
-            result = torch.ops.aten.alias(result)  # an object of its own, whose device can differ
+            result = torch.ops.aten.alias(result)  # another object, which can have another device
         for part in tree_leaves(result):
             if isinstance(part, torch.Tensor) and not any(part is one for one in tensors):
                 part.is_pretended_on_cpu = on_cpu
@@ -65,13 +70,12 @@ class WithoutFloat64(TorchFunctionMode):
 
 def _on_cpu(tensor):
     known = getattr(tensor, "is_pretended_on_cpu", None)
-    return (
-        tensor.dtype == torch.float64 if known is None else known
-    )  # float64 from before the mode can be nowhere else
+    # A float64 tensor that is older than the mode can only be on the CPU.
+    return tensor.dtype == torch.float64 if known is None else known
 
 
 def _goal(name, args, kwargs):
-    """Whether a call names the CPU (True) or the pretended device (False) for its result, or neither (None)."""
+    """The device that a call names for its result: True is the CPU, False the stand-in, None no device."""
     if name in ("cpu", "tolist", "item", "numpy"):
         return True
     others = args[1:] if name in ("to", "type_as") else args

@@ -4,6 +4,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
+from remembering import WRAPPERS, case_for, inverted
 from tiny_models import (
     KINDS,
     applied,
@@ -303,3 +304,51 @@ def test_a_feature_that_the_model_lacks_is_refused(within, models):
             tiny_latent(),
             lambda denoiser, x: denoiser.with_feature("output_9"),
         )
+
+
+# Blocks that do not run.
+
+
+def skipping(case):
+    """A patch that leaves out a block of a transformer."""
+    case.model.set_model_patch_replace(
+        lambda args, extra: {"img": args["img"], "txt": args["txt"]}, "dit", "double_block", 1
+    )
+    return "double_1"
+
+
+def ending_early(case):
+    """A wrapper that answers without the network."""
+    case.model.add_wrapper(WRAPPERS.DIFFUSION_MODEL, lambda executor, x, *args, **kwargs: torch.zeros_like(x))
+    return "middle" if case.unet else "double_1"
+
+
+@pytest.mark.parametrize("kind, patch", [("flux", skipping), ("flux", ending_early), ("sd1", ending_early)])
+def test_a_block_that_a_patch_leaves_out_is_named(call, kind, patch):
+    case = case_for(kind)
+    latent, sigmas, _ = inverted(call, case, steps=2, refine=0, measure=False)
+    feature = patch(case)
+    with pytest.raises(
+        ValueError, match=f"The block {feature} did not run.* Bypass that node, or choose another feature"
+    ):
+        call(
+            "PullbackBasis",
+            model=case.model,
+            conditioning=case.conditioning,
+            latent=latent,
+            sigmas=sigmas,
+            rank=1,
+            tolerance=0.5,
+            seed=0,
+            feature=feature,
+            precision="as the model",
+        )
+
+
+@pytest.mark.parametrize("kind", ["flux", "sd1"])
+def test_a_prompt_that_is_not_active_is_not_said_to_be_a_block(within, kind):
+    case = case_for(kind)
+    ending_early(case)
+    conditioning = conditioning_for(kind, start_percent=0.9, end_percent=1.0)
+    with pytest.raises(ValueError, match="No conditioning is active at this noise level"):
+        within(case.model, conditioning, case.latent, lambda denoiser, x: denoiser.encode(x, 0.7))

@@ -115,14 +115,6 @@ def relative(a, b):
     return ((a.double() - b.double()).norm() / b.double().norm()).item()
 
 
-def noisy(denoiser, x, fraction=0.7):
-    """(z, sigma): x with noise of a fraction of T, in network coordinates."""
-    sigma = denoiser.schedule.sigma(fraction)
-    return denoiser.schedule.to_network(
-        denoiser.schedule.add_noise(x, draw(*x.shape, seed=9).to(x), sigma), sigma
-    ), sigma
-
-
 def tiny_conditioning(seed=1, **options):
     """A CONDITIONING with the pooled vector that SDXL needs, and the others ignore."""
     return [[draw(1, 7, CONTEXT, seed=seed), {"pooled_output": draw(1, POOLED, seed=seed + 1000), **options}]]
