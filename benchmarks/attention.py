@@ -1,10 +1,11 @@
-"""What do the derivatives of attention cost: of torch's plain operations, and of ours at several sizes of chunks?
+"""What do the derivatives of attention cost: plain torch operations against ours, at several sizes of chunks?
 
-Self-attention of one picture, float32, on the CPU. Each line is measured in two processes of its own: seconds of one J v and of one
+Self-attention of one picture, float32, on the CPU. Each line is measured in two processes of its own: seconds of
+one J v and of one
 J^T u, the second ones, and the peak of memory above what was held before.
 
     python -m benchmarks.attention
-    python -m benchmarks.attention --heads 24 --tokens 4096 --width 128      # Flux at 1024 x 1024 without its text
+    python -m benchmarks.attention --heads 24 --tokens 4096 --width 128      # Flux at 1024 x 1024, no text
 """
 
 import argparse

@@ -23,18 +23,14 @@ def main():
     options = parser.parse_args()
 
     denoiser = faces.FacesDenoiser(faces.load_model())
-    schedule = denoiser.schedule
-    sigma = schedule.sigma(options.timestep)
-    levels = schedule.sigmas(round(50 * options.timestep), start=options.timestep)
+    sigmas = denoiser.schedule.sigmas(round(50 * options.timestep), start=options.timestep)
     rows = []
     for number in tqdm(options.faces, desc="faces"):
         image = faces.example_faces([number])
-        z = schedule.to_network(
-            ddim.invert(denoiser, faces.encode_image(image), levels.flip(0), refine=2), sigma
-        )
-        directions = local_basis(denoiser, z, sigma, options.directions).v
-        moved = edit_grid(denoiser, z, sigma, directions, [-options.strength, options.strength]).flatten(0, 1)
-        edited = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(moved, sigma), levels))
+        noisy = ddim.invert(denoiser, faces.encode_image(image), sigmas, refine=2)
+        basis = local_basis(denoiser, noisy, options.directions)
+        edits = edit_grid(denoiser, noisy, basis, [-options.strength, options.strength])
+        edited = faces.decode_latent(ddim.generate(denoiser, edits))
         rows.append((f"face {number}", [image[0], *edited]))
     headings = ["original"] + [
         f"{index} {sign}" for index in range(1, options.directions + 1) for sign in "-+"

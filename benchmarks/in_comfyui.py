@@ -1,11 +1,11 @@
-"""What one Jacobian product costs in ComfyUI's own networks of real size, in time and in memory, against plain evaluations.
+"""What does one Jacobian product cost in ComfyUI's own networks of real size, in time and in memory?
 
     cd ComfyUI && python custom_nodes/ComfyUI-Pullback/benchmarks/in_comfyui.py
-    cd ComfyUI && python custom_nodes/ComfyUI-Pullback/benchmarks/in_comfyui.py --network sdxl --size 128 --dtype float16
+    cd ComfyUI && python .../benchmarks/in_comfyui.py --network sdxl --size 128 --dtype float16
 
-Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weights, so nothing is downloaded; every line of the table
-is measured in a process of its own, of which the second of two runs is timed, and its memory in another one. Evaluations use
-ComfyUI's own attention:
+Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weights, so nothing is downloaded. Every
+line of the table is measured in a process of its own. The second of two runs is timed. The memory is measured in
+another process. Evaluations use ComfyUI's own attention:
 
 - sampling: the whole network for a prompt and a negative prompt at once, as in plain sampling;
 - model: the whole network once;
@@ -14,10 +14,11 @@ ComfyUI's own attention:
 - record: what a basis does once: h as autograd records it, and the record of a backward pass;
 - J v, J^T u: one product;
 - 2 J v, 2 J^T u: two at once;
-- offloaded: J v and J^T u with activations in main memory. On a CPU, where there is no other, a file stands for it, and no time is told.
+- offloaded: J v and J^T u with activations in main memory. A CPU has no other memory, so a file stands for it,
+  and no time is printed.
 
-Memory is the peak above what is held before, weights not counted: of the process on a CPU, of torch's allocator on a GPU. The last
-column counts the weights too, as they must fit as well.
+Memory is the peak above what is held before, without weights: of the process on a CPU, of torch's allocator on a
+GPU. The last column counts the weights too, because they must fit as well.
 """
 
 import argparse
@@ -107,12 +108,13 @@ def main():
         one["bytes"] = weighed["bytes"]
         if not found:
             print(
-                f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, feature {one['feature']}, "
-                f"torch {one['torch']}, {one['device']}, {one['threads']} threads; weights {one['weights'] / 2**30:.2f} GiB, "
-                f"ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB"
+                f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, "
+                f"feature {one['feature']}, torch {one['torch']}, {one['device']}, {one['threads']} threads; "
+                f"weights {one['weights'] / 2**30:.2f} GiB, ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB"
             )
             print(
-                "             seconds   of h   of h and back   GiB   of sampling   of the estimate   of sampling, with weights"
+                "             seconds   of h   of h and back   GiB   of sampling   of the estimate"
+                "   of sampling, with weights"
             )
         found[work] = one
         times = [
@@ -125,8 +127,8 @@ def main():
         sizes.append((one["bytes"] + one["weights"]) / (base["bytes"] + one["weights"]))
         shown = [f"{size:.2f}x" for size in sizes]
         print(
-            f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} {shown[0]:>10s} {shown[1]:>15s} "
-            f"{shown[2]:>17s}",
+            f"{work:12s} {seconds:>7s} {times[0]:>6s} {times[1]:>13s} {one['bytes'] / 2**30:7.2f} "
+            f"{shown[0]:>10s} {shown[1]:>15s} {shown[2]:>17s}",
             flush=True,
         )
 

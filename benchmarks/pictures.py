@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from pullback_core import (
+    NoisyLatent,
     bases_over_time,
     ddim,
     edit_grid,
@@ -40,25 +41,18 @@ class Edits:
 
     def __init__(self, number, timestep=TIMESTEP):
         self.denoiser = faces.FacesDenoiser(faces.load_model())
-        schedule = self.denoiser.schedule
-        self.sigma, self.levels = (
-            schedule.sigma(timestep),
-            schedule.sigmas(round(STEPS * timestep), start=timestep),
-        )
+        sigmas = self.denoiser.schedule.sigmas(round(STEPS * timestep), start=timestep)
         self.image = faces.example_faces([number])[0]
-        self.x = ddim.invert(
-            self.denoiser, faces.encode_image(self.image[None]), self.levels.flip(0), refine=6
-        )
-        self.z = schedule.to_network(self.x, self.sigma)
-        self.basis = local_basis(self.denoiser, self.z, self.sigma, 8)
+        clean = faces.encode_image(self.image[None])
+        self.noisy = ddim.invert(self.denoiser, clean, sigmas, refine=6)
+        self.basis = local_basis(self.denoiser, self.noisy, 8)
 
-    def generate(self, x, **options):
-        return list(faces.decode_latent(ddim.generate(self.denoiser, x, self.levels, **options)))
+    def generate(self, noisy, **options):
+        return list(faces.decode_latent(ddim.generate(self.denoiser, noisy, **options)))
 
     def rows(self, directions, strengths, **options):
         """A list of pictures for each direction."""
-        moved = edit_grid(self.denoiser, self.z, self.sigma, directions, strengths).flatten(0, 1)
-        pictures = self.generate(self.denoiser.schedule.from_network(moved, self.sigma), **options)
+        pictures = self.generate(edit_grid(self.denoiser, self.noisy, directions, strengths), **options)
         return [pictures[start : start + len(strengths)] for start in range(0, len(pictures), len(strengths))]
 
 
@@ -66,7 +60,7 @@ def sample(prompt, count, seed=0):
     denoiser = faces.FacesDenoiser(faces.load_model(), prompt, guidance=2.0 if prompt else 1.0)
     levels = denoiser.schedule.sigmas(STEPS)
     noise = torch.randn(count, *faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(seed))
-    return list(faces.decode_latent(ddim.generate(denoiser, levels[0] * noise, levels)))
+    return list(faces.decode_latent(ddim.generate(denoiser, NoisyLatent(levels[0] * noise, levels))))
 
 
 def grid(pictures, columns=4):
@@ -81,47 +75,15 @@ def main():
     parser.add_argument("folder", type=Path, help="where the PNG files go")
     folder = parser.parse_args().folder
 
-    one, source, target = Edits(FACE), Edits(SOURCE, CARRIED_TIMESTEP), Edits(TARGET, CARRIED_TIMESTEP)
-    schedule, v = one.denoiser.schedule, one.basis.v
-    noise = faces.decode_latent(schedule.to_network(one.x, one.sigma))[0]
-    ways, wide = [-1.0, 0.0, 1.0], [-1.0, -0.5, 0.0, 0.5, 1.0]
-    numbered = [f"direction {number}" for number in range(1, 6)]
-    sheet = one.rows(v[:5], wide)
-    carried = parallel_transport(0, source.basis, target.basis)
-    strong = [one.rows(v[:1], [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
-    again = one.generate(one.x)[0]
-    columns = [f"{strength:+g}" if strength else "0" for strength in wide]
-    pictures = {
-        "invert": figures.contact_sheet(
-            [("", [one.image, noise, again])], ["picture", "noise", "picture again"], cell=CELL
-        ),
-        "basis": figures.contact_sheet(
-            [
-                (name, [figures.direction_map(faces.decode_latent(vector[None])[0]), row[0], row[2], row[4]])
-                for name, vector, row in zip(numbered, v, sheet)
-            ],
-            ["itself", "-1", "0", "+1"],
-            cell=CELL,
-        ),
-        "edit": figures.contact_sheet([(numbered[0], sheet[0])], columns, cell=CELL),
-        "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
-        "transport": figures.contact_sheet(
-            [
-                ("source", source.rows(source.basis.v[:1], ways)[0]),
-                ("carried over", target.rows(carried.direction[None], ways)[0]),
-            ],
-            ["-1", "0", "+1"],
-            row_notes=["", f"alignment {carried.alignment:.2f}"],
-            cell=CELL,
-        ),
-        "boost": figures.contact_sheet(
-            list(zip(["euler", "quality boost"], strong)), ["-2", "+2"], cell=CELL
-        ),
-        "files": figures.contact_sheet(
-            [("", [one.image, figures.direction_map(faces.decode_latent(v[:1])[0]), sheet[0][4]])],
-            ["picture", "direction 1 in the file", "edited with it"],
-            cell=CELL,
-        ),
+    for name, picture in help_pictures().items():
+        figures.save_picture(picture, folder / f"{name}.png")
+
+
+def help_pictures():
+    """Every picture, by name."""
+    return {
+        **pictures_of_one_face(),
+        "transport": transport(),
         "faces": grid(sample("", 8)),
         "prompt": grid(sample(PROMPT, 4)),
         "over_time": over_time(),
@@ -131,28 +93,65 @@ def main():
         "banner": banner(),
         "examples": grid(list(faces.example_faces(list(range(8))))),
     }
-    for name, picture in pictures.items():
-        figures.save_picture(picture, folder / f"{name}.png")
+
+
+def pictures_of_one_face():
+    """What the nodes do to one example face."""
+    one = Edits(FACE)
+    v = one.basis.v
+    noise = faces.decode_latent(one.noisy.x / one.denoiser.schedule.scale(one.noisy.sigma))[0]
+    strengths = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    columns = [f"{strength:+g}" if strength else "0" for strength in strengths]
+    numbered = [f"direction {number}" for number in range(1, 6)]
+    sheet = one.rows(v[:5], strengths)
+    maps = [figures.direction_map(image) for image in faces.decode_latent(v[:5])]
+    strong = [one.rows(v[:1], [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
+    basis_rows = [(name, [map, row[0], row[2], row[4]]) for name, map, row in zip(numbered, maps, sheet)]
+    invert_row = [one.image, noise, one.generate(one.noisy)[0]]
+    boost_rows = list(zip(["euler", "quality boost"], strong))
+    file_row = [one.image, maps[0], sheet[0][4]]
+    return {
+        "invert": sheet_of([("", invert_row)], ["picture", "noise", "picture again"]),
+        "basis": sheet_of(basis_rows, ["itself", "-1", "0", "+1"]),
+        "edit": sheet_of([(numbered[0], sheet[0])], columns),
+        "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
+        "boost": sheet_of(boost_rows, ["-2", "+2"]),
+        "files": sheet_of([("", file_row)], ["picture", "direction 1 in the file", "edited with it"]),
+    }
+
+
+def sheet_of(rows, columns):
+    return figures.contact_sheet(rows, columns, cell=CELL)
+
+
+def transport():
+    """A direction of one face, and the same direction carried over to another face."""
+    source, target = Edits(SOURCE, CARRIED_TIMESTEP), Edits(TARGET, CARRIED_TIMESTEP)
+    carried = parallel_transport(0, source.basis, target.basis)
+    strengths = [-1.0, 0.0, 1.0]
+    rows = [
+        ("source", source.rows(source.basis.v[:1], strengths)[0]),
+        ("carried over", target.rows(carried.direction[None], strengths)[0]),
+    ]
+    notes = ["", f"alignment {carried.alignment:.2f}"]
+    return figures.contact_sheet(rows, ["-1", "0", "+1"], row_notes=notes, cell=CELL)
 
 
 def over_time():
     """The first direction of one face at four timesteps: itself, and what it does."""
     denoiser, strengths = faces.FacesDenoiser(faces.load_model()), [-1.5, 0.0, 1.5]
     rows = []
-    for moment in moments([0.3, 0.5, 0.7, 0.9]):
-        sigma, v = moment.basis.sigma, moment.basis.v[:1]
-        edits = edit_grid(
-            denoiser, denoiser.schedule.to_network(moment.x, sigma), sigma, v, strengths
-        ).flatten(0, 1)
-        edited = ddim.generate(denoiser, denoiser.schedule.from_network(edits, sigma), moment.sigmas)
-        itself = figures.direction_map(faces.decode_latent(v)[0])
-        rows.append((f"{moment.basis.timestep:.2g} T", [itself, *faces.decode_latent(edited)]))
+    for basis, noisy in bases_at([0.3, 0.5, 0.7, 0.9]):
+        edits = edit_grid(denoiser, noisy, basis.select([0]), strengths)
+        itself = figures.direction_map(faces.decode_latent(basis.v[:1])[0])
+        edited = faces.decode_latent(ddim.generate(denoiser, edits))
+        rows.append((f"{basis.timestep:.2g} T", [itself, *edited]))
     return figures.contact_sheet(rows, ["direction 1", "-1.5", "0", "+1.5"], cell=CELL)
 
 
 def compare():
     """The map of distances and the frequencies of one face's bases, one above the other."""
-    bases = [moment.basis for moment in moments([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
+    bases = [found.basis for found in bases_at([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])]
     names = [f"{basis.timestep:.2g} T" for basis in bases]
     curves = [spectra.power_spectrum(basis.v) for basis in bases]
     upper = figures.heat_map(
@@ -167,7 +166,7 @@ def compare():
     return both
 
 
-def moments(timesteps):
+def bases_at(timesteps):
     clean = faces.encode_image(faces.example_faces([FACE_IN_TIME]))
     return bases_over_time(
         faces.FacesDenoiser(faces.load_model()), clean, timesteps, 8, steps=STEPS, refine=6
@@ -212,7 +211,7 @@ def icon(size=400):
 
 
 def banner(cell=180):
-    """Three faces in the middle, and three edits of each on either side: 7 by 3 cells, the 21:9 of the node registry."""
+    """Three faces in the middle, three edits of each on either side: 7 by 3 cells, the registry's 21:9."""
     strip = Image.new("RGB", (7 * cell, 3 * cell))
     for row, number in enumerate(BANNER_FACES):
         one = Edits(number)

@@ -1,7 +1,7 @@
-"""How many cells a second does the Basis Visualizer draw? Its fast mode against its full one, on the bundled model.
+"""How many cells a second does the Basis Visualizer draw? Fast mode against full mode, on the bundled model.
 
-Both edit the same face along the same directions at the same strengths. Fast: one step of guidance each way, lengthened, and a
-prediction of the end. Full: every cell edited and sampled to the end.
+Both edit the same face along the same directions at the same strengths. Fast: one step of guidance each way,
+lengthened, and a prediction of the end. Full: every cell edited and sampled to the end.
 
     python -m benchmarks.previews
 """
@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from benchmarks.released import faces_points
+from benchmarks.points import faces_points
 from pullback_core import ddim, edit_grid, faces, local_basis
 
 
@@ -24,24 +24,21 @@ def main():
     parser.add_argument("--timestep", type=float, default=0.7)
     parser.add_argument("--steps", type=int, default=50)
     options = parser.parse_args()
-    denoiser, (z,), sigma = faces_points(1, options.timestep, options.steps)
-    schedule = denoiser.schedule
-    down = schedule.sigmas(round(options.steps * options.timestep), start=options.timestep)
-    basis = local_basis(denoiser, z, sigma, options.directions)
+    denoiser, noisy = faces_points(1, options.timestep, options.steps)
+    basis = local_basis(denoiser, noisy, options.directions)
     strengths = torch.linspace(-1, 1, options.strengths).tolist()
 
     def cells(quick):
-        edits = edit_grid(denoiser, z, sigma, basis.v, strengths, quick=quick).flatten(0, 1)
-        x = schedule.from_network(edits, sigma)
+        edits = edit_grid(denoiser, noisy, basis, strengths, quick=quick)
         with torch.no_grad():
-            return faces.decode_latent(
-                denoiser.denoise(x, sigma) if quick else ddim.generate(denoiser, x, down)
-            )
+            if quick:
+                return faces.decode_latent(denoiser.denoise(edits.x, edits.sigma))
+            return faces.decode_latent(ddim.generate(denoiser, edits))
 
     count = options.directions * options.strengths
     print(
-        f"{options.directions} directions at {options.strengths} strengths, {options.timestep:g} T of {options.steps} steps, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+        f"{options.directions} directions at {options.strengths} strengths, {options.timestep:g} T of "
+        f"{options.steps} steps, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     cells(True)  # the first evaluations of a process are slow
     seconds = {}

@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from benchmarks.released import faces_points
+from benchmarks.points import faces_points
 from pullback_core import local_basis
 
 
@@ -27,25 +27,24 @@ def main():
     )
     options = parser.parse_args()
 
-    denoiser, points, sigma = faces_points(options.faces, options.timestep)
+    denoiser, points = faces_points(options.faces, options.timestep)
     print(
-        f"rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads"
+        f"rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     print(
         "face   products (krylov, subspace, ratio)   seconds (krylov, subspace, ratio)   max |s - s'| / s_1"
     )
-    local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
+    local_basis(denoiser, points[0], 1, max_products=8)  # the first products of a process are slow
     totals = [0, 0, 0.0, 0.0]
-    for number, z in enumerate(points):
+    for number in range(len(points)):
         bases, seconds = [], []
         for method in ("krylov", "subspace"):
             start = time.perf_counter()
             bases.append(
                 local_basis(
                     denoiser,
-                    z,
-                    sigma,
+                    points[number],
                     options.rank,
                     tolerance=options.tolerance,
                     method=method,
@@ -58,8 +57,10 @@ def main():
         mark += "" if krylov.converged else "  KRYLOV DID NOT CONVERGE"
         difference = ((krylov.s - subspace.s).abs().max() / krylov.s[0]).item()
         print(
-            f"{number:4d}   {krylov.products:8d} {subspace.products:10d} {subspace.products / krylov.products:9.1f}x"
-            f"   {seconds[0]:17.2f} {seconds[1]:10.2f} {seconds[1] / seconds[0]:9.1f}x   {difference:.1e}{mark}",
+            f"{number:4d}   {krylov.products:8d} {subspace.products:10d} "
+            f"{subspace.products / krylov.products:9.1f}x"
+            f"   {seconds[0]:17.2f} {seconds[1]:10.2f} {seconds[1] / seconds[0]:9.1f}x"
+            f"   {difference:.1e}{mark}",
             flush=True,
         )
         totals = [

@@ -8,7 +8,7 @@ import argparse
 import torch
 from tqdm import tqdm
 
-from pullback_core import ddim, faces, figures
+from pullback_core import NoisyLatent, ddim, faces, figures
 from pullback_core.faces import vocabulary
 
 
@@ -27,63 +27,73 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--picture", help="write a sheet of samples to this PNG file")
     options = parser.parse_args()
-    model, regressor = faces.load_model(options.model), faces.load_regressor()
-    generator = torch.Generator().manual_seed(0)
-    schedule = model.schedule
+    model = faces.load_model(options.model)
+    sampler = Sampler(model, options.steps)
+    drawings = faces.example_faces(range(options.faces))
+    print_round_trips(model, drawings, options.steps)
 
-    def sample(prompt, count, guidance, steps=options.steps):
-        denoiser = faces.FacesDenoiser(model, prompt, guidance=guidance)
-        noise = torch.randn(count, model.unet.config.in_channels, 16, 16, generator=generator)
-        x = ddim.generate(denoiser, schedule.sigma_max * noise, schedule.sigmas(steps))
+    free = sampler.sample("", 64, 1.0)
+    print(f"off face: {off_face(free):.3f} (samples without prompt), {off_face(drawings):.3f} (drawings)")
+    truth = faces.sample_parameters(5000, torch.Generator().manual_seed(1))
+    spread = faces.load_regressor()(free).std(dim=0) / truth.std(dim=0)
+    shown = [f"{name} {value:.2f}" for name, value in zip(faces.NAMES, spread.tolist())]
+    print("spread of each attribute over samples, relative to drawings: " + ", ".join(shown))
+    print_obedience(sampler, truth, options)
+    if options.picture:
+        figures.save_picture(sample_sheet(sampler.sample, free), options.picture)
+
+
+class Sampler:
+    """Samples of the model under prompts, each from fresh noise."""
+
+    def __init__(self, model, steps):
+        self.model, self.steps, self.generator = model, steps, torch.Generator().manual_seed(0)
+
+    def sample(self, prompt, count, guidance):
+        denoiser = faces.FacesDenoiser(self.model, prompt, guidance=guidance)
+        sigmas = denoiser.schedule.sigmas(self.steps)
+        noise = torch.randn(count, self.model.unet.config.in_channels, 16, 16, generator=self.generator)
+        x = ddim.generate(denoiser, NoisyLatent(sigmas[0] * noise, sigmas))
         return faces.decode_latent(x).clamp(-1, 1)
 
-    def off_face(image):
-        return (image - faces.draw_faces(regressor(image))).square().mean(dim=(1, 2, 3)).sqrt().mean().item()
 
+def off_face(image):
+    """How far pictures are from the drawings with the attributes read from them."""
+    drawn = faces.draw_faces(faces.load_regressor()(image))
+    return (image - drawn).square().mean(dim=(1, 2, 3)).sqrt().mean().item()
+
+
+def print_round_trips(model, drawings, steps):
     denoiser = faces.FacesDenoiser(model)
-    drawings = faces.example_faces(range(options.faces))
     for timestep in (1.0, 0.7):
-        levels = schedule.sigmas(options.steps, start=timestep)
+        sigmas = denoiser.schedule.sigmas(steps, start=timestep)
         for refine in (0, 2, 6):
-            x = ddim.invert(denoiser, faces.encode_image(drawings), levels.flip(0), refine=refine)
-            back = faces.decode_latent(ddim.generate(denoiser, x, levels))
-            values = psnr(back, drawings)
+            noisy = ddim.invert(denoiser, faces.encode_image(drawings), sigmas, refine=refine)
+            values = psnr(faces.decode_latent(ddim.generate(denoiser, noisy)), drawings)
             print(
-                f"round trip to {timestep:g} T, {options.steps} steps, {refine} corrections: "
+                f"round trip to {timestep:g} T, {steps} steps, {refine} corrections: "
                 f"{values.mean():.1f} dB on average, {values.min():.1f} dB at worst",
                 flush=True,
             )
 
-    free = sample("", 64, 1.0)
-    read = regressor(free)
-    print(f"off face: {off_face(free):.3f} (samples without prompt), {off_face(drawings):.3f} (drawings)")
-    truth = faces.sample_parameters(5000, torch.Generator().manual_seed(1))
-    spread = read.std(dim=0) / truth.std(dim=0)
-    print(
-        "spread of each attribute over samples, relative to drawings: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in zip(faces.NAMES, spread.tolist()))
-    )
 
+def print_obedience(sampler, truth, options):
+    """How often samples under one word have what the word says. truth: parameters of random drawings."""
     print(
-        f"obedience to one word at guidance {options.guidance:g} (chance: the share of random drawings that have it)"
+        f"obedience to one word at guidance {options.guidance:g} "
+        "(chance: the share of random drawings that have it)"
     )
-    chance = vocabulary.classify(truth)
-    hits = []
+    regressor, chance, hits = faces.load_regressor(), vocabulary.classify(truth), []
     for slot, phrases in vocabulary.PHRASES.items():
         column = vocabulary.SLOTS.index(slot)
         for phrase in tqdm(phrases, desc=slot, leave=False):
             token = vocabulary.TOKEN[phrase]
-            seen = vocabulary.classify(regressor(sample(phrase, options.samples, options.guidance)))
-            right = (seen[:, column] == token).float().mean().item()
+            pictures = sampler.sample(phrase, options.samples, options.guidance)
+            right = (vocabulary.classify(regressor(pictures))[:, column] == token).float().mean().item()
+            expected = (chance[:, column] == token).float().mean()
             hits.append(right)
-            print(
-                f"  {phrase:20s} {right:5.0%}   (chance {(chance[:, column] == token).float().mean():.0%})",
-                flush=True,
-            )
+            print(f"  {phrase:20s} {right:5.0%}   (chance {expected:.0%})", flush=True)
     print(f"  all words            {sum(hits) / len(hits):5.0%}")
-
-    if options.picture:
-        figures.save_picture(sample_sheet(sample, free), options.picture)
 
 
 def sample_sheet(sample, free, count=8):

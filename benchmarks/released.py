@@ -3,20 +3,21 @@
 Four ways to the leading triplets of the same Jacobians, one after the other in this run:
 
 - krylov: `local_basis`.
-- released: the subspace iteration of the paper's released code (Algorithm 1 of Park et al. 2023) with its settings for Stable
-  Diffusion: 50 vectors (or 2), five at a time, 50 iterations, or from the 12th on until no entry of a vector moves by more than 1e-4;
-  J v in forward mode and J^T u in reverse mode of torch, as there.
-- oracle: the same iteration, had it been stopped at once when the first triplets have the residuals asked for.
-- lowrank: randomised iteration as in `torch.svd_lowrank` (Halko, Martinsson, Tropp 2011) with eight vectors more than the rank,
-  stopped by the same oracle.
+- released: the subspace iteration of the paper's released code (Algorithm 1 of Park et al. 2023) with its
+  settings for Stable Diffusion: 50 vectors (or 2), five at a time, 50 iterations, or from the 12th on until
+  no
+  entry of a vector moves by more than 1e-4; J v in forward mode and J^T u in reverse mode of torch, as there.
+- oracle: the same iteration, stopped at once when the first triplets have the residuals asked for.
+- lowrank: randomised iteration as in `torch.svd_lowrank` (Halko, Martinsson, Tropp 2011) with eight vectors
+  more than the rank, stopped by the same oracle.
 
-What an oracle measures is not counted, and its triplets are the best within the newest block (Rayleigh-Ritz), which the released
-code does not compute.
+What an oracle measures is not counted, and its triplets are the best within the newest block (Rayleigh-Ritz),
+which the released code does not compute.
 
     python -m benchmarks.released
     python -m benchmarks.released --rank 2 --vectors 2
     python -m benchmarks.released --network random --points 2
-    python -m benchmarks.released --network sd15 --points 1      # of the size of Stable Diffusion 1.5; takes a while on a CPU
+    python -m benchmarks.released --network sd15 --points 1      # takes a while on a CPU
 """
 
 import argparse
@@ -24,31 +25,12 @@ import time
 
 import torch
 
-from pullback_core import Jacobian, ddim, faces, local_basis
-from pullback_core.faces.unet import UNetConfig
-from pullback_core.rules.mode import Differentiable
+from benchmarks.points import NETWORKS
+from pullback_core import feature_jacobian, local_basis
+from pullback_core.models.stop import output_of_block
 
 RELEASED_BATCH, LEAST_ITERATIONS, MOST_ITERATIONS, CLOSE = 5, 12, 50, 1e-4
 OVERSAMPLING, GIVEN_UP = 8, 5000
-RANDOM = UNetConfig(  # like Stable Diffusion 1.5 at a tenth of its width, for latents of 128 x 128 pictures
-    in_channels=4,
-    out_channels=4,
-    model_channels=32,
-    channel_mult=(1, 2, 4, 4),
-    num_res_blocks=(1, 1, 1, 1),
-    transformer_depth=(1, 1, 1, 1),
-    context_dim=64,
-)
-SD15 = UNetConfig(  # the size of Stable Diffusion 1.5; heads of one width
-    in_channels=4,
-    out_channels=4,
-    model_channels=320,
-    channel_mult=(1, 2, 4, 4),
-    num_res_blocks=(2, 2, 2, 2),
-    transformer_depth=(1, 1, 1, 0),
-    context_dim=768,
-    num_head_channels=80,
-)
 
 
 def main():
@@ -70,26 +52,25 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-2)
     options = parser.parse_args()
 
-    denoiser, points, sigma = NETWORKS[options.network](options.points, options.timestep)
+    denoiser, points = NETWORKS[options.network](options.points, options.timestep)
     print(
-        f"{options.network}, rank {options.rank} to residuals of {options.tolerance:g} at {options.timestep:g} T, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+        f"{options.network}, rank {options.rank} to residuals of {options.tolerance:g} at "
+        f"{options.timestep:g} T, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     print(
         "point   products: krylov        released          oracle         lowrank"
         "   seconds: krylov        released   released's residual   max |s - s'| / s_1"
     )
     batch_size = 1 if options.network == "sd15" else None  # as in ComfyUI
-    local_basis(denoiser, points[0], sigma, 1, max_products=8)  # the first products of a process are slow
+    local_basis(denoiser, points[0], 1, max_products=8)  # the first products of a process are slow
     totals = torch.zeros(6, dtype=torch.float64)
-    for number, z in enumerate(points):
+    for number in range(len(points)):
+        noisy = points[number]
         start = time.perf_counter()
-        basis = local_basis(
-            denoiser, z, sigma, options.rank, tolerance=options.tolerance, batch_size=batch_size
-        )
+        basis = local_basis(denoiser, noisy, options.rank, tolerance=options.tolerance, batch_size=batch_size)
         seconds = time.perf_counter() - start
-        released, oracle, released_seconds, residual, s = run_released(denoiser, z, sigma, options)
-        lowrank = run_lowrank(denoiser, z, sigma, options)
+        released, oracle, released_seconds, residual, s = run_released(denoiser, noisy, options)
+        lowrank = run_lowrank(denoiser, noisy, options)
         row = torch.tensor(
             [basis.products, released, oracle, lowrank, seconds, released_seconds], dtype=torch.float64
         )
@@ -107,7 +88,7 @@ def line(row):
 
 
 def subspace_iterations(forward, backward, block):
-    """Yield each block of vectors with its images, what comes back of them and the block that follows, for ever. Rows are vectors."""
+    """Yield without end: a block of vectors, their images J v, the returns J^T J v, the next block."""
     while True:
         images = forward(block)
         returns = backward(images)
@@ -117,7 +98,7 @@ def subspace_iterations(forward, backward, block):
 
 
 def leading(block, images, returns, rank):
-    """The largest residual, relative to s_1, and the singular values (rank,) of the best `rank` triplets within a block."""
+    """The best `rank` triplets within a block: their largest residual, relative to s_1, and s (rank,)."""
     block, images, returns = (rows.flatten(1) for rows in (block, images, returns))
     s, mixture = torch.linalg.svd(images.T, full_matrices=False)[1:]
     s, mixture = s[:rank], mixture[:rank]
@@ -125,10 +106,10 @@ def leading(block, images, returns, rank):
     return residuals.max().item(), s
 
 
-def run_released(denoiser, z, sigma, options):
-    """Its products and the oracle's (infinite if it never stops), its seconds, and in the end the largest residual and s of the first."""
-    jacobian = ReleasedJacobian(denoiser, z, sigma)
-    steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(options.vectors, z))
+def run_released(denoiser, noisy, options):
+    """(products, products of the oracle or infinity, seconds, largest residual at the end, s)."""
+    jacobian = ReleasedJacobian(denoiser, noisy)
+    steps = subspace_iterations(jacobian.jvp, jacobian.vjp, random_block(options.vectors, jacobian.z))
     seconds, oracle = 0.0, float("inf")
     for iteration in range(1, MOST_ITERATIONS + 1):
         start = time.perf_counter()
@@ -143,11 +124,23 @@ def run_released(denoiser, z, sigma, options):
 
 
 class ReleasedJacobian:
-    """Products as the released code computes them: forward mode and reverse mode, five at a time, h computed anew for each five."""
+    """Products as the released code computes them.
 
-    def __init__(self, denoiser, z, sigma):
-        encode = getattr(denoiser, "plain", denoiser).encode
-        self.f, self.z, self.products = lambda point: encode(point[None], sigma)[0], z, 0
+    Forward mode and reverse mode of torch, five at a time; h is computed anew for each five.
+    """
+
+    def __init__(self, denoiser, noisy):
+        self.denoiser, self.sigma, self.products = denoiser, noisy.sigma, 0
+        self.z = noisy.x[0] / denoiser.schedule.scale(noisy.sigma)
+
+    def f(self, z):
+        """h, by torch's own operations: forward mode does not know those of `Differentiable`."""
+        denoiser = self.denoiser
+        return output_of_block(
+            denoiser._block,
+            denoiser.feature,
+            lambda: denoiser._velocity(z[None], self.sigma, denoiser.context),
+        )[0]
 
     @torch.no_grad()
     def jvp(self, v):
@@ -164,22 +157,11 @@ class ReleasedJacobian:
         )
 
 
-class Fast:
-    """A `Denoiser` whose network is computed by the operations that are fast at derivatives, as in ComfyUI."""
-
-    def __init__(self, plain):
-        self.plain, self.schedule, self.provenance = plain, plain.schedule, plain.provenance
-
-    def encode(self, z, sigma):
-        with Differentiable():
-            return self.plain.encode(z, sigma)
-
-
-def run_lowrank(denoiser, z, sigma, options):
-    """Its products (infinite if it is given up). It starts with one image of a random block, and works from there on J^T."""
-    jacobian = Jacobian(lambda points: denoiser.encode(points, sigma), z)
+def run_lowrank(denoiser, noisy, options):
+    """Its products, infinity if it is given up. It starts with the image of a random block, and works on J^T."""
+    jacobian = feature_jacobian(denoiser, noisy)
     width = options.rank + OVERSAMPLING
-    images = jacobian.jvp(random_block(width, z))
+    images = jacobian.jvp(random_block(width, jacobian.x))
     block = torch.linalg.qr(images.flatten(1).T)[0].T.reshape(images.shape)
     for *found, _ in subspace_iterations(jacobian.vjp, jacobian.jvp, block):
         if leading(*found, options.rank)[0] <= options.tolerance:
@@ -192,34 +174,6 @@ def random_block(count, z):
     rows = torch.randn(z.numel(), count, generator=torch.Generator().manual_seed(0))
     return torch.linalg.qr(rows)[0].T.reshape(count, *z.shape)
 
-
-def faces_points(count, timestep, steps=50):
-    """The bundled model, example faces inverted to the timestep (count, c, h, w), and its noise level."""
-    denoiser = faces.FacesDenoiser(faces.load_model())
-    schedule = denoiser.schedule
-    levels = schedule.sigmas(round(steps * timestep), start=timestep)
-    latents = faces.encode_image(faces.example_faces(range(count)))
-    sigma = schedule.sigma(timestep)
-    return (
-        denoiser,
-        schedule.to_network(ddim.invert(denoiser, latents, levels.flip(0), refine=2), sigma),
-        sigma,
-    )
-
-
-def random_points(count, timestep, config=RANDOM):
-    """An untrained UNet of Stable Diffusion's form, and pure noise."""
-    torch.manual_seed(0)
-    denoiser = faces.FacesDenoiser(faces.FacesModel(config).eval().requires_grad_(False))
-    return denoiser, torch.randn(count, 4, 16, 16), denoiser.schedule.sigma(timestep)
-
-
-def sd15_points(count, timestep):
-    denoiser, points, sigma = random_points(count, timestep, SD15)
-    return Fast(denoiser), points, sigma
-
-
-NETWORKS = {"faces": faces_points, "random": random_points, "sd15": sd15_points}
 
 if __name__ == "__main__":
     main()

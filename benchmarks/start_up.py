@@ -2,7 +2,8 @@
 
     cd ComfyUI && python custom_nodes/ComfyUI-Pullback/benchmarks/start_up.py
 
-Run it by ComfyUI's Python from ComfyUI's folder. In several fresh processes, one after the other: what ComfyUI imports before it looks
+Run it by ComfyUI's Python from ComfyUI's folder. In several fresh processes, one after the other: what ComfyUI
+imports before it looks
 for custom nodes, then this pack alone.
 """
 
@@ -47,7 +48,7 @@ def report(host, pack, libraries):
 
 
 def measure():
-    """Seconds of ComfyUI's imports and of the pack's, and the libraries that the pack was the first to import."""
+    """(seconds of ComfyUI's imports, of the pack's, the libraries that the pack was the first to import)."""
     sys.argv = ["main.py", "--cpu"]
     sys.path.insert(0, os.getcwd())
     sys.path.remove(str(PACK / "benchmarks"))

@@ -1,4 +1,4 @@
-"""What does a whole edit cost against plain sampling with as many steps? The bundled model, one face, one direction.
+"""What does a whole edit cost against plain sampling with as many steps? One face of the bundled model.
 
 python -m benchmarks.whole_edit
 """
@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from pullback_core import ddim, faces, local_basis, x_space_guidance
+from pullback_core import Denoiser, NoisyLatent, ddim, edit, faces, local_basis
 
 
 def main():
@@ -27,40 +27,40 @@ def main():
     options = parser.parse_args()
     denoiser = Counting(faces.FacesDenoiser(faces.load_model()))
     schedule = denoiser.schedule
-    down = schedule.sigmas(round(options.steps * options.timestep), start=options.timestep)
-    clean, sigma = faces.encode_image(faces.example_faces([0])), down[0].item()
+    sigmas = schedule.sigmas(round(options.steps * options.timestep), start=options.timestep)
+    clean = faces.encode_image(faces.example_faces([0]))
     print(
-        f"{options.steps} steps, edit at {options.timestep:g} T, rank {options.rank}, {options.refine} corrections, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+        f"{options.steps} steps, edit at {options.timestep:g} T, rank {options.rank}, "
+        f"{options.refine} corrections, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
     print("                     seconds   evaluations   of sampling")
 
     def sample():
         levels = schedule.sigmas(options.steps)
-        return ddim.generate(denoiser, levels[0] * torch.randn_like(clean), levels)
+        return ddim.generate(denoiser, NoisyLatent(levels[0] * torch.randn_like(clean), levels))
+
+    def invert():
+        return ddim.invert(denoiser, clean, sigmas, refine=options.refine)
 
     sample()  # the first evaluations of a process are slow
     sampling = timed("plain sampling", sample, denoiser)[1]
-    z, first = timed(
-        "inversion",
-        lambda: schedule.to_network(ddim.invert(denoiser, clean, down.flip(0), refine=options.refine), sigma),
-        denoiser,
-        sampling,
-    )
-    local_basis(denoiser, z, sigma, 1, max_products=8)
-    basis, second = timed("basis", lambda: local_basis(denoiser, z, sigma, options.rank), denoiser, sampling)
-    edited, third = timed(
-        "x-space guidance",
-        lambda: x_space_guidance(denoiser, z, sigma, basis.v[:1], scale=0.5, steps=16)[-1],
-        denoiser,
-        sampling,
-    )
-    _, fourth = timed(
-        "sampling to the end",
-        lambda: ddim.generate(denoiser, schedule.from_network(edited, sigma), down),
-        denoiser,
-        sampling,
-    )
+    noisy, first = timed("inversion", invert, denoiser, sampling)
+    local_basis(denoiser, noisy, 1, max_products=8)
+
+    def search():
+        return local_basis(denoiser, noisy, options.rank)
+
+    basis, second = timed("basis", search, denoiser, sampling)
+
+    def guide():
+        return edit(denoiser, noisy, basis.direction(0), strength=0.5, steps=16)
+
+    edited, third = timed("x-space guidance", guide, denoiser, sampling)
+
+    def generate():
+        return ddim.generate(denoiser, edited)
+
+    _, fourth = timed("sampling to the end", generate, denoiser, sampling)
     total = first + second + third + fourth
     print(f"{'the whole edit':20s} {total:7.2f} {'':13s} {total / sampling:12.2f}x")
     print(f"{'another edit of it':20s} {third + fourth:7.2f} {'':13s} {(third + fourth) / sampling:12.2f}x")
@@ -76,12 +76,15 @@ def timed(label, work, denoiser, sampling=None):
     return result, seconds
 
 
-class Counting:
+class Counting(Denoiser):
     """A `Denoiser` that counts evaluations of the whole network, sample by sample."""
 
     def __init__(self, denoiser):
-        self.encode, self.schedule, self.provenance = denoiser.encode, denoiser.schedule, denoiser.provenance
+        self.schedule, self.provenance = denoiser.schedule, denoiser.provenance
         self.denoiser, self.evaluations = denoiser, 0
+
+    def encode(self, x, sigma):
+        return self.denoiser.encode(x, sigma)
 
     def denoise(self, x, sigma):
         self.evaluations += len(x)

@@ -1,26 +1,25 @@
-"""The picture at the top of the README, step by step. Open it as a notebook (VS Code, Jupytext), or run it as a script."""
+"""The picture at the top of the README, step by step.
 
-# %% A picture and a model. Any `Denoiser` serves; for a diffusers pipeline it is DiffusersDenoiser.from_pipeline(...).
+Open it as a notebook (VS Code, Jupytext), or run it as a script.
+"""
+
+# %% A picture and a model. Any `Denoiser` serves, such as DiffusersDenoiser.from_pipeline(...).
 from pathlib import Path
 
 from pullback_core import ddim, edit_grid, faces, figures, local_basis, spectra
 
 denoiser = faces.FacesDenoiser(faces.load_model())
-schedule = denoiser.schedule
 image = faces.example_faces([3])
 x0 = faces.encode_image(image)
 
 # %% Into the noise: DDIM inversion to 0.7 T, and back again to see how exact it is.
 TIMESTEP = 0.7
-sigmas = schedule.sigmas(35, start=TIMESTEP)
-x_t = ddim.invert(denoiser, x0, sigmas.flip(0), refine=6)
-again = ddim.generate(denoiser, x_t, sigmas)
+noisy = ddim.invert(denoiser, x0, denoiser.schedule.sigmas(35, start=TIMESTEP), refine=6)
+again = ddim.generate(denoiser, noisy)
 print(f"The round trip changes the latent by {100 * ddim.relative_error(again, x0):.2g}%.")
 
-# %% The local basis: the leading singular triplets of x_t -> h. z is x_t as the network sees it (VP coordinates).
-sigma = schedule.sigma(TIMESTEP)
-z_t = schedule.to_network(x_t, sigma)
-basis = local_basis(denoiser, z_t, sigma, rank=8)
+# %% The local basis: the leading singular triplets of the map from the noisy latent to the feature h.
+basis = local_basis(denoiser, noisy, rank=8)
 print(
     f"{basis.products} Jacobian products; singular values {', '.join(f'{value:.0f}' for value in basis.s)}; "
     f"effective rank {spectra.effective_rank(basis.s):.1f}."
@@ -28,10 +27,8 @@ print(
 
 # %% X-space guidance along the first five directions, both ways, and generation.
 strengths = [-1.0, -0.5, 0.0, 0.5, 1.0]
-edited = edit_grid(denoiser, z_t, sigma, basis.v[:5], strengths).flatten(0, 1)
-pictures = faces.decode_latent(ddim.generate(denoiser, schedule.from_network(edited, sigma), sigmas)).clamp(
-    -1, 1
-)
+edited = edit_grid(denoiser, noisy, basis.select(range(5)), strengths)
+pictures = faces.decode_latent(ddim.generate(denoiser, edited)).clamp(-1, 1)
 
 # %% What the network that reads attributes says has changed most, from one end of each row to the other.
 regressor = faces.load_regressor()
