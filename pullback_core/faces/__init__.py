@@ -1,8 +1,11 @@
 """Drawn faces with known attributes, and a small text-conditioned diffusion model of them.
 
+>>> from pullback_core import faces
 >>> model = faces.load_model()
 >>> denoiser = faces.FacesDenoiser(model, "smiling, glasses")
 >>> latent = faces.encode_image(faces.example_faces([0]))
+>>> denoiser.encode(latent, 2.0).shape
+torch.Size([1, 96, 4, 4])
 """
 
 from .denoiser import FacesDenoiser
