@@ -1,6 +1,5 @@
 from comfy_api.latest import io
 
-from ..pullback_core import faces
 from . import host
 from .inputs import CATEGORY
 
@@ -29,4 +28,4 @@ class ExampleFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, number):
-        return io.NodeOutput(host.core_to_image(faces.example_faces([number])))
+        return io.NodeOutput(host.example_face(number))

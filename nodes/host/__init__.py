@@ -8,7 +8,7 @@ from .basis_files import basis_files, basis_path, save_basis
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
 from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
-from .faces import advice_on_size, encode_words, load_faces
+from .faces import advice_on_size, encode_words, example_face, load_faces
 from .features import DEFAULT, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
@@ -42,6 +42,7 @@ __all__ = [
     "edited_origins",
     "encode_words",
     "even_strengths",
+    "example_face",
     "feature_named",
     "features_of",
     "finish_edits",

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def comfy_host():
     asyncio.run(nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False))
     assert asyncio.run(nodes.load_custom_node(str(PACK), module_parent="custom_nodes"))
     pack = nodes.NODE_CLASS_MAPPINGS["PullbackBasis"].__module__.rpartition(".nodes.")[0]
+    importlib.import_module(f"{pack}.pullback_core.faces")  # the nodes import it when they need it
     return SimpleNamespace(
         nodes=nodes.NODE_CLASS_MAPPINGS,
         core=sys.modules[f"{pack}.pullback_core"],
