@@ -10,9 +10,8 @@ Basis = io.Custom("PULLBACK_BASIS")
 def model_input():
     return io.Model.Input(
         "model",
-        tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, Chroma, SD3, Qwen-Image, Z-Image, "
-        "HiDream, Hunyuan Image, Ernie "
-        "Image, Anima and others that the README lists, or the bundled faces model.",
+        tooltip="The diffusion model: SD1.x, SD2.x, SDXL, Flux, Chroma, SD3, Qwen-Image, Z-Image, HiDream, "
+        "Hunyuan Image, Ernie Image, Anima and others that the README lists, or the bundled faces model.",
     )
 
 

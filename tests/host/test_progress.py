@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import comfy.model_management
 import comfy.utils
 import pytest
+import torch
 from tiny_families import draw
 from tiny_models import tiny_model
 
@@ -46,6 +47,24 @@ def test_searches_share_the_bar(comfy_host, shown):
     for index in range(4):
         bar.update_residual(0.01, 0.01, index, 4)
     assert [done for done, *_ in shown] == [25, 50, 75, 100]
+
+
+def test_a_part_of_the_bar_is_filled_by_its_own_work(comfy_host, shown):
+    bar = comfy_host.adapter.Progress(100)
+    first, second = bar.part(0, 50), bar.part(50, 100)
+    for update, done in ((first, 1), (first, 4), (second, 1), (second, 4)):
+        update(done, 4)
+    assert [done for done, *_ in shown] == [12, 50, 62, 100]
+
+
+def test_a_noisy_latent_is_shown_in_the_scale_of_the_network(comfy_host, shown, monkeypatch):
+    bar, previews = comfy_host.adapter.Progress(2), []
+    monkeypatch.setattr(bar, "update", lambda done, total=None, x0=None: previews.append(x0))
+    schedule = comfy_host.adapter.schedule_of(tiny_model())
+    sigmas = torch.tensor([2.0, 0.0])
+    noisy = comfy_host.core.NoisyLatent(draw(1, 4, 8, 8, seed=1), sigmas)
+    bar.step_noisy(noisy, schedule)
+    torch.testing.assert_close(previews[0], noisy.x / 5**0.5)
 
 
 def test_every_update_can_cancel(comfy_host, shown, monkeypatch):
