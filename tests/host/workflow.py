@@ -40,7 +40,7 @@ def wake(workflow):
 
 
 def with_bundled_model(prompt, number=5):
-    """The prompt of a workflow for downloaded checkpoints, with the bundled model and an example face in their place."""
+    """The prompt of a workflow for checkpoints, with the bundled model and an example face in their place."""
     prompt = {
         key: {
             "class_type": BUNDLED.get(node["class_type"], node["class_type"]),
@@ -108,7 +108,7 @@ def _sources(node, nodes, links):
 
 
 def _origin(link, nodes, links):
-    """Where a link begins, behind reroutes and bypassed nodes. None if that is nowhere, or at a muted node."""
+    """The output where a link begins, behind reroutes and bypassed nodes; None for none or a muted node."""
     if link is None:
         return None
     number, slot = links[link]
