@@ -1,7 +1,7 @@
 """What do the derivatives of attention cost: plain torch operations against ours, at several sizes of chunks?
 
-Self-attention of one picture, float32, on the CPU. Each line is measured in two processes of its own: seconds of
-one J v and of one
+Self-attention of one picture, float32, on the CPU. Each line is measured in two processes of its own: seconds
+of one J v and of one
 J^T u, the second ones, and the peak of memory above what was held before.
 
     python -m benchmarks.attention

@@ -2,16 +2,16 @@
 
 For every face, the noisy latent moves both ways along each of the first directions of its basis, and along as
 many random directions: "smooth" ones (Gaussian noise of at most `--cycles` cycles per picture) and "white"
-ones. All moves have one length, that of the face's guided edits. The results are generated to the end, and the
-regressor reads 22 attributes from them. Two ways to move:
+ones. All moves have one length, that of the face's guided edits. The results are generated to the end, and
+the regressor reads 22 attributes from them. Two ways to move:
 
   guided    by x-space guidance, the edit as it is done; the displacement is rescaled to the common length
   straight  z + length * direction
 
 "attributes" is the mean over attributes of |difference between the two ways|, in standard deviations over
-random faces; "strongest" is the largest of them. "pixels" is the root mean square difference of the two pictures
+random faces; "strongest" is the largest of them. "pixels" is the root mean square difference of the pictures
 (RGB in [-1, 1]). "off face" says how clean a face the results are: the root mean square difference between a
-picture and the drawing with the attributes read from it; the last line has its value for unedited reconstructions.
+picture and the drawing with the attributes read from it. The last line has its value for unedited pictures.
 
     python -m benchmarks.edits
 """

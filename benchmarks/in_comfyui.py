@@ -3,9 +3,9 @@
     cd ComfyUI && python custom_nodes/ComfyUI-Pullback/benchmarks/in_comfyui.py
     cd ComfyUI && python .../benchmarks/in_comfyui.py --network sdxl --size 128 --dtype float16
 
-Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weights, so nothing is downloaded. Every
-line of the table is measured in a process of its own. The second of two runs is timed. The memory is measured in
-another process. Evaluations use ComfyUI's own attention:
+Run it by ComfyUI's Python from ComfyUI's folder. The networks have random weights, so nothing is downloaded.
+Every line of the table is measured in a process of its own. The second of two runs is timed. The memory is
+measured in another process. Evaluations use ComfyUI's own attention:
 
 - sampling: the whole network for a prompt and a negative prompt at once, as in plain sampling;
 - model: the whole network once;
@@ -14,11 +14,11 @@ another process. Evaluations use ComfyUI's own attention:
 - record: what a basis does once: h as autograd records it, and the record of a backward pass;
 - J v, J^T u: one product;
 - 2 J v, 2 J^T u: two at once;
-- offloaded: J v and J^T u with activations in main memory. A CPU has no other memory, so a file stands for it,
-  and no time is printed.
+- offloaded: J v and J^T u with activations in main memory. A CPU has no other memory, so a file stands for
+  it, and no time is printed.
 
-Memory is the peak above what is held before, without weights: of the process on a CPU, of torch's allocator on a
-GPU. The last column counts the weights too, because they must fit as well.
+Memory is the peak above what is held before, without weights: of the process on a CPU, of torch's allocator on
+a GPU. The last column counts the weights too, because they must fit as well.
 """
 
 import argparse
@@ -110,7 +110,8 @@ def main():
             print(
                 f"{options.network}, {options.size} x {options.size} latents, {options.dtype}, "
                 f"feature {one['feature']}, torch {one['torch']}, {one['device']}, {one['threads']} threads; "
-                f"weights {one['weights'] / 2**30:.2f} GiB, ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB"
+                f"weights {one['weights'] / 2**30:.2f} GiB, "
+                f"ComfyUI estimates {one['estimate'] / 2**30:.2f} GiB"
             )
             print(
                 "             seconds   of h   of h and back   GiB   of sampling   of the estimate"

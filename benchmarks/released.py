@@ -158,7 +158,7 @@ class ReleasedJacobian:
 
 
 def run_lowrank(denoiser, noisy, options):
-    """Its products, infinity if it is given up. It starts with the image of a random block, and works on J^T."""
+    """Its products, infinity if it is given up. It starts from the image of a random block."""
     jacobian = feature_jacobian(denoiser, noisy)
     width = options.rank + OVERSAMPLING
     images = jacobian.jvp(random_block(width, jacobian.x))

@@ -2,8 +2,8 @@
 
     cd ComfyUI && python custom_nodes/ComfyUI-Pullback/benchmarks/start_up.py
 
-Run it by ComfyUI's Python from ComfyUI's folder. In several fresh processes, one after the other: what ComfyUI
-imports before it looks
+Run it by ComfyUI's Python from ComfyUI's folder. In several fresh processes, one after the other: what
+ComfyUI imports before it looks
 for custom nodes, then this pack alone.
 """
 

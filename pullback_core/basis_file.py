@@ -142,11 +142,11 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _version(metadata: dict[str, str]) -> int:
-    known = [*MIGRATIONS, VERSION]
-    text = metadata.get("version")
-    if text not in map(str, known):
-        raise ValueError(f"its version is {text}, this program reads {', '.join(map(str, sorted(known)))}")
-    return int(text)
+    known = {str(version): version for version in (*sorted(MIGRATIONS), VERSION)}
+    text = metadata.get("version", "unknown")
+    if text not in known:
+        raise ValueError(f"its version is {text}, this program reads {', '.join(known)}")
+    return known[text]
 
 
 def _size_of(tensor: torch.Tensor) -> TensorSize:

@@ -89,6 +89,7 @@ def compare_features(
         ValueError: As in `local_basis`, or a feature does not depend on the noisy latent.
     """
     reports: list[FeatureReport] = []
+    seconds_denoise = 0.0
     for index, denoiser in enumerate(denoisers):
         jacobian = feature_jacobian(denoiser, noisy, batch_size=batch_size, offload=offload)
         if not reports:

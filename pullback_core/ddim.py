@@ -4,7 +4,7 @@ x is in sampler coordinates (VE, or flow) everywhere here; see `models.schedule`
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -134,7 +134,7 @@ def relative_error(x: torch.Tensor, reference: torch.Tensor) -> float:
     return ((x - reference).norm() / reference.norm()).item()
 
 
-def _checked_sigmas(sigmas: Iterable[float], schedule: NoiseSchedule) -> list[float]:
+def _checked_sigmas(sigmas: torch.Tensor, schedule: NoiseSchedule) -> list[float]:
     """Decreasing noise levels that the model has, as floats."""
     levels = [float(sigma) for sigma in sigmas]
     if len(levels) < 2 or not all(0 <= level < math.inf for level in levels):

@@ -129,23 +129,19 @@ def local_basis(
         max_products: The search stops there, converged or not; None is 200 for each direction.
         seed: The seed of the random vectors with which the search starts.
         method: "krylov" or "subspace", as in `top_singular_triplets`.
-        start: A basis near the one that is sought, for example of a neighbouring timestep. The search begins
-            with its directions. A basis of this very point that kept its search space is extended: a larger
-            rank or a smaller tolerance then costs the difference, and the check of the result.
+        start: A basis to start from, for example of a neighbouring timestep. One of this very point that
+            kept its search space is extended, which costs the difference and the check of the result.
         batch_size: Products that run at once (memory); None leaves it to the denoiser.
         offload: Keep activations in main memory, as in `Jacobian`; None leaves it to the denoiser.
-        progress: Called as progress(products, largest residual so far) after each batch of products and each
-            block. An exception that it raises ends the search.
-        keep_space: Let the basis keep its search space for a later `start`. It takes several times the memory
-            of the basis.
+        progress: Called as progress(products, largest residual) after each batch and block; may raise.
+        keep_space: Keep the search space for a later `start`, several times the memory of the basis.
         block_size: Vectors that are multiplied together, as in `top_singular_triplets`.
 
     Returns:
         The basis. Its directions v are orthonormal in network coordinates.
 
     Raises:
-        ValueError: There is more than one latent, the model does not have its noise level, or the map is
-            undefined there.
+        ValueError: There is more than one latent, or the model does not have its noise level.
     """
     reporter = _Progress(progress)
     jacobian = feature_jacobian(

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pullback_core import PullbackBasis, tensor_files
+from pullback_core import PullbackBasis, basis_file, tensor_files
 from pullback_core.basis_file import TENSORS
 
 DATA = Path(__file__).parent / "data"
@@ -472,3 +472,33 @@ def test_checks_run_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
     )
     assert PullbackBasis.load(tmp_path / "a.safetensors", device="meta").v.device.type == "meta"
     assert len(checked) == 4 and all(tensor.device.type == "cpu" for tensor in checked)
+
+
+# Files of other versions, and fields that not every file has.
+
+
+def test_an_optional_field_is_written_only_where_it_says_something(tmp_path, monkeypatch):
+    named = basis_file.Field("names", list, default=[])
+    monkeypatch.setattr(basis_file, "FIELDS", (*basis_file.FIELDS, named))
+    basis = make()
+    values = {entry.name: getattr(basis, entry.name) for entry in fields(basis)}
+    (tmp_path / "plain").write_bytes(basis_file.to_file({**values, "names": []}))
+    (tmp_path / "named").write_bytes(basis_file.to_file({**values, "names": ["hat"]}))
+    assert basis_file.read(tmp_path / "plain")["names"] == []
+    assert basis_file.read(tmp_path / "named")["names"] == ["hat"]
+    monkeypatch.undo()
+    assert_same(PullbackBasis.load(tmp_path / "plain"), basis)
+    refused(tmp_path / "named", "exactly the entries")
+
+
+def test_a_header_of_an_older_version_is_migrated(tmp_path, monkeypatch):
+    path = write(tmp_path / "old.safetensors", make())
+
+    def count_seeds_from_one(header):
+        return header | {"seed": header["seed"] + 1}
+
+    monkeypatch.setattr(basis_file, "VERSION", 2)
+    refused(path, "its version is 1, this program reads 2")
+    monkeypatch.setattr(basis_file, "MIGRATIONS", {1: count_seeds_from_one})
+    assert PullbackBasis.load(path).seed == make().seed + 1
+    refused(write(tmp_path / "new", make(), metadata={"version": "3"}), "this program reads 1, 2")
