@@ -4,7 +4,7 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint():
-    """What ComfyUI calls to get the nodes. Nothing is imported before, so that the core can be used without ComfyUI."""
+    """ComfyUI calls this to get the nodes. Nothing is imported before, so the core works without ComfyUI."""
     from .nodes import PullbackExtension
 
     return PullbackExtension()

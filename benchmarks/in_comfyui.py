@@ -17,8 +17,8 @@ measured in another process. Evaluations use ComfyUI's own attention:
 - offloaded: J v and J^T u with activations in main memory. A CPU has no other memory, so a file stands for
   it, and no time is printed.
 
-Memory is the peak above what is held before, without weights: of the process on a CPU, of torch's allocator on
-a GPU. The last column counts the weights too, because they must fit as well.
+Memory is the peak above what is held before, without weights: of the process on a CPU, of torch's allocator
+on a GPU. The last column counts the weights too, because they must fit as well.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 `FIELDS` lists the header. A new field is one row there, with a default, and an attribute of `PullbackBasis`.
 A field with a default is written only where it differs from the default, so older files and new files
-without the field look alike. A change that older programs must not misread raises `VERSION` and adds the step from the
-version before to `MIGRATIONS`.
+without the field look alike. A change that older programs must not misread raises `VERSION`, and `MIGRATIONS`
+gets the step from the version before.
 """
 
 import json

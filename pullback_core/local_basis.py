@@ -9,7 +9,7 @@ import torch
 from .basis import PullbackBasis
 from .linalg.jacobian import Jacobian
 from .linalg.precision import without_autocast
-from .linalg.svd import SearchSpace, top_singular_triplets
+from .linalg.svd import SearchSpace, SingularTriplets, top_singular_triplets
 from .models.denoiser import Denoiser
 from .models.schedule import NoiseSchedule
 from .noisy import NoisyLatent
@@ -161,6 +161,10 @@ def local_basis(
     )
     if not keep_space:
         triplets = triplets._replace(search_space=None)
+    return _basis_of(triplets, denoiser, noisy, seed)
+
+
+def _basis_of(triplets: SingularTriplets, denoiser: Denoiser, noisy: NoisyLatent, seed: int) -> PullbackBasis:
     return PullbackBasis(
         **triplets._asdict(),
         sigma=noisy.sigma,

@@ -30,7 +30,8 @@ def run_step(name: str) -> bool:
     start = time.monotonic()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-m", *STEPS[name]], cwd=ROOT, env=environment)
-    print(f"== {name} {'FAILED' if done.returncode else 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    result = "FAILED" if done.returncode else "passed"
+    print(f"== {name} {result}, {time.monotonic() - start:.0f} s", flush=True)
     return done.returncode == 0
 
 

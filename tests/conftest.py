@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported, and for the processes that tests start: on a busy machine, tiny networks take up to a hundred times as
-# long in several threads; see `pullback_core/threads.py`.
+# Set before torch is imported, and inherited by processes that tests start. On a busy machine, tiny networks
+# take up to a hundred times as long in several threads; see `pullback_core/threads.py`.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 collect_ignore = ["host"]
@@ -16,7 +16,7 @@ collect_ignore = ["host"]
 
 @pytest.fixture(scope="session")
 def default_run(tmp_path_factory):
-    """The folder of results of `python -m pullback_core` without arguments, which is run once for all tests."""
+    """The folder of results of `python -m pullback_core`, which runs once for all tests."""
     folder = tmp_path_factory.mktemp("default")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     subprocess.run([sys.executable, "-m", "pullback_core"], cwd=folder, check=True, env=environment)

@@ -347,7 +347,7 @@ def test_some_directions_make_a_basis_of_their_own(basis, tmp_path):
     assert (part.sigma, part.provenance) == (basis.sigma, basis.provenance)
     part.save(tmp_path / "part.safetensors")
     for wrong in ([], [3], [-1]):
-        with pytest.raises(ValueError, match="at least one direction|directions 0 to 2"):
+        with pytest.raises(ValueError, match=r"at least one direction|directions 0 to 2"):
             basis.select(wrong)
 
 

@@ -1,4 +1,7 @@
-"""Basis files that lie, and bases that no file should hold. What `save` writes, `load` takes; what `load` refuses, `save` refuses first."""
+"""Basis files that lie, and bases that no file should hold.
+
+`load` accepts what `save` writes, and `save` refuses what `load` would refuse.
+"""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Everything on a device without float64 and dense decompositions, such as MPS: see `host/pretended_device.py`."""
+"""The core on a device without float64 and decompositions, such as MPS: see `host/pretended_device.py`."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path

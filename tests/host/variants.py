@@ -1,4 +1,4 @@
-"""What artists do to models: weights of every kind, patches and conditionings, on tiny models of every family.
+"""What artists do to models: weights, patches and conditionings of every kind, on tiny models of every family.
 
 Each entry of `WEIGHTS` makes a MODEL of a family. Each entry of `PATCHES` changes a `Case`, or gives None where
 there is no such thing.
@@ -68,7 +68,7 @@ def case_of(kind, weights, monkeypatch):
 
 
 def scaled_float8(kind, monkeypatch, matmul=False, **changes):
-    """Weights in fp8 with a scale each, as files hold them; with `matmul`, as on a card that multiplies in fp8."""
+    """Weights in fp8, each with a scale, as in files. `matmul`: as on a card that multiplies in fp8."""
     if matmul:
         monkeypatch.setattr(
             comfy.model_management, "supports_fp8_compute", lambda *arguments, **options: True
@@ -110,7 +110,7 @@ SMALLEST = {
 
 
 def packed(kind, monkeypatch, form, **changes):
-    """Weights of linear layers in one of the host's packed forms, as files hold them, multiplied as on a card that knows the form.
+    """Weights of linear layers in one of the host's packed forms, as on a card that multiplies in this form.
 
     None where no layer is wide enough for it.
     """
@@ -147,7 +147,7 @@ def packed(kind, monkeypatch, form, **changes):
 
 
 def partly_offloaded(kind, monkeypatch, **changes):
-    """Half of the weights stay where they are and are fetched for every layer, as on a card that is too small."""
+    """Half of the weights stay where they are. Each is fetched when needed, as on a card that is too small."""
     model = tiny_model(kind, dtype=torch.float16, cast=torch.float32, **changes)
     load, half = comfy.model_patcher.ModelPatcher.load, model.model_size() // 2
 
@@ -305,7 +305,7 @@ def ip_adapter(case, call, monkeypatch):
 
 
 def perturbed_attention(case, call, monkeypatch):
-    """Self-attention that only looks at itself, as in PAG's second evaluation, and one that leaves the host's functions."""
+    """Self-attention that returns its values, as in PAG's second evaluation, without the host's functions."""
     if not case.unet:
         return None
     clone = case.model.clone()
