@@ -70,7 +70,7 @@ def test_generation_converges_to_the_exact_solution(schedule):
     "schedule, sigma, sigma_next", [(VP, 3.0, 1.2), (FLOW, 0.8, 0.5)], ids=["vp", "flow"]
 )
 def test_one_step_is_equations_12_and_16_of_ddim(schedule, sigma, sigma_next, eta):
-    """Both equations are in VP coordinates, sqrt(a) x_0 + sqrt(1 - a) noise. Every schedule can be scaled to them."""
+    """Both are in VP coordinates, sqrt(a) x_0 + sqrt(1 - a) noise. Every schedule can be scaled to them."""
     length, length_next = (math.hypot(schedule.alpha(level), level) for level in (sigma, sigma_next))
     a, a_next = (schedule.alpha(sigma) / length) ** 2, (schedule.alpha(sigma_next) / length_next) ** 2
     x, fresh = draw(1, 3, 4, 4), torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(5)).double()

@@ -1,7 +1,7 @@
-"""What artists do to models: weights, patches and conditionings of every kind, on tiny models of every family.
+"""What artists do to models: weights, patches and conditionings of every kind, on tiny models.
 
-Each entry of `WEIGHTS` makes a MODEL of a family. Each entry of `PATCHES` changes a `Case`, or gives None where
-there is no such thing.
+Each entry of `WEIGHTS` makes a MODEL of a family. Each entry of `PATCHES` changes a `Case`, or gives None
+where there is no such thing.
 """
 
 import inspect
@@ -147,7 +147,7 @@ def packed(kind, monkeypatch, form, **changes):
 
 
 def partly_offloaded(kind, monkeypatch, **changes):
-    """Half of the weights stay where they are. Each is fetched when needed, as on a card that is too small."""
+    """Half of the weights stay where they are. Each is fetched when needed, as on a small card."""
     model = tiny_model(kind, dtype=torch.float16, cast=torch.float32, **changes)
     load, half = comfy.model_patcher.ModelPatcher.load, model.model_size() // 2
 
