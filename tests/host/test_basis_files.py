@@ -229,15 +229,9 @@ def test_the_page_fills_in_the_prefix():
         + script
         + """
     function made(name) {
-      const type = function () {};
-      type.prototype.onNodeCreated = function () {
-        this.widgets = [{ name: "filename_prefix", value: "%Model.name%" }];
-        return 7;
-      };
-      extension.beforeRegisterNodeDef(type, { name });
-      const one = new type();
-      if (one.onNodeCreated() !== 7) throw new Error("what was there is called no more");
-      return one.widgets[0].serializeValue?.() ?? "unchanged";
+      const widget = { name: "filename_prefix", value: "%Model.name%" };
+      extension.nodeCreated({ comfyClass: name, widgets: [widget] });
+      return widget.serializeValue?.() ?? "unchanged";
     }
     console.log(made("PullbackSaveBasis"), "|", made("PullbackBasis"));
     """
