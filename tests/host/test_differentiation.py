@@ -45,9 +45,8 @@ def test_layers_whose_weights_are_streamed_compute_with_copies(check):
     class Streamed(comfy.ops.manual_cast.Linear):
         def forward_comfy_cast_weights(self, values):
             weight = memory[: self.weight.numel()].view(self.weight.shape)
-            np.copyto(
-                weight.numpy(), self.weight.detach().numpy()
-            )  # through which torch does not see it change
+            # Torch does not see a change through numpy.
+            np.copyto(weight.numpy(), self.weight.detach().numpy())
             for function in self.weight_function:
                 weight = function(weight)
             return torch.nn.functional.linear(values, weight, self.bias)
@@ -92,7 +91,7 @@ def test_offloaded_weights_share_no_buffer(check, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", [None, ValueError, BaseException])
-def test_what_the_host_offers_to_switch_is_held_and_given_back(check, monkeypatch, ending):
+def test_switches_of_the_host_are_set_and_restored(check, monkeypatch, ending):
     management, arguments = comfy.model_management, comfy.cli_args.args
     monkeypatch.setattr(management, "in_training", False, raising=False)
     monkeypatch.setattr(management, "NUM_STREAMS", 2, raising=False)
@@ -128,7 +127,7 @@ def test_a_host_without_these_switches_gets_none(check, monkeypatch):
 # Prefetched weights.
 
 
-def test_what_was_fetched_ahead_is_given_back_where_a_forward_pass_is_left(check, monkeypatch):
+def test_prefetched_weights_are_released_when_a_forward_pass_ends_early(check, monkeypatch):
     waiting = []
     queues = SimpleNamespace(cleanup_prefetch_queues=waiting.clear)
     monkeypatch.setitem(sys.modules, "comfy.model_prefetch", queues)
@@ -183,7 +182,7 @@ def test_differences_are_those_of_exact_attention(check, monkeypatch):
 # Nothing stays behind.
 
 
-def traces(model):
+def state_of(model):
     network = model.model.diffusion_model
     hooks = [
         (name, len(module._forward_hooks), len(module._forward_pre_hooks))
@@ -207,15 +206,15 @@ def test_the_host_is_as_it_was(check, kind, patch):
     model = tiny_model(kind)
     if kind == "sd1":
         model = with_patch(patch, model)
-    before = traces(model)
+    before = state_of(model)
     try:
         check(model, conditioning_for(kind))
     except ValueError:
         assert patch is halved
-    assert traces(model) == before
+    assert state_of(model) == before
 
 
-def test_what_a_network_keeps_of_a_derivative_is_taken_from_it(check):
+def test_a_network_keeps_no_tensor_of_a_derivative(check):
     """A tensor with a grad_fn holds a whole autograd graph; a cache that keeps one would keep that memory."""
     model = tiny_model()
     network = model.model.diffusion_model
