@@ -33,7 +33,7 @@ NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _being_written: set[str] = set()
 
 
-def write_atomically(path: str | os.PathLike, data: Bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: Bytes) -> None:
     """Write a file that either appears complete or stays as it was.
 
     Missing folders are created. Partial files of killed saves in the same folder are removed.
@@ -52,7 +52,7 @@ def write_atomically(path: str | os.PathLike, data: Bytes) -> None:
         _sync_folder(path.parent)
 
 
-def write_first_free(paths: Iterable[str | os.PathLike], data: Bytes) -> Path:
+def write_first_free(paths: Iterable[str | os.PathLike[str]], data: Bytes) -> Path:
     """Write a file to the first path that does not exist yet. Nothing is ever overwritten.
 
     Other threads and processes may save to the same paths at the same time.

@@ -21,7 +21,7 @@ ADVICE = {
 }
 
 
-def require_file(path: str | os.PathLike, kind: str) -> Path:
+def require_file(path: str | os.PathLike[str], kind: str) -> Path:
     """Check that a regular file exists at a path.
 
     Args:
@@ -49,7 +49,7 @@ def require_file(path: str | os.PathLike, kind: str) -> Path:
     return path
 
 
-def open_file(path: str | os.PathLike, kind: str) -> BinaryIO:
+def open_file(path: str | os.PathLike[str], kind: str) -> BinaryIO:
     """Open a regular file for reading bytes.
 
     Args:
@@ -68,7 +68,7 @@ def open_file(path: str | os.PathLike, kind: str) -> BinaryIO:
         return open(path, "rb")
 
 
-def require_writable_name(path: str | os.PathLike, new: bool = False) -> Path:
+def require_writable_name(path: str | os.PathLike[str], new: bool = False) -> Path:
     """Check that a file could be written at a path, as far as the path itself can tell.
 
     Args:
@@ -123,7 +123,7 @@ def explaining_errors(action: str, path: Path) -> Iterator[None]:
         raise explained from error
 
 
-def shown_path(path: str | os.PathLike) -> str:
+def shown_path(path: str | os.PathLike[str]) -> str:
     """A path between quotes, for a message. The middle of a very long path is left out."""
     text = repr(str(path))
     return text if len(text) <= LONGEST_PATH else f"{text[:60]}...{text[-60:]}"

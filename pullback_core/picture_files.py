@@ -37,7 +37,7 @@ UPRIGHT = {  # EXIF orientation -> how to turn the picture upright
 }
 
 
-def read_picture(path: str | os.PathLike) -> Picture:
+def read_picture(path: str | os.PathLike[str]) -> Picture:
     """Read a picture file. Of an animation, read the first frame.
 
     Transparent parts show mid-grey. Values of 16 bits are scaled to 8 bits.

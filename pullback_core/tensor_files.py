@@ -71,7 +71,7 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -
     return data
 
 
-def read_header(path: str | os.PathLike, kind: str) -> tuple[dict[str, str], dict[str, TensorSize]]:
+def read_header(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, str], dict[str, TensorSize]]:
     """Read the header of a safetensors file. At most one megabyte is read.
 
     Args:
@@ -103,7 +103,7 @@ def read_header(path: str | os.PathLike, kind: str) -> tuple[dict[str, str], dic
     return metadata, {name: _read_size(name, entry) for name, entry in header.items()}
 
 
-def read_tensors(path: str | os.PathLike, names: Iterable[str]) -> dict[str, torch.Tensor]:
+def read_tensors(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Read tensors of a file whose header was checked. The tensors do not share memory with the file.
 
     Args:
@@ -148,7 +148,7 @@ def require_weights(sizes: Mapping[str, TensorSize], expected: Mapping[str, Sequ
             raise ValueError(f"its weights {name} are of type {size.dtype}")
 
 
-def read_weights(path: str | os.PathLike, names: Iterable[str]) -> dict[str, torch.Tensor]:
+def read_weights(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Read weights in float32.
 
     Args:

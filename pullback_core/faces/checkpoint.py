@@ -41,7 +41,7 @@ def save_checkpoint(
     write_atomically(path, data.getbuffer())
 
 
-def load_checkpoint(path: str | os.PathLike) -> State:
+def load_checkpoint(path: str | os.PathLike[str]) -> State:
     """Read a checkpoint. Nothing in a file can run.
 
     Args:

@@ -26,7 +26,7 @@ CAN_BE_ZERO = ("num_res_blocks", "transformer_depth")
 OPTIONAL = ("num_head_channels",)
 
 
-def save_model(model: FacesModel, path: str | os.PathLike) -> None:
+def save_model(model: FacesModel, path: str | os.PathLike[str]) -> None:
     """Write a model in half precision, as a safetensors file.
 
     Args:
@@ -53,7 +53,7 @@ def save_model(model: FacesModel, path: str | os.PathLike) -> None:
     write_atomically(path, data)
 
 
-def load_model(path: str | os.PathLike = WEIGHTS) -> FacesModel:
+def load_model(path: str | os.PathLike[str] = WEIGHTS) -> FacesModel:
     """Load a model in float32, ready to use.
 
     Sizes are checked first, so a file never takes much more memory than its own size.

@@ -81,7 +81,7 @@ def train_regressor(
     batch: int = 64,
     learning_rate: float = 2e-3,
     seed: int = 0,
-    path: str | os.PathLike = WEIGHTS,
+    path: str | os.PathLike[str] = WEIGHTS,
 ) -> AttributeRegressor:
     """Train a regressor and save it; about five minutes on one CPU core.
 
@@ -137,7 +137,7 @@ def _root_mean_square_error(model: AttributeRegressor) -> torch.Tensor:
     return (error.square().sum(dim=0) / seen.sum(dim=0)).sqrt()
 
 
-def load_regressor(path: str | os.PathLike = WEIGHTS) -> AttributeRegressor:
+def load_regressor(path: str | os.PathLike[str] = WEIGHTS) -> AttributeRegressor:
     """Load a regressor, ready to use.
 
     Args:

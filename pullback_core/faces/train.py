@@ -85,7 +85,7 @@ def learning_rate_at(step: int, options: TrainingOptions) -> float:
 
 
 def train_model(
-    checkpoint: str | os.PathLike, options: TrainingOptions | None = None, progress: bool = True
+    checkpoint: str | os.PathLike[str], options: TrainingOptions | None = None, progress: bool = True
 ) -> FacesModel:
     """Train a model until `options.steps`.
 

@@ -61,7 +61,7 @@ def direction_map(direction: torch.Tensor) -> torch.Tensor:
     return (direction / peak.clamp(min=1e-12)).clamp(-1, 1)
 
 
-def save_picture(picture: Picture, path: str | os.PathLike) -> None:
+def save_picture(picture: Picture, path: str | os.PathLike[str]) -> None:
     """Write a picture as a PNG file, complete or not at all.
 
     Args:
