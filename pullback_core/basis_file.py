@@ -18,9 +18,8 @@ from .tensor_files import FLOATS, TensorSize, read_header, read_json, read_tenso
 
 FORMAT = "pullback_basis"
 VERSION = 1
-MIGRATIONS: dict[
-    int, Callable[[dict], dict]
-] = {}  # version -> turns its header into that of the next version
+# version -> a function that turns a header of that version into one of the next version
+MIGRATIONS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {}
 TENSORS = ("v", "s", "u", "residuals")
 ORTHONORMAL_TOLERANCE = 1e-3
 CHUNK = 2**22  # numbers that are checked at once, so that a check takes little memory

@@ -3,7 +3,6 @@
 `python tests/check.py lint format` runs these steps alone. The names of the steps are the keys of STEPS.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -11,22 +10,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# The modules of Python that the steps run, with their arguments.
+# What Python runs in each step.
 STEPS = {
-    "lint": ["ruff", "check"],
-    "format": ["ruff", "format", "--check"],
-    "types": ["basedpyright"],
-    # Every public function and class of pullback_core has type hints.
-    "public types": ["basedpyright", "--pythonpath", sys.executable, "--verifytypes", "pullback_core"]
-    + ["--ignoreexternal"],
-    "doctests": ["pytest", "-q", "--doctest-modules", "pullback_core"],
-    "tests": ["pytest"],
+    "lint": ["-m", "ruff", "check"],
+    "format": ["-m", "ruff", "format", "--check"],
+    "types": ["-m", "basedpyright"],
+    "public-types": ["tests/public_types.py"],
+    "doctests": ["-m", "pytest", "-q", "--durations=0", "--doctest-modules", "pullback_core"],
+    "tests": ["-m", "pytest"],
 }
 
 
 def run_step(name: str) -> bool:
     """Run one step and print what it took. Returns whether it passed."""
-    print(f"\n== {name}: python -m {' '.join(STEPS[name])}", flush=True)
+    print(f"\n== {name}: python {' '.join(STEPS[name])}", flush=True)
     start = time.monotonic()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-m", *STEPS[name]], cwd=ROOT, env=environment)

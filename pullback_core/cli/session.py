@@ -31,7 +31,7 @@ class RoundTrip(NamedTuple):
     psnr: float
 
 
-class ProgressBar(tqdm):
+class _ProgressBar(tqdm):
     """A progress bar with methods that fit the `progress` arguments of the algorithms."""
 
     def advance(self, *_: object) -> None:
@@ -94,7 +94,7 @@ class Session:
             )
 
     @contextmanager
-    def phase(self, name: str, total: int | None = None) -> Iterator[ProgressBar]:
+    def phase(self, name: str, total: int | None = None) -> Iterator[_ProgressBar]:
         """Show a progress bar within the block, and add the time of the block to `seconds`.
 
         Args:
@@ -105,7 +105,7 @@ class Session:
             The progress bar.
         """
         start = time.perf_counter()
-        with ProgressBar(total=total, desc=name, leave=True) as bar:
+        with _ProgressBar(total=total, desc=name, leave=True) as bar:
             yield bar
         self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - start, 3)
 

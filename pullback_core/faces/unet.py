@@ -31,9 +31,9 @@ class UNetConfig:
     in_channels: int
     out_channels: int
     model_channels: int
-    channel_mult: tuple
-    num_res_blocks: tuple
-    transformer_depth: tuple
+    channel_mult: tuple[int, ...]
+    num_res_blocks: tuple[int, ...]
+    transformer_depth: tuple[int, ...]
     context_dim: int
     num_head_channels: int = 32
 

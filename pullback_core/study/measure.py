@@ -19,7 +19,7 @@ from ..transport import parallel_transport
 from .settings import MODELS, Point, Settings, points
 from .store import Store
 
-Task = tuple[Callable[..., None], tuple]  # a function, and its arguments
+Task = tuple[Callable[..., None], tuple[object, ...]]  # a function, and its arguments
 
 
 def basis_tasks(store: Store) -> list[Task]:
