@@ -96,7 +96,7 @@ def _read_config(metadata: dict[str, str], tensor_count: int) -> UNetConfig:
     names = {entry.name for entry in fields(UNetConfig)}
     if not names - set(OPTIONAL) <= entries.keys() <= names:
         raise ValueError(f"its config must have the entries {', '.join(sorted(names))}")
-    lists = [entry.name for entry in fields(UNetConfig) if entry.type is tuple]
+    lists = [entry.name for entry in fields(UNetConfig) if entry.type == tuple[int, ...]]
     for name, value in entries.items():
         if not _is_possible(name, value, name in lists):
             raise ValueError(f"its config has an impossible {name}")
