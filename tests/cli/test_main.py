@@ -10,19 +10,18 @@ from pullback_core import faces, threads
 from pullback_core.cli import commands
 from pullback_core.cli.main import main
 
-COMMANDS = ["edit", "transport", "over-time", "features", "invert", "study", "train"]
+# Commands of released versions. They stay, and the help lists them in this order.
+KNOWN = ["edit", "transport", "over-time", "features", "invert", "study", "train"]
+COMMANDS = [path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("[!_]*.py")]
 
 
 def test_help_lists_every_command_in_order(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if line.startswith("    ") and line[4] != " "] == COMMANDS
-
-
-def test_every_file_is_a_command():
-    files = [path.stem for path in Path(commands.__file__).parent.glob("[!_]*.py")]
-    assert sorted(name.replace("_", "-") for name in files) == sorted(COMMANDS)
+    listed = [line.split()[0] for line in lines if line.startswith("    ") and line[4] != " "]
+    assert sorted(listed) == sorted(COMMANDS)
+    assert [name for name in listed if name in KNOWN] == KNOWN
 
 
 @pytest.mark.parametrize("command", COMMANDS)
