@@ -89,6 +89,9 @@ class PullbackBasis:
     def require_level(self, noisy: NoisyLatent) -> None:
         """Refuse a noisy latent of another noise level.
 
+        Args:
+            noisy: The latent that the basis is to be used at.
+
         Raises:
             ValueError: The levels differ by more than a thousandth.
         """
@@ -159,6 +162,10 @@ def are_same_level(one: float, other: float) -> bool:
 
 def require_one_origin(one: PullbackBasis, other: PullbackBasis) -> None:
     """Refuse two bases that do not belong together.
+
+    Args:
+        one: A basis.
+        other: Another basis.
 
     Raises:
         ValueError: They are known to be of different models or features.

@@ -1,7 +1,7 @@
 """Checks that every public name of pullback_core has a known type: `python tests/public_types.py`.
 
-A function without type hints fails, and so does a hint like `list`, which does not say of what. An attribute without
-a hint passes where its type follows from the value that it gets.
+A function without type hints fails, and so does a hint like `list`, which does not say of what. An attribute
+without a hint passes where its type follows from the value that it gets.
 """
 
 import json

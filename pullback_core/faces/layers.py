@@ -79,7 +79,13 @@ class Upsample(nn.Module):
     def forward(self, x: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
         """(b, channels, h, w) -> (b, channels, *size).
 
-        size: (height, width), by default twice that of x. It is one less where it was odd before the halving.
+        Args:
+            x: (b, channels, h, w).
+            size: (height, width), by default twice that of x. It is one less where it was odd before the
+                halving.
+
+        Returns:
+            (b, channels, *size).
         """
         height, width = size or (2 * x.shape[-2], 2 * x.shape[-1])
         return self.conv(F.interpolate(x, size=(height, width), mode="nearest"))

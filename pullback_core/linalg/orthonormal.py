@@ -7,6 +7,15 @@ def random_rows(count: int, size: int, generator: torch.Generator, like: torch.T
     """Draw a (count, size) matrix of standard normal numbers, in the dtype and on the device of `like`.
 
     The numbers are drawn on the CPU whatever the device is, so that a seed means the same vectors everywhere.
+
+    Args:
+        count: The number of rows.
+        size: The length of a row.
+        generator: A generator of the CPU.
+        like: A tensor with the dtype and the device of the result.
+
+    Returns:
+        (count, size) random rows.
     """
     return torch.randn(count, size, generator=generator, dtype=torch.float64).to(like.dtype).to(like.device)
 
@@ -16,6 +25,11 @@ def orthonormal_rows(block: torch.Tensor, known: torch.Tensor, generator: torch.
 
     A row that vanishes, because the rows before it span it, is replaced by a random one. So a search goes on
     in what it has not seen yet.
+
+    Args:
+        block: (b, n) rows.
+        known: (k, n) orthonormal rows.
+        generator: A generator of the CPU, for the random rows.
 
     Returns:
         (b, n) orthonormal rows. Together with `known` they span what `known` and `block` span.

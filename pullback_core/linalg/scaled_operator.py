@@ -77,6 +77,12 @@ class ScaledOperator:
         """Bring a small float64 matrix from the CPU to the dtype and the device of the rows.
 
         Not every device has float64.
+
+        Args:
+            small: A matrix or a vector on the CPU.
+
+        Returns:
+            The same numbers, as rows have them.
         """
         return small.to(self.like.dtype).to(self.like.device)
 

@@ -107,10 +107,17 @@ class Search:
         return random_rows(count, self.operator.n, self._generator, self.operator.like)
 
     def first_block(self, count: int, start: torch.Tensor | None = None) -> torch.Tensor:
-        """(count, n) vectors to begin with.
+        """Make vectors to begin with.
 
-        They are random. With a start (k, *in_shape) they are random mixtures of its vectors with as much
-        noise, so a poor start excludes nothing.
+        They are random. With a start they are random mixtures of its vectors with as much noise, so a poor
+        start excludes nothing.
+
+        Args:
+            count: The number of vectors.
+            start: (k, *in_shape) vectors that are near the answer, or None.
+
+        Returns:
+            (count, n) vectors.
         """
         block = orthonormal_rows(self.random(count), self.q, self._generator)
         if start is None:
@@ -123,6 +130,9 @@ class Search:
         """Orthonormalise the vectors (b, n), multiply them and add them to the search space.
 
         Vectors that the search space has already are replaced by random ones.
+
+        Args:
+            block: (b, n) vectors.
         """
         block = orthonormal_rows(block[: self.operator.n - len(self.q)], self.q, self._generator)
         images, returns = self.operator.images_and_returns(block)
@@ -135,6 +145,12 @@ class Search:
         """The best `rank` triplets within the search space (Rayleigh-Ritz).
 
         A small singular value decomposition is computed in float64 on the CPU, and multiplied out.
+
+        Args:
+            rank: The number of triplets.
+
+        Returns:
+            The triplets, largest first.
         """
         lift = self.operator.to_rows_dtype
         left, s, right = torch.linalg.svd(self._factors, full_matrices=False)
@@ -163,10 +179,17 @@ class Search:
         return SearchSpace(self.q, self.images, self.returns, self.operator.scale or 1.0)
 
     def resume(self, saved: SearchSpace, tolerance: float) -> bool:
-        """Begin with a saved search space, if it is of this operator. Returns whether it is.
+        """Begin with a saved search space, if it is of this operator.
 
         One product tells: that of a sum of all vectors, so that every difference between two operators shows
         in it.
+
+        Args:
+            saved: A search space.
+            tolerance: How far the product may be from the saved one, relative to it.
+
+        Returns:
+            Whether the search space is of this operator and is used.
         """
         if len(saved.q) >= self.operator.n:
             return False

@@ -91,6 +91,10 @@ class UnseenPart:
         It is the largest eigenvalue of the tridiagonal matrix, a Ritz value, and no Ritz value is above the
         largest eigenvalue (Cauchy's interlace theorem; Parlett, The Symmetric Eigenvalue Problem, 1980,
         section 10.1).
+
+
+        Returns:
+            The bound.
         """
         beside = torch.tensor(self._off_diagonal[:-1], dtype=torch.float64)
         matrix = torch.diag(torch.tensor(self._diagonal, dtype=torch.float64))
@@ -105,6 +109,12 @@ class UnseenPart:
         orthonormal for the iteration (the Christoffel function; Nevai, J. Approx. Theory 48, 1986). For a
         random direction in N dimensions, the chance of a share below w is at most sqrt(2 N w / pi) (Dixon,
         SIAM J. Numer. Anal. 20, 1983).
+
+        Args:
+            value: A bound for eigenvalues of C.
+
+        Returns:
+            The bound of the chance, at most 1.
         """
         if self.largest() >= value and self._off_diagonal[-1] > 0:
             return 1.0

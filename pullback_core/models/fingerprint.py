@@ -16,7 +16,8 @@ SAME_PICTURE = 0.1  # two encodings of one picture may differ in this share of t
 class Digest(Protocol):
     """A hash object of `hashlib`."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes, /) -> None:
+        """Add data to the hash."""
 
 
 def hash_weights(digest: Digest, weights: Mapping[str, torch.Tensor]) -> None:

@@ -55,6 +55,12 @@ class NoiseSchedule(ABC):
         """The factor between the coordinates: x = scale * z, x of samplers and z of networks.
 
         Karras et al. 2022 call its inverse c_in.
+
+        Args:
+            sigma: A noise level.
+
+        Returns:
+            The factor.
         """
 
     @abstractmethod
@@ -92,7 +98,16 @@ class NoiseSchedule(ABC):
         return sigma
 
     def add_noise(self, x0: torch.Tensor, noise: torch.Tensor, sigma: float) -> torch.Tensor:
-        """Make a noisy x in sampler coordinates from a clean x0 and unit noise of its shape."""
+        """Make a noisy x in sampler coordinates from a clean x0.
+
+        Args:
+            x0: (b, c, h, w) clean latents.
+            noise: Unit noise of their shape.
+            sigma: The noise level.
+
+        Returns:
+            The noisy latents, of x0's shape.
+        """
         return self.alpha(sigma) * x0 + sigma * noise
 
     def predicted_noise(self, x: torch.Tensor, denoised: torch.Tensor, sigma: float) -> torch.Tensor:

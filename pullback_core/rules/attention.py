@@ -49,6 +49,20 @@ class Attention(Rule):
         """Compute torch's `scaled_dot_product_attention`, function, by this rule.
 
         Dropout and causal masks are left to the kernel of torch that is made of plain operations.
+
+        Args:
+            function: torch's `scaled_dot_product_attention`.
+            query: (..., queries, width).
+            key: (..., tokens, width).
+            value: (..., tokens, width of the output).
+            attn_mask: As torch takes it.
+            dropout_p: As torch takes it.
+            is_causal: As torch takes it.
+            scale: As torch takes it.
+            enable_gqa: As torch takes it.
+
+        Returns:
+            (..., queries, width of the output).
         """
         if dropout_p or is_causal:
             with sdpa_kernel(SDPBackend.MATH):

@@ -70,6 +70,12 @@ def is_in_place(function: Callable[..., Any]) -> bool:
     """Tell whether a torch function overwrites its first argument.
 
     `__set__` is the assignment to an attribute, such as `weight.data = other`. It must reach the weight.
+
+    Args:
+        function: A function that torch calls on a tensor subclass or within a mode.
+
+    Returns:
+        Whether it does.
     """
     name = getattr(function, "__name__", "")
     return name in ("__setitem__", "__set__") or (name.endswith("_") and not name.endswith("__"))

@@ -24,7 +24,16 @@ class Norm(Rule):
     def normalizer_product(
         self, vectors: torch.Tensor, x: torch.Tensor, *statistics: torch.Tensor
     ) -> torch.Tensor:
-        """Multiply N', the symmetric Jacobian of the norm without weights, by vectors of the shape of x."""
+        """Multiply N', the symmetric Jacobian of the norm without weights, by vectors.
+
+        Args:
+            vectors: (k, *x.shape).
+            x: The input of the norm.
+            *statistics: What `forward` kept of x, such as its mean and deviation.
+
+        Returns:
+            The products, of the shape of the vectors.
+        """
 
     def jvp(self, kept: Kept, tangent: torch.Tensor) -> torch.Tensor:
         return self._weighted(fold_batch(self.normalizer_product, kept[0].ndim, tangent, *kept))

@@ -82,6 +82,9 @@ def evaluating(unet: Any) -> Iterator[None]:
 
     Checkpointing would compute everything again. The strengths of LoRA layers are restored too: a call with a
     scale of its own changes them while it runs.
+
+    Args:
+        unet: A UNet of diffusers.
     """
     switches = ("training", "gradient_checkpointing")
     on = [(module, name) for module in unet.modules() for name in switches if vars(module).get(name)]

@@ -22,7 +22,16 @@ from .statistics import (
 
 
 def between_samples(settings: Settings, bases: Bases, feature_distances: Distances) -> Finding:
-    """How the distance between samples changes from the last timestep to the first."""
+    """How the distance between samples changes from the last timestep to the first.
+
+    Args:
+        settings: The settings of the study.
+        bases: The bases of the samples, for each timestep.
+        feature_distances: The distances between their features, for each timestep.
+
+    Returns:
+        The finding.
+    """
     distances = {"h": feature_distances, "x": distances_over_time(bases, "x")}
     means = {side: mean_distances(matrices) for side, matrices in distances.items()}
     first, last = settings.timesteps[0], settings.timesteps[-1]
