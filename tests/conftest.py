@@ -1,6 +1,7 @@
 """`tests/host` runs under ComfyUI's Python, where `test_host.py` starts it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,3 +22,10 @@ def default_run(tmp_path_factory):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     subprocess.run([sys.executable, "-m", "pullback_core"], cwd=folder, check=True, env=environment)
     return folder / "output" / "edit"
+
+
+@pytest.fixture(scope="session")
+def readme_blocks():
+    """The Python blocks of the README, in order: for the faces model, and for diffusers."""
+    readme = Path(__file__).parents[1] / "README.md"
+    return re.findall(r"^```python\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
