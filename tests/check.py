@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 STEPS = {
     "lint": ["-m", "ruff", "check"],
     "format": ["-m", "ruff", "format", "--check"],
-    "types": ["-m", "basedpyright"],
+    "types": ["-m", "basedpyright", "--pythonpath", sys.executable],
     "public-types": ["tests/public_types.py"],
     "doctests": ["-m", "pytest", "-q", "--durations=0", "--doctest-modules", "pullback_core"],
     "tests": ["-m", "pytest"],
