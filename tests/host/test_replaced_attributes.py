@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn import Linear
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_classes_and_modules_have_attributes_too(replaced_attributes):
 
 
 def test_parameters_of_a_network_stay_parameters(replaced_attributes):
-    layer = torch.nn.Linear(2, 2)
+    layer = Linear(2, 2)
     layer.function = [1]
     before = dict(vars(layer))
     with replaced_attributes(layer, function=[1, 2], other=[3]):
