@@ -44,6 +44,14 @@ class Room(NamedTuple):
             for member in self.members
         )
 
+    def short_name(self, path: str) -> str:
+        """The name of a module in its room, or the name of its folder there, as "diffusers/"."""
+        for member in self.members:
+            if member.endswith("/") and path.startswith(member):
+                first, *deeper = path.removeprefix(member).split("/")
+                return f"{first}/" if deeper else first
+        return path.rpartition("/")[2]
+
 
 def read_rooms() -> list[Room]:
     """The rooms in the table of the page, from the top floor to the lowest."""
@@ -194,10 +202,12 @@ class Drawing:
                     corner, self.WIDTH, self.HEIGHT, boxstyle=style, fc=face, ec=line, lw=1.8, zorder=3
                 )
                 self.axes.add_patch(box)
-            modules = [module for module in graph if room_of(module, self.rooms) == room]
-            self._write(x, y + 0.32, room.name, size=15, weight="bold")
-            self._write(x, y + 0.02, room.purpose.replace("`", ""), size=9)
-            self._write(x, y - 0.32, names_of(modules), size=7.4, color=self.QUIET)
+            names = [room.short_name(module) for module in graph if room_of(module, self.rooms) == room]
+            text = text_of(names)
+            lower = 0 if text else 0.14  # a box without names has its texts in the middle
+            self._write(x, y + 0.32 - lower, room.name, size=15, weight="bold")
+            self._write(x, y + 0.02 - lower, room.purpose.replace("`", ""), size=9)
+            self._write(x, y - 0.32, text, size=7.4, color=self.QUIET)
 
     def _write(self, x: float, y: float, text: str, **options: object) -> None:
         self.axes.text(
@@ -265,11 +275,10 @@ class Drawing:
         self.axes.add_patch(arrow)
 
 
-def names_of(modules: list[str], width: int = 56) -> str:
-    """The names of modules in two lines, with "..." where there are more."""
-    names = [module.rpartition("/")[2] for module in modules]
-    names = [name for name in names if not name.startswith("__")]
-    lines = textwrap.wrap(", ".join(names), width)
+def text_of(names: list[str], width: int = 56) -> str:
+    """Names in two lines, each name once and without `__init__`, with "..." where there are more."""
+    shown = dict.fromkeys(name for name in names if not name.startswith("__"))
+    lines = textwrap.wrap(", ".join(shown), width)
     return "\n".join(lines) if len(lines) < 3 else f"{lines[0]}\n{lines[1].rstrip(',')} ..."
 
 
