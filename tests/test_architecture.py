@@ -23,6 +23,7 @@ CODE = [
 ] + [ROOT / "__init__.py"]
 SOURCE = [path for path in CODE if path.relative_to(ROOT).parts[0] not in ("tests", "notebooks")]
 CORE = [path for path in SOURCE if path.relative_to(ROOT).parts[0] == "pullback_core"]
+NODES = [path for path in SOURCE if path.parent == ROOT / "nodes"]
 
 # Network coordinates are private to these files: v is orthonormal there, and the probe has length 1.
 KNOWS_NETWORK_COORDINATES = (
@@ -107,10 +108,17 @@ def test_network_coordinates_stay_private():
     assert calls == []
 
 
+HOST_INTERNALS = {"comfy", "comfy_extras", "comfy_execution", "folder_paths", "server"}
+
+
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_the_core_does_not_know_comfyui(path):
-    hosts = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server"}
-    assert not architecture.imported_packages(path) & (hosts | {"torchvision"})
+    assert not architecture.imported_packages(path) & {*HOST_INTERNALS, "comfy_api", "nodes", "torchvision"}
+
+
+@pytest.mark.parametrize("path", NODES, ids=name_of)
+def test_nodes_know_only_the_public_api_of_comfyui(path):
+    assert not architecture.imported_packages(path) & HOST_INTERNALS
 
 
 ROOMS = architecture.read_rooms()
