@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -100,23 +101,10 @@ def compare_features(
             tolerance=tolerance,
             max_products=max_products or PRODUCTS * rank,
             seed=seed,
-            progress=_of_feature(progress, index),
+            progress=None if progress is None else partial(progress, index),
         )
         reports.append(_report(denoiser, noisy.sigma, jacobian, triplets, seconds_denoise))
     return reports
-
-
-def _of_feature(
-    progress: Callable[[int, int, float], object] | None, index: int
-) -> Callable[[int, float], object] | None:
-    """progress(index, products, residual) as a function of products and residual."""
-    if progress is None:
-        return None
-
-    def report(products: int, residual: float) -> None:
-        progress(index, products, residual)
-
-    return report
 
 
 def _report(

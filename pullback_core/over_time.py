@@ -1,6 +1,7 @@
 """The bases of one picture at several timesteps, to choose the timestep of an edit."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -76,25 +77,12 @@ def bases_over_time(
         start = results[-1] if results else None
         picture = start.noisy if start and shared else x0
         noisy = ddim.invert(denoiser, picture, sigmas, refine=refine)
-        report = _at_timestep(progress, index)
+        report = None if progress is None else partial(progress, index)
         basis = local_basis(
             denoiser, noisy, rank, start=start.basis if start else None, progress=report, **options
         )
         results.append(BasisAtTimestep(basis, noisy))
     return results
-
-
-def _at_timestep(
-    progress: Callable[[int, int, float], object] | None, index: int
-) -> Callable[[int, float], object] | None:
-    """progress(index, products, residual) as a function of products and residual."""
-    if progress is None:
-        return None
-
-    def report(products: int, residual: float) -> None:
-        progress(index, products, residual)
-
-    return report
 
 
 def _sigmas_from_each(schedule: NoiseSchedule, timesteps: list[float], steps: int) -> list[torch.Tensor]:

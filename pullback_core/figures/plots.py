@@ -141,13 +141,18 @@ def angle_plot(curves: Sequence[tuple[str, torch.Tensor]], title: str = "Princip
         MissingMatplotlib: matplotlib cannot be imported.
     """
     figure, axes = empty_plot("principal angle", "degrees", title)
-    for (name, angles), colour in zip(curves, _colours(len(curves))):
-        number = range(1, len(angles) + 1)
-        axes.plot(number, torch.rad2deg(angles).tolist(), "o-", ms=4, color=colour, label=name)
+    _draw_by_number(axes, [(name, torch.rad2deg(angles)) for name, angles in curves])
     axes.set(ylim=(0, 93), yticks=range(0, 91, 15))
     _tick_whole_numbers(axes)
     _add_legend(figure, axes)
     return figure_to_pil(figure)
+
+
+def _draw_by_number(axes, curves):
+    """Draw the values (k,) of each (name, values) over the numbers 1 to k."""
+    for (name, values), colour in zip(curves, _colours(len(curves))):
+        numbers = range(1, len(values) + 1)
+        axes.plot(numbers, values.tolist(), "o-", ms=4, color=colour, label=name)
 
 
 def decay_plot(
@@ -166,9 +171,7 @@ def decay_plot(
         MissingMatplotlib: matplotlib cannot be imported.
     """
     figure, axes = empty_plot("direction", "singular value / first", title)
-    for (name, values), colour in zip(curves, _colours(len(curves))):
-        number = range(1, len(values) + 1)
-        axes.plot(number, (values / values[0]).tolist(), "o-", ms=4, color=colour, label=name)
+    _draw_by_number(axes, [(name, values / values[0]) for name, values in curves])
     axes.set(ylim=(0, 1.05))
     _tick_whole_numbers(axes)
     _add_legend(figure, axes)
