@@ -21,6 +21,22 @@ SHEET_OPTIONS = {
 }
 
 
+def sample_custom(call, model, conditioning, latent, sigmas, sampler=None):
+    """Sample a noisy LATENT by the stock node, without guidance, and return its outputs. Euler by default."""
+    return call(
+        "SamplerCustom",
+        model=model,
+        add_noise=False,
+        noise_seed=0,
+        cfg=1.0,
+        positive=conditioning,
+        negative=conditioning,
+        sampler=sampler or comfy.samplers.sampler_object("euler"),
+        sigmas=sigmas,
+        latent_image=latent,
+    )
+
+
 def invert(call, case, latent, **options):
     options = {"steps": 3, "timestep": 0.7, "refine": 1, "measure": False, **options}
     return call(
@@ -47,18 +63,7 @@ def compare(call, bases, space="features", **others):
 
 def sample(call, case, latent, sampler=None):
     """The way back, by a stock sampler."""
-    return call(
-        "SamplerCustom",
-        model=case.model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=case.conditioning,
-        negative=case.conditioning,
-        sampler=sampler or comfy.samplers.sampler_object("euler"),
-        sigmas=case.sigmas,
-        latent_image=latent,
-    )[0]["samples"]
+    return sample_custom(call, case.model, case.conditioning, latent, case.sigmas, sampler)[0]["samples"]
 
 
 def equal_bases(one, other):
@@ -146,18 +151,7 @@ class Studio:
         )
 
     def sample(self, latent, sigmas, sampler=None):
-        return self.call(
-            "SamplerCustom",
-            model=self.model,
-            add_noise=False,
-            noise_seed=0,
-            cfg=1.0,
-            positive=self.conditioning,
-            negative=self.conditioning,
-            sampler=sampler or comfy.samplers.sampler_object("euler"),
-            sigmas=sigmas,
-            latent_image=latent,
-        )[0]
+        return sample_custom(self.call, self.model, self.conditioning, latent, sigmas, sampler)[0]
 
     def sample_advanced(self, latent, sigmas):
         (guider,) = self.call("BasicGuider", model=self.model, conditioning=self.conditioning)

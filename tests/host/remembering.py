@@ -10,6 +10,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
+from node_calls import sample_custom
 from tiny_models import conditioning_for, draw, latent_for, relative, tiny_model
 from variants import Case
 
@@ -251,18 +252,7 @@ def inverted(call, case, steps=8, timestep=0.5, refine=12, measure=True):
 
 def sampled(call, case, latent, sigmas):
     """The host's own sampling back to the picture."""
-    return call(
-        "SamplerCustom",
-        model=case.model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=case.conditioning,
-        negative=case.conditioning,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=sigmas,
-        latent_image=latent,
-    )[0]
+    return sample_custom(call, case.model, case.conditioning, latent, sigmas)[0]
 
 
 def error_of_the_way_back(call, case, latent, sigmas):

@@ -4,6 +4,7 @@ import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
+from node_calls import sample_custom
 from remembering import WRAPPERS, case_for, inverted
 from tiny_models import (
     KINDS,
@@ -65,18 +66,7 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
         refine=1,
         measure=False,
     )
-    sampled = call(
-        "SamplerCustom",
-        model=model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=conditioning,
-        negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=sigmas,
-        latent_image=latent,
-    )[0]["samples"]
+    sampled = sample_custom(call, model, conditioning, latent, sigmas)[0]["samples"]
     ours = within(model, conditioning, latent, comfy_host.core.ddim.generate, sigmas=sigmas)
     assert relative(comfy_host.adapter.clean_latent(model, ours)["samples"], sampled) < 1e-5
     assert relative(latent["samples"], sampled) > 0.1  # the way was not of length zero

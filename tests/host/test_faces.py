@@ -5,6 +5,7 @@ import sys
 import comfy.model_management
 import pytest
 import torch
+from node_calls import sample_custom
 
 BASIS = {"rank": 2, "tolerance": 0.1, "seed": 0, "feature": "middle", "precision": "as the model"}
 SHEET = {
@@ -183,17 +184,8 @@ def test_pictures_of_every_aspect_are_edited_and_shown_whole(
         strengths=1,
         directions=1,
     )
-    _, done = call(
-        "SamplerCustom",
-        model=model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=words,
-        negative=words,
-        sampler=call("KSamplerSelect", sampler_name="euler")[0],
-        sigmas=sigmas,
-        latent_image=edited,
+    _, done = sample_custom(
+        call, model, words, edited, sigmas, call("KSamplerSelect", sampler_name="euler")[0]
     )
     assert vae.decode(done["samples"]).shape == (1, height, width, 3)
 

@@ -3,6 +3,7 @@
 import comfy.samplers
 import pytest
 import torch
+from node_calls import sample_custom
 from tiny_families import FLOWS
 from tiny_models import conditioning_for, latent_for, relative, tiny_model
 
@@ -32,18 +33,7 @@ def test_stock_euler_takes_the_way_back_that_the_core_takes(comfy_host, call, wi
     """The LATENT and SIGMAS of the inversion mean the same noisy x to SamplerCustom and to the pack."""
     model, conditioning = models[family], conditioning_for(family)
     latent, sigmas, _ = inverted(call, model, conditioning, 6)
-    sampled = call(
-        "SamplerCustom",
-        model=model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=conditioning,
-        negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=sigmas,
-        latent_image=latent,
-    )[0]["samples"]
+    sampled = sample_custom(call, model, conditioning, latent, sigmas)[0]["samples"]
     ours = within(
         model,
         conditioning,
@@ -80,18 +70,7 @@ def test_noise_of_the_hosts_sampler_is_the_noise_that_the_pack_sees(comfy_host, 
         sigmas=sigmas[:3],
         latent_image=latent_for(model),
     )[0]
-    call(
-        "SamplerCustom",
-        model=model,
-        add_noise=False,
-        noise_seed=0,
-        cfg=1.0,
-        positive=conditioning,
-        negative=conditioning,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=sigmas[2:],
-        latent_image=halfway,
-    )
+    sample_custom(call, model, conditioning, halfway, sigmas[2:])
     x = within(model, conditioning, halfway, lambda denoiser, noisy: noisy.x, sigmas=sigmas[2:])
     expected = seen[2]  # the first evaluation of the second half
     torch.testing.assert_close(x, expected.reshape(x.shape), rtol=1e-4, atol=1e-4)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from node_calls import sample_custom
 from tiny_models import conditioning_for, latent_for, tiny_model
 
 SHEET = {
@@ -48,18 +49,7 @@ class Case:
     def run(self, node, sigmas, latent):
         if node == "sampler":
             (sampler,) = self.call("PullbackQualityBoost", boost_below=0.0, eta=0.0)
-            return self.call(
-                "SamplerCustom",
-                model=self.model,
-                add_noise=False,
-                noise_seed=0,
-                cfg=1.0,
-                positive=self.conditioning,
-                negative=self.conditioning,
-                sampler=sampler,
-                sigmas=sigmas,
-                latent_image=latent,
-            )
+            return sample_custom(self.call, self.model, self.conditioning, latent, sigmas, sampler)
         options = {
             "PullbackBasis": {"sigmas": sigmas, **SEARCH},
             "PullbackGuidanceEdit": {
