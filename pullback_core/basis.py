@@ -8,7 +8,9 @@ import torch
 
 from . import basis_file
 from .atomic import write_atomically, write_first_free
+from .basis_checks import SINGULAR, TENSORS
 from .linalg.svd import SearchSpace
+from .models.denoiser import PICTURE
 from .noisy import NoisyLatent
 
 SAME_LEVEL = 1e-3  # two noise levels that differ by less than this share are one
@@ -16,13 +18,18 @@ SAME_LEVEL = 1e-3  # two noise levels that differ by less than this share are on
 
 @dataclass(frozen=True)
 class PullbackBasis:
-    """The leading singular triplets of x_t -> h at one point (Park et al. 2023, section 3.1).
+    """Directions at one noisy latent, and what each of them does to the feature.
+
+    A search finds the leading singular triplets of x_t -> h (Park et al. 2023, section 3.1). Their kind is
+    "singular": v and u are orthonormal, and s descends. `directions` makes bases of other kinds out of them.
+    For every kind v_i and u_i have length 1, and J v_i = s_i u_i.
 
     Attributes:
-        v: (rank, c, h, w) orthonormal directions in network coordinates (see `models.schedule`).
-        s: (rank,) singular values, descending.
-        u: (rank, *H) orthonormal directions in feature space; J v_i = s_i u_i.
-        residuals: (rank,) of ||J^T u_i - s_i v_i|| / s_1.
+        v: (rank, c, h, w) unit directions in network coordinates (see `models.schedule`).
+        s: (rank,) the response of the feature to each direction; of a search, the singular values.
+        u: (rank, *H) unit directions in feature space; J v_i = s_i u_i.
+        residuals: (rank,) of ||J^T u_i - s_i v_i|| / s_1. For kinds other than "singular" they are those of
+            the basis that it was made of.
         products: Jacobian products that were spent.
         converged: Whether every residual is within the tolerance that was asked for.
         sigma: The noise level.
@@ -30,7 +37,14 @@ class PullbackBasis:
         seed: The seed of the solver.
         provenance: str -> str: "feature", "model" and "picture" (fingerprints), "prompt" (a hash) and
             "precision" (a dtype), where known.
-        search_space: As in `SingularTriplets`, if it was to be kept. It is not saved.
+        kind: "singular", or what the directions are instead: "rotated", "masked", "word", ...
+        names: A name for each direction, "" where it has none; or an empty list.
+        notes: A text for people.
+        thumbnail: (h, w, 3) RGB in uint8, at most 256 pixels wide and high, or None.
+        pictures: (rank, c, h, w) J0 v_i, what each direction does to the predicted picture, in sampler
+            coordinates. None for a basis of the feature "picture", whose s and u say it, and where it is
+            unknown. See `picture_changes`.
+        search_space: As in `SingularTriplets`, if it was to be kept.
     """
 
     v: torch.Tensor
@@ -43,6 +57,11 @@ class PullbackBasis:
     timestep: float
     seed: int = 0
     provenance: dict[str, str] = field(default_factory=dict)
+    kind: str = SINGULAR
+    names: list[str] = field(default_factory=list)
+    notes: str = ""
+    thumbnail: torch.Tensor | None = None
+    pictures: torch.Tensor | None = None
     search_space: SearchSpace | None = None
 
     @property
@@ -66,6 +85,40 @@ class PullbackBasis:
             raise ValueError(f"This basis has directions 0 to {self.rank - 1}, got {index}.")
         return self.v[index]
 
+    def name(self, index: int) -> str:
+        """The name of a direction, "" where it has none. index: counted from 0."""
+        return self.names[index] if self.names else ""
+
+    def picture_changes(self) -> torch.Tensor:
+        """What a step of length 1 along each direction does to the predicted picture, to first order.
+
+        Returns:
+            (rank, c, h, w) in sampler coordinates.
+
+        Raises:
+            ValueError: The basis is of another feature than "picture", and does not know.
+        """
+        if self.pictures is not None:
+            return self.pictures
+        if self.provenance.get("feature") != PICTURE:
+            feature = self.provenance.get("feature", "unknown")
+            raise ValueError(
+                f"A basis of the feature {feature!r} does not know what its directions do to the picture; "
+                f"compute one of the feature {PICTURE!r}, or add the changes with `with_pictures`."
+            )
+        return self.s.view(-1, 1, 1, 1) * self.u
+
+    def known_products(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vectors whose product with J is known. More of them are known where the search space was kept.
+
+        Returns:
+            (k, c, h, w) vectors q in network coordinates, and (k, *H) J q.
+        """
+        if self.search_space is None:
+            return self.v, self.s.view(-1, *[1] * (self.u.ndim - 1)) * self.u
+        q = self.search_space.q.view(-1, *self.v.shape[1:])
+        return q, (self.search_space.images * self.search_space.scale).view(-1, *self.u.shape[1:])
+
     def select(self, indices: Iterable[int]) -> "PullbackBasis":
         """Some directions, as a basis of their own.
 
@@ -83,8 +136,10 @@ class PullbackBasis:
             raise ValueError("A basis has at least one direction, got none to select.")
         for index in chosen:
             self.direction(index)
-        parts = {name: getattr(self, name)[chosen] for name in basis_file.TENSORS}
-        return replace(self, **parts, search_space=None)
+        parts = {name: getattr(self, name)[chosen] for name in TENSORS}
+        pictures = None if self.pictures is None else self.pictures[chosen]
+        names = [self.names[index] for index in chosen] if self.names else []
+        return replace(self, **parts, pictures=pictures, names=names, search_space=None)
 
     def require_level(self, noisy: NoisyLatent) -> None:
         """Refuse a noisy latent of another noise level.
@@ -102,9 +157,13 @@ class PullbackBasis:
             )
 
     def to(self, device: torch.device | str) -> "PullbackBasis":
-        """The same basis with its tensors on a device, without its search space."""
-        parts = {name: getattr(self, name).to(device) for name in basis_file.TENSORS}
-        return replace(self, **parts, search_space=None)
+        """The same basis with its tensors on a device. The thumbnail stays where it is."""
+        parts = {name: getattr(self, name).to(device) for name in TENSORS}
+        pictures = None if self.pictures is None else self.pictures.to(device)
+        space = self.search_space
+        if space is not None:
+            space = SearchSpace(*(rows.to(device) for rows in space[:3]), space.scale)
+        return replace(self, **parts, pictures=pictures, search_space=space)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whole or not at all.

@@ -1,4 +1,4 @@
-"""The file of a basis: safetensors with four tensors, and a header of plain fields.
+"""The file of a basis: safetensors with four tensors, a few optional ones, and a header of plain fields.
 
 `FIELDS` lists the header. A new field is one row there, with a default, and an attribute of `PullbackBasis`.
 A field with a default is written only where it differs from the default, so older files and new files
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .tensor_files import FLOATS, TensorSize, read_header, read_json, read_tensors, to_bytes
+from .basis_checks import OPTIONAL_TENSORS, SINGULAR, SPACE_TENSORS, TENSORS, validate_numbers, validate_sizes
+from .linalg.svd import SearchSpace
+from .tensor_files import TensorSize, read_header, read_json, read_tensors, to_bytes
 
 FORMAT = "pullback_basis"
 VERSION = 1
 # version -> a function that turns a header of that version into one of the next version
 MIGRATIONS: dict[int, Callable[[dict[str, str]], dict[str, str]]] = {}
-TENSORS = ("v", "s", "u", "residuals")
-ORTHONORMAL_TOLERANCE = 1e-3
-CHUNK = 2**22  # numbers that are checked at once, so that a check takes little memory
+MAX_TEXT = 10_000  # characters of a note, a name or a kind
 REQUIRED = object()  # the default of a field that every file has
 
 
@@ -53,6 +53,23 @@ def _check_provenance(value: dict) -> None:
         raise ValueError("its provenance holds something other than text")
 
 
+def _check_text(value: str) -> None:
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"one of its texts has more than {MAX_TEXT} characters")
+
+
+def _check_names(value: list) -> None:
+    for name in value:
+        if type(name) is not str:
+            raise ValueError("its names hold something other than text")
+        _check_text(name)
+
+
+def _check_scale(value: float) -> None:
+    if not 0 <= value <= sys.float_info.max:
+        raise ValueError("the scale of its search space is not a positive number")
+
+
 def _accept(value: Any) -> None:
     """Every value of the type is possible."""
 
@@ -80,6 +97,10 @@ FIELDS = (
     Field("timestep", float, _check_timestep),
     Field("seed", int, _check_seed),
     Field("provenance", dict, _check_provenance),
+    Field("kind", str, _check_text, SINGULAR),
+    Field("names", list, _check_names, []),
+    Field("notes", str, _check_text, ""),
+    Field("space_scale", float, _check_scale, 0.0),
 )
 
 
@@ -87,7 +108,7 @@ def to_file(values: dict[str, Any]) -> bytes:
     """The bytes of a file.
 
     Args:
-        values: The tensors of `TENSORS` and the fields of `FIELDS`, by name.
+        values: The attributes of a `PullbackBasis`, by name.
 
     Returns:
         A whole safetensors file.
@@ -95,12 +116,12 @@ def to_file(values: dict[str, Any]) -> bytes:
     Raises:
         ValueError: `read` would refuse the file. The sentence begins with "This basis cannot be saved".
     """
-    tensors = {name: values[name].detach().cpu() for name in TENSORS}
+    values, tensors = _with_space_apart(values)
     header = {field.name: values[field.name] for field in FIELDS if values[field.name] != field.default}
     try:
         text = _header_text(header)
-        _validate_sizes({name: _size_of(tensor) for name, tensor in tensors.items()})
-        _validate_numbers(tensors)
+        validate_sizes({name: _size_of(tensor) for name, tensor in tensors.items()}, header)
+        validate_numbers(tensors, header)
         return to_bytes(tensors, {"format": FORMAT, "version": str(VERSION), "header": text})
     except ValueError as error:
         raise ValueError(f"This basis cannot be saved: {error}.") from error
@@ -115,7 +136,7 @@ def read(path: str | Path) -> dict[str, Any]:
         path: The file, which may come from anybody.
 
     Returns:
-        The tensors of `TENSORS`, on the CPU, and the fields of `FIELDS`, by name.
+        The attributes of a `PullbackBasis`, by name. Tensors are on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -132,12 +153,31 @@ def read(path: str | Path) -> dict[str, Any]:
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         header = _parse_header(metadata.get("header", ""), version)
-        _validate_sizes({name: sizes[name] for name in TENSORS})
-        tensors = read_tensors(path, TENSORS)
-        _validate_numbers(tensors)
+        known = (*TENSORS, *OPTIONAL_TENSORS, *SPACE_TENSORS)
+        sizes = {name: size for name, size in sizes.items() if name in known}
+        validate_sizes(sizes, header)
+        tensors = read_tensors(path, sizes)
+        validate_numbers(tensors, header)
     except ValueError as error:
         raise ValueError(f"{path.name!r} is not a usable pullback basis: {error}.") from error
-    return {**tensors, **header}
+    return _with_space({**tensors, **header})
+
+
+def _with_space_apart(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The fields of the header and the tensors of a file. The search space becomes three tensors."""
+    space = values["search_space"]
+    found = {name: values[name] for name in (*TENSORS, *OPTIONAL_TENSORS)}
+    found |= dict(zip(SPACE_TENSORS, space or ()))
+    tensors = {name: tensor.detach().cpu() for name, tensor in found.items() if tensor is not None}
+    return {**values, "space_scale": 0.0 if space is None else space.scale}, tensors
+
+
+def _with_space(values: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a basis from what a file holds."""
+    scale = values.pop("space_scale")
+    rows = [values.pop(name, None) for name in SPACE_TENSORS]
+    space = None if rows[0] is None else SearchSpace(*rows, scale)
+    return {**dict.fromkeys(OPTIONAL_TENSORS), **values, "search_space": space}
 
 
 def _version(metadata: dict[str, str]) -> int:
@@ -192,57 +232,3 @@ def _checked(field: Field, header: dict[str, Any]) -> Any:
         raise ValueError(f"its {field.name} is not of type {field.type.__name__}")
     field.check(value)
     return value
-
-
-def _validate_sizes(sizes: dict[str, TensorSize]) -> None:
-    """Check types and shapes before anything of their size is allocated."""
-    v, s, u, residuals = (sizes[name].shape for name in TENSORS)
-    if len(s) != 1 or not s[0] or len(v) != 4 or len(u) < 2 or residuals != s:
-        raise ValueError(f"its shapes are v {v}, s {s}, u {u}, residuals {residuals}")
-    rank = s[0]
-    if not v[0] == u[0] == rank:
-        raise ValueError(f"it has {v[0]} directions in x, {u[0]} in h and {rank} singular values")
-    for name in ("v", "u"):
-        if sizes[name].numel < rank * rank:
-            raise ValueError(
-                f"it has {rank} directions {name} of {sizes[name].numel // rank} numbers, "
-                "which cannot be orthonormal"
-            )
-    for name in TENSORS:
-        if sizes[name].dtype not in FLOATS:
-            raise ValueError(f"its {name} is of type {sizes[name].dtype}")
-
-
-def _validate_numbers(tensors: dict[str, torch.Tensor]) -> None:
-    """Check the numbers of tensors on the CPU. Comparisons are written so that NaN fails."""
-    for name, tensor in tensors.items():
-        if not all(torch.isfinite(part).all() for part in tensor.flatten().split(CHUNK)):
-            raise ValueError(f"its {name} holds numbers that are not finite")
-    s, residuals = tensors["s"], tensors["residuals"]
-    if not ((s >= 0).all() and (s.diff() <= 0).all()):
-        raise ValueError("its singular values do not descend")
-    if not (residuals >= 0).all():
-        raise ValueError("its residuals are negative")
-    for name in ("v", "u"):
-        if not _are_orthonormal(tensors[name].flatten(1)):
-            raise ValueError(f"its directions {name} are not orthonormal")
-
-
-def _are_orthonormal(rows: torch.Tensor) -> bool:
-    """Whether finite rows (n, d) are orthonormal, computed in blocks and in float64, which all CPUs have."""
-    # bfloat16 cannot hold orthonormal rows more exactly than its own precision.
-    tolerance = max(ORTHONORMAL_TOLERANCE, torch.finfo(rows.dtype).eps)
-    blocks = rows.split(max(1, CHUNK // rows.shape[1]))
-    # Norms come first: products of entries above 1e154 would overflow, and inf - inf is NaN.
-    for block in blocks:
-        if not ((block.double().square().sum(dim=1) - 1).abs() <= tolerance).all():
-            return False
-    for index, block in enumerate(blocks):
-        block = block.double()
-        for other_index, other in enumerate(blocks[: index + 1]):
-            products = block @ other.double().T
-            if index == other_index:
-                products -= torch.eye(len(block), dtype=products.dtype)
-            if not (products.abs() <= tolerance).all():
-                return False
-    return True

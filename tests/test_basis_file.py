@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pullback_core import PullbackBasis, basis_file, tensor_files
-from pullback_core.basis_file import TENSORS
+from pullback_core.basis_checks import TENSORS
 
 DATA = Path(__file__).parent / "data"
 NAN, INF = math.nan, math.inf
@@ -292,7 +292,7 @@ def test_sizes_are_refused_before_any_number_is_read(tmp_path, monkeypatch):
         raise AssertionError("numbers were read")
 
     monkeypatch.setattr("pullback_core.basis_file.read_tensors", read)
-    monkeypatch.setattr("pullback_core.basis_file._validate_numbers", read)
+    monkeypatch.setattr("pullback_core.basis_file.validate_numbers", read)
     rank = 13_000  # 80 kB of float16, and a Gram matrix of 1.3 GB
     path = write(
         tmp_path / "a.safetensors",
@@ -306,7 +306,7 @@ def test_sizes_are_refused_before_any_number_is_read(tmp_path, monkeypatch):
 
 
 def test_the_check_of_many_directions_goes_block_by_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("pullback_core.basis_file.CHUNK", 100)
+    monkeypatch.setattr("pullback_core.basis_checks.CHUNK", 100)
     basis = make(rank=24)
     basis.save(tmp_path / "basis.safetensors")
     assert_same(PullbackBasis.load(tmp_path / "basis.safetensors"), basis)
@@ -471,7 +471,7 @@ def test_checks_run_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
     make().save(tmp_path / "a.safetensors")
     checked = []
     monkeypatch.setattr(
-        "pullback_core.basis_file._validate_numbers", lambda tensors: checked.extend(tensors.values())
+        "pullback_core.basis_file.validate_numbers", lambda tensors, header: checked.extend(tensors.values())
     )
     assert PullbackBasis.load(tmp_path / "a.safetensors", device="meta").v.device.type == "meta"
     assert len(checked) == 4 and all(tensor.device.type == "cpu" for tensor in checked)
@@ -481,14 +481,14 @@ def test_checks_run_on_the_cpu_whatever_the_device(tmp_path, monkeypatch):
 
 
 def test_an_optional_field_is_written_only_where_it_says_something(tmp_path, monkeypatch):
-    named = basis_file.Field("names", list, default=[])
+    named = basis_file.Field("hats", list, default=[])
     monkeypatch.setattr(basis_file, "FIELDS", (*basis_file.FIELDS, named))
     basis = make()
     values = {entry.name: getattr(basis, entry.name) for entry in fields(basis)}
-    (tmp_path / "plain").write_bytes(basis_file.to_file({**values, "names": []}))
-    (tmp_path / "named").write_bytes(basis_file.to_file({**values, "names": ["hat"]}))
-    assert basis_file.read(tmp_path / "plain")["names"] == []
-    assert basis_file.read(tmp_path / "named")["names"] == ["hat"]
+    (tmp_path / "plain").write_bytes(basis_file.to_file({**values, "hats": []}))
+    (tmp_path / "named").write_bytes(basis_file.to_file({**values, "hats": ["hat"]}))
+    assert basis_file.read(tmp_path / "plain")["hats"] == []
+    assert basis_file.read(tmp_path / "named")["hats"] == ["hat"]
     monkeypatch.undo()
     assert_same(PullbackBasis.load(tmp_path / "plain"), basis)
     refused(tmp_path / "named", "exactly the entries")

@@ -8,6 +8,8 @@ import torch
 
 from .schedule import NoiseSchedule
 
+PICTURE = "picture"  # the name of the feature that is the predicted picture; every model has it
+
 
 class ProductLimits(NamedTuple):
     """How many Jacobian products fit into memory.
@@ -51,7 +53,8 @@ class Denoiser(ABC):
     def encode(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
         """Compute the feature h, the map x_t -> h of Park et al. 2023.
 
-        The network runs up to the feature and no further, without classifier-free guidance. Autograd must
+        The network runs up to the feature and no further, without classifier-free guidance. The feature
+        `PICTURE` is the predicted x_0, in sampler coordinates and of x's shape. Autograd must
         see how h depends on x. A `Jacobian` refuses an h that does not depend on x at all, but it cannot
         notice a part that is computed without gradients: `linalg.check.derivative_errors` finds such a part.
 

@@ -117,3 +117,12 @@ def test_encoding_computes_by_the_rules_of_the_table(tiny):
     x = noise(1).requires_grad_()
     h = faces.FacesDenoiser(tiny).encode(x, 2.0)
     assert foreign_functions(h) and not foreign_functions(h, AUTOGRAD_FUNCTIONS)
+
+
+def test_the_feature_picture_is_the_predicted_picture():
+    model = faces.load_model()
+    denoiser = faces.FacesDenoiser(model, "smiling", feature="picture")
+    assert denoiser.provenance["feature"] == "picture"
+    x = 2.0 * torch.randn(2, *faces.LATENT_SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(denoiser.encode(x, 2.0), denoiser.denoise(x, 2.0))
