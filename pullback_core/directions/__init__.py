@@ -1,1 +1,1 @@
-"""What can be made of a finished basis: rotated bases, masks, words, mixtures, and edits of known strength."""
+"""What can be made of a finished basis: rotated bases, masks, words, mixtures, known strengths."""

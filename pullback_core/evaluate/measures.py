@@ -1,7 +1,7 @@
 """What is measured in the two ends of an edit: pictures of faces, and the attributes read from them.
 
-A change is the difference of the attributes of two pictures in standard deviations over random faces, one number
-for each name in `faces.NAMES`.
+A change is the difference of the attributes of two pictures in standard deviations over random faces: one
+number for each name in `faces.NAMES`.
 """
 
 import torch
