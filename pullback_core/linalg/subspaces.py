@@ -8,7 +8,7 @@
 >>> round(geodesic_distance(frechet_mean([line, other]), line), 4)
 0.15
 
-A subspace is given by orthonormal rows (k, ...), or by a basis. `side` says which rows of a basis are meant:
+A subspace is given by independent rows (k, ...), or by a basis. `side` says which rows of a basis are meant:
 "h" is its u, its directions in feature space, as in the paper; "x" is its v, its directions in the latent.
 Only the v of different features can be compared.
 """
@@ -19,10 +19,14 @@ from typing import Protocol
 import torch
 
 ORTHOGONAL = 1e-12  # cosines below this count as zero
+NOT_ORTHONORMAL = 0.01  # rows with an inner product so far from 0 or 1 are made orthonormal first
+DEPENDENT = (
+    1e-6  # rows with a singular value below this share of the largest span no subspace of their number
+)
 
 
 class TwoSided(Protocol):
-    """A basis: orthonormal u (k, *out_shape) and v (k, *in_shape)."""
+    """A basis: independent u (k, *out_shape) and v (k, *in_shape)."""
 
     @property
     def u(self) -> torch.Tensor:
@@ -171,7 +175,7 @@ def _exp(x: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:
 
 
 def _rows(basis: torch.Tensor | TwoSided, side: str) -> torch.Tensor:
-    """The rows of a subspace, flattened to (k, n), in float64 on the CPU: not every device has float64."""
+    """Orthonormal rows of a subspace, (k, n), in float64 on the CPU: not every device has float64."""
     if side not in ("h", "x"):
         raise ValueError(f"The side is 'h' (features) or 'x' (latents), got {side!r}.")
     if isinstance(basis, torch.Tensor):
@@ -180,4 +184,18 @@ def _rows(basis: torch.Tensor | TwoSided, side: str) -> torch.Tensor:
         rows = basis.u if side == "h" else basis.v
     if rows.ndim < 2:
         raise ValueError(f"A subspace is given by rows (k, ...), got shape {tuple(rows.shape)}.")
-    return rows.flatten(1).cpu().double()
+    return _orthonormal(rows.flatten(1).cpu().double())
+
+
+def _orthonormal(rows: torch.Tensor) -> torch.Tensor:
+    """Orthonormal rows with the same span. Rows that are nearly orthonormal stay as they are."""
+    gram = rows @ rows.T
+    if (gram - torch.eye(len(rows), dtype=rows.dtype)).abs().max() <= NOT_ORTHONORMAL:
+        return rows
+    _, s, spanning = torch.linalg.svd(rows, full_matrices=False)
+    if len(s) < len(rows) or s[-1] <= DEPENDENT * s[0]:
+        raise ValueError(
+            f"These {len(rows)} directions depend linearly on each other, so they do not span a subspace of "
+            "their number; select some of them."
+        )
+    return spanning
