@@ -18,6 +18,8 @@ from ..models.denoiser import Denoiser
 from ..noisy import NoisyLatent
 from .options import shorten
 
+DEFAULT_FEATURE = "middle"  # the paper's bottleneck
+
 
 class RoundTrip(NamedTuple):
     """What an inversion and the generation from it give back of a picture.
@@ -52,6 +54,7 @@ class Session:
         prompt: What the picture shows.
         timestep: The noise level as a fraction of T.
         steps: DDIM steps over the whole of T.
+        feature: What the directions change, as in `FacesDenoiser`: the name of a block, or "picture".
 
     Attributes:
         denoiser: The bundled model, or one of its kind.
@@ -61,12 +64,15 @@ class Session:
         seconds: The time of each phase so far, by its name.
 
     Raises:
-        ValueError: The file is not a model, or the prompt has words that the model does not know.
+        ValueError: The file is not a model, the model does not know a word of the prompt, or there is no
+            such feature.
         FileNotFoundError: There is no such file.
     """
 
-    def __init__(self, model: Path, prompt: str, *, timestep: float, steps: int):
-        self.denoiser = faces.FacesDenoiser(faces.load_model(model), prompt)
+    def __init__(
+        self, model: Path, prompt: str, *, timestep: float, steps: int, feature: str = DEFAULT_FEATURE
+    ):
+        self.denoiser = faces.FacesDenoiser(faces.load_model(model), prompt, feature=feature)
         schedule = self.denoiser.schedule
         self.sigma = schedule.sigma(timestep)
         self.steps = max(1, round(steps * timestep))

@@ -34,6 +34,14 @@ def test_a_session_goes_from_its_noise_level_to_zero(short):
     assert short.sigmas[0].item() == pytest.approx(short.sigma)
 
 
+def test_a_session_has_a_feature(short):
+    assert short.denoiser.provenance["feature"] == "middle"
+    other = Session(faces.WEIGHTS, "", timestep=0.5, steps=4, feature="picture")
+    assert other.denoiser.provenance["feature"] == "picture"
+    with pytest.raises(ValueError, match="no block named 'nose'; choose picture or one of"):
+        Session(faces.WEIGHTS, "", timestep=0.5, steps=4, feature="nose")
+
+
 def test_an_inversion_with_corrections_reconstructs_better(short, image):
     noisy, plain = short.invert(image, refine=0)
     _, refined = short.invert(image, refine=4)

@@ -4,6 +4,7 @@ import argparse
 
 from ... import faces, figures
 from ...compare_features import FeatureReport, compare_features, feature_table
+from ...models.denoiser import PICTURE
 from ...noisy import NoisyLatent
 from ..arguments import add_inversion, add_out
 from ..options import COUNT, SEED, TOLERANCE
@@ -12,7 +13,7 @@ from ..session import Session
 from ..sources import Source, add_source, load_source
 from ..writable import require_writable_folder
 
-SUMMARY = "At which block to read the features? Directions, curvature and cost of each."
+SUMMARY = "Which feature to read? Directions, curvature and cost of each."
 POSITION = 4
 
 
@@ -21,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser, face=3)
     add_inversion(parser, timestep=0.7)
     parser.add_argument(
-        "--feature", action="append", metavar="NAME", help="a block; repeat for several (default: all)"
+        "--feature",
+        action="append",
+        metavar="NAME",
+        help=f"a block, or {PICTURE!r}; repeat for several (default: all)",
     )
     parser.add_argument("--rank", type=COUNT, default=8, help="how many singular values to find")
     parser.add_argument("--tolerance", type=TOLERANCE, default=0.05, help="largest residual of a direction")
@@ -36,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     session = Session(options.model, options.prompt, timestep=options.timestep, steps=options.steps)
     session.require_rank(options.rank, image)
     model = session.denoiser.model
-    names = list(dict.fromkeys(options.feature or model.unet.feature_names))
+    names = list(dict.fromkeys(options.feature or [*model.unet.feature_names, PICTURE]))
     denoisers = [faces.FacesDenoiser(model, options.prompt, feature=name) for name in names]
     for denoiser in denoisers:
         session.require_rank(options.rank, image, denoiser)

@@ -20,6 +20,14 @@ def test_features(tmp_path, capsys):
     assert pixels(tmp_path / "decay.png").std() > 5
 
 
+def test_the_picture_is_a_feature_and_comes_last(tmp_path):
+    short = ["--steps", "2", "--rank", "1", "--refine", "0", "--tolerance", "1"]
+    assert main(["features", *short, "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "report.json").read_text())["features"]
+    assert found[-1]["feature"] == "picture" and found[-1]["shape"] == [27, 16, 16]
+    assert len(found) > 5 and "middle" in [one["feature"] for one in found]
+
+
 BAD = [
     (["--feature", "output_9"], "output_5"),
     (["--feature", ""], "output_5"),
