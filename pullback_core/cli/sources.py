@@ -9,8 +9,9 @@ from PIL import Image, ImageOps
 
 from .. import faces, figures
 from ..picture_files import read_picture
-from .options import path, whole
+from .options import path, shorten, whole
 
+INSIDE = 0.5  # a mask has a pixel of at least this value, and one of at most 1 minus it
 LONGEST_ASPECT = 8  # a picture of the user that is longer is cropped to this aspect
 
 
@@ -94,6 +95,29 @@ def load_sources(sources: list[Source], crop: bool) -> list[torch.Tensor]:
 def load_source(source: Source, crop: bool) -> torch.Tensor:
     """Load one picture, as `load_sources` does."""
     return load_sources([source], crop)[0]
+
+
+def load_mask(path: Path, image: torch.Tensor) -> torch.Tensor:
+    """Load a mask, and fit it to a picture. A mask of another aspect is cropped to the middle.
+
+    Args:
+        path: A picture file: white is inside, black is outside, and grey is between.
+        image: (3, h, w), the picture that the mask belongs to.
+
+    Returns:
+        (h, w) in [0, 1].
+
+    Raises:
+        ValueError: The file cannot be read, or the mask has nothing inside or nothing outside.
+        FileNotFoundError: There is no such file.
+    """
+    height, width = image.shape[1:]
+    picture = ImageOps.fit(read_picture(path), (width, height), Image.Resampling.BOX)
+    mask = (figures.from_pil(picture).mean(dim=0) + 1) / 2
+    if mask.max() < INSIDE or mask.min() > 1 - INSIDE:
+        missing = "inside, which is white" if mask.max() < INSIDE else "outside, which is black"
+        raise ValueError(f"--mask: {shorten(path)} has nothing {missing}; paint a part of the picture white.")
+    return mask
 
 
 def _load_source(source: Source, crop: bool) -> torch.Tensor:

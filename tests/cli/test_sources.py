@@ -3,9 +3,10 @@
 import pytest
 import torch
 from command_line import save_noise
+from PIL import Image
 
 from pullback_core import faces
-from pullback_core.cli.sources import Source, load_source, load_sources
+from pullback_core.cli.sources import Source, load_mask, load_source, load_sources
 
 
 def test_a_face_is_an_example_face():
@@ -30,3 +31,19 @@ def test_several_pictures_get_one_shape(tmp_path, capsys):
     assert "differ in aspect" not in capsys.readouterr().out
     assert [image.shape[1:] for image in load_sources([portrait, Source(3, None)], False)] == [(48, 48)] * 2
     assert "differ in aspect" in capsys.readouterr().out
+
+
+def test_a_mask_is_white_inside_and_fits_the_picture(tmp_path):
+    mask = Image.new("L", (96, 96))
+    mask.paste(255, (0, 0, 48, 96))
+    mask.save(tmp_path / "mask.png")
+    found = load_mask(tmp_path / "mask.png", torch.zeros(3, 48, 48))
+    assert torch.equal(found, torch.cat([torch.ones(48, 24), torch.zeros(48, 24)], dim=1))
+    assert load_mask(tmp_path / "mask.png", torch.zeros(3, 48, 72)).shape == (48, 72)
+
+
+@pytest.mark.parametrize("colour, part", [(0, "nothing inside"), (255, "nothing outside")])
+def test_a_mask_of_one_colour_is_refused(colour, part, tmp_path):
+    Image.new("L", (60, 60), colour).save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=f"--mask: .*{part}"):
+        load_mask(tmp_path / "mask.png", torch.zeros(3, 48, 48))
