@@ -9,6 +9,7 @@ from ... import faces, figures
 from ...basis import PullbackBasis
 from ..arguments import add_edit, add_inversion, add_out, require_directions
 from ..attributes import attribute_changes, describe_changes
+from ..directions import add_feature
 from ..options import COUNT
 from ..results import COLUMNS, cell_width, make_report, plot_or_message, strength_headings, write_results
 from ..session import Session
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser, face=3)
     add_inversion(parser, timestep=0.7)
+    add_feature(parser)
     add_edit(parser)
     parser.add_argument(
         "--direction",
@@ -43,7 +45,13 @@ def run(options: argparse.Namespace) -> None:
     numbers = _direction_numbers(options.direction, options.rank)
     image = load_source(Source(options.face, options.image), options.crop)
     require_writable_folder(options.out, "--out")
-    session = Session(options.model, options.prompt, timestep=options.timestep, steps=options.steps)
+    session = Session(
+        options.model,
+        options.prompt,
+        timestep=options.timestep,
+        steps=options.steps,
+        feature=options.feature,
+    )
     session.require_rank(options.rank, image)
 
     noisy, round_trip = session.invert(image, options.refine)

@@ -8,6 +8,7 @@ from ... import faces, figures, spectra
 from ...linalg import subspaces
 from ...over_time import BasisAtTimestep, bases_over_time
 from ..arguments import add_edit, add_inversion, add_out, require_directions
+from ..directions import add_feature
 from ..options import COUNT, TIMESTEP
 from ..results import cell_width, make_report, plot_or_message, write_results
 from ..session import Session
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser, face=3)
     add_inversion(parser, timestep=None)
+    add_feature(parser)
     add_edit(parser)
     parser.add_argument(
         "--timesteps",
@@ -49,7 +51,9 @@ def run(options: argparse.Namespace) -> None:
     require_directions([options.direction], options.rank)
     image = load_source(Source(options.face, options.image), options.crop)
     require_writable_folder(options.out, "--out")
-    session = Session(options.model, options.prompt, timestep=timesteps[-1], steps=options.steps)
+    session = Session(
+        options.model, options.prompt, timestep=timesteps[-1], steps=options.steps, feature=options.feature
+    )
     session.require_rank(options.rank, image)
 
     found = _bases(session, image, timesteps, options)
