@@ -154,8 +154,8 @@ def test_the_rows_of_a_subspace_need_not_be_orthonormal():
     rows = torch.randn(3, 8, generator=torch.Generator().manual_seed(3))
     other = torch.linalg.qr(torch.randn(8, 3, generator=torch.Generator().manual_seed(4)))[0].T
     orthonormal = torch.linalg.qr(rows.T)[0].T
-    expected = principal_angles(orthonormal, other)
-    torch.testing.assert_close(principal_angles(rows, other), expected, rtol=1e-5, atol=1e-5)
-    assert geodesic_distance(rows, orthonormal) < 1e-5
+    expected = subspaces.principal_angles(orthonormal, other)
+    torch.testing.assert_close(subspaces.principal_angles(rows, other), expected, rtol=1e-5, atol=1e-5)
+    assert subspaces.geodesic_distance(rows, orthonormal) < 1e-5
     with pytest.raises(ValueError, match="depend linearly"):
-        principal_angles(torch.cat([rows, rows[:1]]), other)
+        subspaces.principal_angles(torch.cat([rows, rows[:1]]), other)
