@@ -16,7 +16,7 @@ BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 def part_mask(parameters: torch.Tensor, part: str) -> torch.Tensor:
-    """Find a part of a face: 1 on the part and one pixel around it, falling to 0 over the next pixel.
+    """Find a part of a face: 1 on the part and one pixel around it, and less on one pixel more.
 
     Args:
         parameters: (22,) of one face, as a regressor reads them from its picture.
@@ -35,7 +35,7 @@ def part_mask(parameters: torch.Tensor, part: str) -> torch.Tensor:
     cover = (change / CLEAR_CHANGE).clamp(0, 1)[None, None]
     side = 2 * WIDER + 1
     wider = F.max_pool2d(cover, side, stride=1, padding=WIDER)
-    blurred = F.avg_pool2d(F.max_pool2d(wider, 3, stride=1, padding=1), 3, stride=1, padding=1)
+    blurred = F.avg_pool2d(wider, 3, stride=1, padding=1)
     return torch.maximum(wider, blurred)[0, 0]
 
 
