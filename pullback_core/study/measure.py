@@ -5,7 +5,6 @@ several processes or on several machines.
 """
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,13 +12,12 @@ import torch
 from .. import ddim, faces
 from ..atomic import write_atomically
 from ..guidance import edit_grid
+from ..jobs import Task
 from ..local_basis import local_basis
 from ..noisy import NoisyLatent
 from ..transport import parallel_transport
 from .settings import MODELS, Point, Settings, points
 from .store import Store
-
-Task = tuple[Callable[..., None], tuple[object, ...]]  # a function, and its arguments
 
 
 def basis_tasks(store: Store) -> list[Task]:

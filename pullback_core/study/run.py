@@ -2,21 +2,19 @@
 
 import csv
 import io
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from .. import figures
 from ..atomic import write_atomically
+from ..jobs import joblib_context, run_tasks
 from ..report import report_bytes
 from ..threads import one_thread
 from .findings import Finding, all_findings
-from .measure import Task, basis_tasks, edit_tasks
+from .measure import basis_tasks, edit_tasks
 from .page import findings_page
 from .settings import Settings
 from .store import Store
@@ -51,9 +49,9 @@ def run_study(
     """
     figures.require_matplotlib()
     store = Store(cache, settings or Settings())
-    with one_thread(), _joblib_context(jobs, backend):
-        _run(basis_tasks(store), "bases, by sample", jobs, backend)
-        _run(edit_tasks(store), "carried edits, by sample", jobs, backend)
+    with one_thread(), joblib_context(jobs, backend):
+        run_tasks(basis_tasks(store), "bases, by sample", jobs=jobs, backend=backend)
+        run_tasks(edit_tasks(store), "carried edits, by sample", jobs=jobs, backend=backend)
         findings = all_findings(store)
     out = Path(out)
     for finding in findings:
@@ -90,67 +88,3 @@ def _report(findings: list[Finding], settings: Settings) -> dict[str, Any]:
             for finding in findings
         },
     }
-
-
-def _run(tasks: list[Task], name: str, jobs: int, backend: str | None) -> None:
-    if not tasks:
-        return
-    done = _in_this_process(tasks) if jobs == 1 else _in_parallel(tasks, jobs, backend)
-    for _ in tqdm(done, name, len(tasks)):
-        pass
-
-
-def _in_this_process(tasks: list[Task]) -> Iterable[None]:
-    for function, arguments in tasks:
-        yield function(*arguments)
-
-
-def _in_parallel(tasks: list[Task], jobs: int, backend: str | None) -> Iterable[None]:
-    import joblib
-
-    # Backends for many machines cannot return results one by one. There joblib itself reports the progress.
-    options: dict[str, Any] = {"verbose": 10} if backend else {"return_as": "generator_unordered"}
-    threads = torch.get_num_threads()  # one, or the number that the user has set
-    calls = (joblib.delayed(_with_threads)(threads, *task) for task in tasks)
-    return joblib.Parallel(n_jobs=jobs, **options)(calls)
-
-
-def _with_threads(threads: int, function: Any, arguments: tuple) -> None:
-    torch.set_num_threads(threads)
-    function(*arguments)
-
-
-def _joblib_context(jobs: int, backend: str | None) -> AbstractContextManager:
-    """A context in which joblib uses a backend. Raises ValueError where that is not possible."""
-    if jobs == 0:
-        raise ValueError("The jobs are 1 or more processes, or -1 for all processors, got 0.")
-    if jobs == 1 and backend is None:
-        return nullcontext()
-    try:
-        context = _configured_joblib("loky" if backend is None else backend)
-    except ImportError as error:
-        raise ValueError(
-            f"More than one job needs joblib, and its backend; {error.name} is not installed. Or use one job."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        # joblib raises one of these for a backend that it does not know or that is not running.
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"The backend {backend!r} cannot be used ({reason}); choose another one, or none."
-        ) from error
-    if jobs == 1:
-        print(
-            f"One job runs in this process, so the backend {backend!r} is not used; "
-            "choose more --jobs to use it."
-        )
-    return context
-
-
-def _configured_joblib(backend: str) -> AbstractContextManager:
-    import joblib
-
-    if backend == "ray":
-        from ray.util.joblib import register_ray  # pyright: ignore[reportMissingImports]
-
-        register_ray()
-    return joblib.parallel_config(backend)

@@ -1,18 +1,12 @@
-"""The cache of a study: a folder with one file for each result.
+"""The cache of a study. An interrupted study goes on from it."""
 
-An interrupted study goes on from its cache. The name of a file is a hash of everything that determines the
-result.
-"""
-
-import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from ..basis import PullbackBasis
+from ..result_cache import ResultCache, file_fingerprint
 from .settings import MODELS, Point, Settings
 
 
@@ -29,21 +23,20 @@ class Store:
     """
 
     def __init__(self, folder: str | Path, settings: Settings):
-        self.folder, self.settings = Path(folder).resolve(), settings
-        self._fingerprints = {
-            data: hashlib.sha256(path.read_bytes()).hexdigest() for data, path in MODELS.items()
-        }
+        self._cache, self.settings = ResultCache(folder, "study"), settings
+        self.folder = self._cache.folder
+        self._fingerprints = {data: file_fingerprint(path) for data, path in MODELS.items()}
 
     def basis_path(self, point: Point) -> Path:
         """The file of a basis."""
         settings = self.settings
         key = (self._fingerprints[point.data], settings.steps, settings.tolerance, *point)
-        return self._path("basis", key, "safetensors")
+        return self._cache.path("basis", key, "safetensors")
 
     def edits_path(self, target: int, timestep: float) -> Path:
         """The file of the edits of a sample."""
         key = (self._fingerprints["faces"], *astuple(self.settings), target, timestep)
-        return self._path("edits", key, "json")
+        return self._cache.path("edits", key, "json")
 
     def basis(self, point: Point) -> PullbackBasis:
         """Read a basis.
@@ -59,7 +52,7 @@ class Store:
             ValueError: The file is damaged.
         """
         path = self.basis_path(point)
-        with _explaining_damage(path):
+        with self._cache.explaining_damage(path):
             return PullbackBasis.load(path)
 
     def edits(self, target: int, timestep: float) -> dict[str, Any]:
@@ -77,19 +70,5 @@ class Store:
             ValueError: The file is damaged.
         """
         path = self.edits_path(target, timestep)
-        with _explaining_damage(path):
+        with self._cache.explaining_damage(path):
             return json.loads(path.read_text())
-
-    def _path(self, kind: str, key: tuple, ending: str) -> Path:
-        return self.folder / f"{kind}-{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}.{ending}"
-
-
-@contextmanager
-def _explaining_damage(path: Path) -> Iterator[None]:
-    """Within the block, say of a file that cannot be read what to do about it."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(
-            f"The cached file {str(path)!r} is damaged ({error}); remove it and start the study again."
-        ) from error
