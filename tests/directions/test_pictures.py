@@ -24,7 +24,7 @@ def case():
 def test_pictures_are_differences_of_the_predicted_picture(case):
     of_h, of_picture, noisy, basis = case
     known = with_pictures(basis, of_picture, noisy)
-    step = 0.05
+    step = 0.01
     along = step * of_h.schedule.scale(noisy.sigma) * basis.v
     with torch.no_grad():
         ahead, behind = (of_h.denoise(noisy.x + sign * along, noisy.sigma) for sign in (1, -1))
