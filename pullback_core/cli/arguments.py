@@ -34,9 +34,14 @@ def add_inversion(parser: argparse.ArgumentParser, timestep: float | None) -> No
     parser.add_argument("--model", type=path, default=faces.WEIGHTS, help="the model file")
 
 
-def add_edit(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a basis and of the edits along it: --rank to --seed."""
-    parser.add_argument("--rank", type=COUNT, default=8, help="how many directions to find")
+def add_edit(parser: argparse.ArgumentParser, rank: int = 8) -> None:
+    """Add the arguments of a basis and of the edits along it: --rank to --seed.
+
+    Args:
+        parser: The parser of the command.
+        rank: The default of --rank.
+    """
+    parser.add_argument("--rank", type=COUNT, default=rank, help="how many directions to find")
     parser.add_argument("--tolerance", type=TOLERANCE, default=1e-2, help="largest residual of a direction")
     parser.add_argument("--strength", type=STRENGTH, default=1.0, help="how far to go; 1 is clearly visible")
     parser.add_argument("--guidance-steps", type=STEPS, default=16, help="repetitions of x-space guidance")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from .. import ddim, faces
 from ..basis import PullbackBasis
+from ..directions.averaging import averaged_basis
 from ..guidance import edit_grid
 from ..local_basis import local_basis
 from ..models.denoiser import Denoiser
@@ -40,6 +41,10 @@ class _ProgressBar(tqdm):
         """Count one step."""
         self.update()
 
+    def show_products(self, products: int) -> None:
+        """Count Jacobian products."""
+        self.update(products - self.n)
+
     def show_search(self, products: int, residual: float) -> None:
         """Count Jacobian products, and show the largest residual."""
         self.set_postfix_str(f"residual {residual:.1e}")
@@ -58,6 +63,7 @@ class Session:
 
     Attributes:
         denoiser: The bundled model, or one of its kind.
+        prompt: What the picture shows.
         sigma: The noise level.
         sigmas: (steps + 1,) decreasing noise levels from `sigma` to 0.
         steps: DDIM steps from `sigma` to 0.
@@ -73,11 +79,16 @@ class Session:
         self, model: Path, prompt: str, *, timestep: float, steps: int, feature: str = DEFAULT_FEATURE
     ):
         self.denoiser = faces.FacesDenoiser(faces.load_model(model), prompt, feature=feature)
+        self.prompt = prompt
         schedule = self.denoiser.schedule
         self.sigma = schedule.sigma(timestep)
         self.steps = max(1, round(steps * timestep))
         self.sigmas = schedule.sigmas(self.steps, start=timestep)
         self.seconds: dict[str, float] = {}
+
+    def with_feature(self, feature: str) -> faces.FacesDenoiser:
+        """The same model under the same prompt, with another feature. feature: as in `FacesDenoiser`."""
+        return faces.FacesDenoiser(self.denoiser.model, self.prompt, feature=feature)
 
     def require_rank(self, rank: int, image: torch.Tensor, denoiser: Denoiser | None = None) -> None:
         """Check that a basis can have so many directions.
@@ -132,21 +143,31 @@ class Session:
         reconstruction = faces.decode_latent(back)[0]
         return noisy, RoundTrip(reconstruction, psnr(reconstruction, image))
 
-    def basis(self, noisy: NoisyLatent, rank: int, *, tolerance: float, seed: int) -> PullbackBasis:
+    def basis(
+        self, noisy: NoisyLatent, rank: int, *, tolerance: float, seed: int, keep_space: bool = False
+    ) -> PullbackBasis:
         """Find the directions at a noisy latent. Prints a line if the search did not converge.
 
         Args:
-            noisy: One noisy latent.
+            noisy: The noisy latent. Several latents get one averaged basis, as in `averaged_basis`.
             rank: How many directions to find.
             tolerance: The largest residual of a direction.
             seed: The seed of the search.
+            keep_space: Keep all that the search finds out, as in `local_basis`.
 
         Returns:
             The basis.
         """
+        search = local_basis if len(noisy) == 1 else averaged_basis
         with self.phase("pullback basis") as bar:
-            basis = local_basis(
-                self.denoiser, noisy, rank, tolerance=tolerance, seed=seed, progress=bar.show_search
+            basis = search(
+                self.denoiser,
+                noisy,
+                rank,
+                tolerance=tolerance,
+                seed=seed,
+                progress=bar.show_search,
+                keep_space=keep_space,
             )
         if not basis.converged:
             print(

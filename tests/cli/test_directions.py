@@ -6,14 +6,37 @@ from command_line import SHORT
 from pullback_core import PullbackBasis
 from pullback_core.cli.main import main
 
+COMMANDS = [["edit"], ["over-time", "--timesteps", "0.5"]]
 
-@pytest.mark.parametrize("command", [["edit"], ["over-time", "--timesteps", "0.5"]])
+
+def basis_of(arguments, folder):
+    """The only basis that a command saves."""
+    assert main([*arguments, "--out", str(folder)]) == 0
+    [file] = folder.glob("*.safetensors")
+    return PullbackBasis.load(file)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("feature, shape", [("picture", (27, 16, 16)), ("input_3", (96, 8, 8))])
 def test_a_basis_is_of_the_feature_that_is_named(command, feature, shape, tmp_path):
-    assert main([*command, *SHORT, "--feature", feature, "--out", str(tmp_path)]) == 0
-    [file] = tmp_path.glob("*.safetensors")
-    basis = PullbackBasis.load(file)
+    basis = basis_of([*command, *SHORT, "--feature", feature], tmp_path)
     assert basis.provenance["feature"] == feature and basis.u.shape == (1, *shape)
+    assert basis.kind == "rotated" and (basis.pictures is None) == (feature == "picture")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_directions_are_turned_unless_they_shall_not_be(command, tmp_path):
+    rank = ["--rank", "3"]
+    turned = basis_of([*command, *SHORT, *rank], tmp_path / "turned")
+    plain = basis_of([*command, *SHORT, *rank, "--no-rotate"], tmp_path / "plain")
+    assert (turned.kind, plain.kind) == ("rotated", "singular")
+    assert (turned.v.flatten(1) @ plain.v.flatten(1).T).norm(dim=1).tolist() == pytest.approx([1, 1, 1])
+    assert (turned.v - plain.v).norm() > 0.1
+
+
+def test_an_average_is_over_several_noises(tmp_path):
+    basis = basis_of(["edit", *SHORT, "--average", "2", "--no-rotate"], tmp_path)
+    assert basis.kind == "averaged" and basis.provenance["mean"] == "2 latents"
 
 
 @pytest.mark.parametrize("command", ["edit", "over-time"])

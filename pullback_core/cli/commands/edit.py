@@ -9,7 +9,7 @@ from ... import faces, figures
 from ...basis import PullbackBasis
 from ..arguments import add_edit, add_inversion, add_out, require_directions
 from ..attributes import attribute_changes, describe_changes
-from ..directions import add_feature
+from ..directions import RANK, add_averaging, add_directions, find_directions
 from ..options import COUNT
 from ..results import COLUMNS, cell_width, make_report, plot_or_message, strength_headings, write_results
 from ..session import Session
@@ -19,16 +19,17 @@ from ..writable import require_writable_folder
 SUMMARY = "Invert a picture, find its directions, and edit it along them both ways."
 POSITION = 1
 
-SHOWN_DIRECTIONS = 5
+SHOWN_DIRECTIONS = 8
 MAP_WIDTH = 256  # pixels, of the picture of a direction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser, face=3)
-    add_inversion(parser, timestep=0.7)
-    add_feature(parser)
-    add_edit(parser)
+    add_inversion(parser, timestep=0.5)
+    add_directions(parser)
+    add_averaging(parser)
+    add_edit(parser, rank=RANK)
     parser.add_argument(
         "--direction",
         type=COUNT,
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     session.require_rank(options.rank, image)
 
     noisy, round_trip = session.invert(image, options.refine)
-    basis = session.basis(noisy, options.rank, tolerance=options.tolerance, seed=options.seed)
+    basis = find_directions(session, noisy, image, options)
     directions = torch.stack([basis.direction(number - 1) for number in numbers])
     strengths = [factor * options.strength for factor in COLUMNS]
     edits = session.edit(

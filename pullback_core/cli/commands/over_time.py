@@ -8,7 +8,7 @@ from ... import faces, figures, spectra
 from ...linalg import subspaces
 from ...over_time import BasisAtTimestep, bases_over_time
 from ..arguments import add_edit, add_inversion, add_out, require_directions
-from ..directions import add_feature
+from ..directions import RANK, add_directions, arranged
 from ..options import COUNT, TIMESTEP
 from ..results import cell_width, make_report, plot_or_message, write_results
 from ..session import Session
@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser, face=3)
     add_inversion(parser, timestep=None)
-    add_feature(parser)
-    add_edit(parser)
+    add_directions(parser)
+    add_edit(parser, rank=RANK)
     parser.add_argument(
         "--timesteps",
         type=TIMESTEP,
@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> None:
     session.require_rank(options.rank, image)
 
     found = _bases(session, image, timesteps, options)
+    found = [one._replace(basis=arranged(session, one.basis, one.noisy, options)) for one in found]
     numbers = range(options.direction, min(options.direction + SHOWN_DIRECTIONS - 1, options.rank) + 1)
     edits = [_edits(session, one, numbers, options) for one in found]
     bases = [one.basis for one in found]

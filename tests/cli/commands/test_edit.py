@@ -16,11 +16,11 @@ def test_the_run_without_arguments_makes_a_visible_edit(default_run):
     report = json.loads((default_run / "report.json").read_text())
     assert report["converged"] and max(report["residuals"]) <= report["parameters"]["tolerance"]
     assert report["inversion_psnr_db"] > 45
-    assert len(report["directions"]) == 5 and report["jacobian_products"] > 0 and report["seconds"]
+    assert len(report["directions"]) == 8 and report["jacobian_products"] > 0 and report["seconds"]
     assert PullbackBasis.load(default_run / "basis.safetensors").s.tolist() == report["singular_values"]
     reconstruction = pixels(default_run / "reconstruction.png")
     assert np.abs(reconstruction - pixels(default_run / "original.png")).max() <= 8
-    for number in range(1, 6):
+    for number in range(1, 9):
         plus, half, minus = (
             pixels(default_run / f"direction_{number}_strength_{value}.png") for value in ("+1", "+0.5", "-1")
         )
@@ -96,7 +96,8 @@ BAD = [
     (["--timestep", "0"], "--timestep"),
     (["--timestep", "nan"], "--timestep"),
     (["--rank", "0"], "--rank"),
-    (["--rank", "100000"], "1536"),
+    (["--rank", "100000"], "6912"),
+    (["--rank", "100000", "--feature", "middle"], "1536"),
     (["--rank", "two"], "--rank"),
     (["--direction", "9"], "--direction"),
     (["--strength", "0"], "--strength"),
