@@ -9,7 +9,7 @@ import comfy.model_patcher
 import comfy.samplers
 import torch
 
-from ...pullback_core.models.denoiser import Denoiser
+from ...pullback_core.models.denoiser import PICTURE, Denoiser
 from ...pullback_core.models.stop import StopForward
 from .attention import ExactAttention, differentiable_attention, exact_hosted_attention
 from .differentiation import (
@@ -37,7 +37,7 @@ class HostDenoiser(Denoiser):
     Attributes:
         schedule: The `NoiseSchedule` of the model.
         provenance: As in every `Denoiser`, with "precision" (a dtype) in addition.
-        feature: The name of the block whose output is h.
+        feature: The name of the block whose output is h, or `PICTURE`.
         passed_checks: What `check_derivatives` found out in this and in earlier samplings.
         foreign_operators: The names of other libraries' operators that `encode` met.
     """
@@ -111,7 +111,8 @@ class HostDenoiser(Denoiser):
             copy_slices: As in `differentiable`.
 
         Returns:
-            (b, *H). The features of several prompts stand in one row: (b, n).
+            (b, *H). The features of several prompts stand in one row: (b, n). `PICTURE` is one picture, of
+            x's shape and in sampler coordinates: the host combines the prompts as in `denoise`.
 
         Raises:
             ValueError: No prompt is active at this noise level, the prompts have different hooks, or the
@@ -221,7 +222,7 @@ class HostDenoiser(Denoiser):
         self._memory.record(path, evaluate)
 
     def _encode(self, x, sigma, computing, attention):
-        """The features of all prompts.
+        """The features of all prompts, or the picture that the host predicts with all of them.
 
         Args:
             x: (b, c, h, w) in sampler coordinates.
@@ -229,12 +230,20 @@ class HostDenoiser(Denoiser):
             computing: Called for each evaluation; gives the context manager around it.
             attention: An `optimized_attention_override`, or None.
         """
+        level = _levels(x, sigma)[0]
+        if not any(is_active(entry, level) for (entry,) in self._entries):
+            raise ValueError(
+                "No conditioning is active at this noise level; widen its timestep range, or choose another "
+                "level."
+            )
+        if self.feature == PICTURE:
+            hooks = self._entries[0][0].get("hooks")
+            options = self._options_to_encode(sigma, hooks, attention)
+            with computing():
+                return self._evaluate(x, sigma, options).float()
         features = []
         for (entry,) in self._entries:  # one by one: how many the host runs together depends on free memory
-            options = self._arrive(sigma)
-            self._memory.apply_hooks(entry.get("hooks"))
-            if attention:
-                options["transformer_options"].setdefault(OVERRIDE, attention)
+            options = self._options_to_encode(sigma, entry.get("hooks"), attention)
             try:
                 with computing():
                     h = self._feature_of(entry, x, sigma, options)
@@ -242,12 +251,15 @@ class HostDenoiser(Denoiser):
                 self._memory.after_evaluation()
             if h is not None:
                 features.append(h)
-        if not features:
-            raise ValueError(
-                "No conditioning is active at this noise level; widen its timestep range, or choose another "
-                "level."
-            )
         return features[0] if len(features) == 1 else torch.cat([h.flatten(1) for h in features], dim=1)
+
+    def _options_to_encode(self, sigma, hooks, attention):
+        """The options of one evaluation. The host's objects and weights get their state at this level."""
+        options = self._arrive(sigma)
+        self._memory.apply_hooks(hooks)
+        if attention:
+            options["transformer_options"].setdefault(OVERRIDE, attention)
+        return options
 
     def _feature_of(self, entry, x, sigma, options):
         """The feature of one prompt, None where the prompt is not active."""

@@ -1,9 +1,13 @@
-"""Where a feature h is read: the names of a model's blocks, and the end of a forward pass at one of them."""
+"""What can be the feature h: the names of a model's blocks, and the end of a forward pass at one of them.
+
+The feature `PICTURE` is no block: it is what the host's guider predicts, see `HostDenoiser.encode`.
+"""
 
 from contextlib import ExitStack, contextmanager
 
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
+from ...pullback_core.models.denoiser import PICTURE
 from ...pullback_core.models.stop import StopForward
 from .families import AFTER_TEXT, FIRST, LAST, family_of, network_of, row_of
 
@@ -12,6 +16,15 @@ DEFAULT_DEPTH = 0.5  # of all blocks; measured for six families: see web/docs/Pu
 
 
 def features_of(model):
+    """The names of what can be the feature h of a MODEL: its blocks, see `blocks_of`, and `PICTURE`.
+
+    Raises:
+        ValueError: There can be no basis of this model, see `family_of`.
+    """
+    return [*blocks_of(model), PICTURE]
+
+
+def blocks_of(model):
     """The names of the blocks of a MODEL whose output can be the feature h, in the order of computation.
 
     Raises:
@@ -29,17 +42,19 @@ def features_of(model):
 
 
 def feature_named(model, name):
-    """The block of a MODEL that a name stands for: one of `features_of`, or `DEFAULT`.
+    """The feature of a MODEL that a name stands for: one of `features_of`, or `DEFAULT`.
 
     Raises:
-        ValueError: The model has no such block.
+        ValueError: The model has no such feature.
     """
-    names = features_of(model)
-    if name == DEFAULT and DEFAULT not in names:
-        return names[int(DEFAULT_DEPTH * len(names))]
-    if name not in names:
-        others = ", ".join(other for other in names if other != DEFAULT)
-        raise ValueError(f"This model has no block named {name!r}; choose {DEFAULT} or one of {others}.")
+    blocks = blocks_of(model)
+    if name == DEFAULT and DEFAULT not in blocks:
+        return blocks[int(DEFAULT_DEPTH * len(blocks))]
+    if name not in (PICTURE, *blocks):
+        others = ", ".join(other for other in blocks if other != DEFAULT)
+        raise ValueError(
+            f"This model has no block named {name!r}; choose {DEFAULT}, {PICTURE} or one of {others}."
+        )
     return name
 
 
@@ -49,7 +64,7 @@ def stopping_at(network, feature, options):
 
     Args:
         network: The diffusion model.
-        feature: A name of `features_of`.
+        feature: A name of `blocks_of`.
         options: The transformer options of the forward pass; they are changed.
 
     Yields:

@@ -90,7 +90,7 @@ def test_a_model_has_a_row_or_is_refused_by_its_name(comfy_host, families, monke
     model = loaded_without_weights(family, monkeypatch)
     if family.__name__ in UNETS | FLOW_MODELS:
         assert comfy_host.adapter.features_of(with_rows(families, model)) == (
-            ["middle"] if family.__name__ in UNETS else []
+            ["middle", "picture"] if family.__name__ in UNETS else ["picture"]
         )
         assert comfy_host.adapter.schedule_of(model)
         return

@@ -37,8 +37,8 @@ def encode(denoiser, x):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_features_of_a_unet_are_all_blocks_but_the_last(comfy_host, models, kind):
-    assert tuple(comfy_host.adapter.features_of(models[kind])) == UNET_FEATURES
+def test_the_features_of_a_unet_are_all_blocks_but_the_last_and_the_picture(comfy_host, models, kind):
+    assert tuple(comfy_host.adapter.features_of(models[kind])) == (*UNET_FEATURES, "picture")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,8 +60,8 @@ def test_every_feature_of_a_unet_is_the_output_of_its_block(within, models, kind
 
 
 @every_family
-def test_the_features_of_a_transformer_are_all_blocks(comfy_host, models, family):
-    assert tuple(comfy_host.adapter.features_of(models[family])) == FLOWS[family].features
+def test_the_features_of_a_transformer_are_all_blocks_and_the_picture(comfy_host, models, family):
+    assert tuple(comfy_host.adapter.features_of(models[family])) == (*FLOWS[family].features, "picture")
 
 
 def copied(output):
@@ -217,3 +217,26 @@ def test_pictures_of_any_size_have_features(within, models, family, size):
     h = within(model, conditioning_for(family), latent, encode)
     patch = FLOWS[family].patch
     assert h.shape[-2:] == (-(-size[0] // patch), -(-size[1] // patch))
+
+
+# The predicted picture.
+
+
+@pytest.mark.parametrize("family", [*KINDS, *FLOWS])
+def test_the_picture_is_what_the_host_predicts(within, models, family):
+    model = models[family]
+
+    def both(denoiser, x):
+        sigma = denoiser.schedule.sigma(0.7)
+        return denoiser.encode(x, sigma), denoiser.denoise(x, sigma), x
+
+    h, predicted, x = within(model, conditioning_for(family), latent_for(model), both, feature="picture")
+    assert h.shape == x.shape and h.dtype == torch.float32
+    torch.testing.assert_close(h, predicted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_picture_is_refused_in_no_model_and_other_names_are(comfy_host, models):
+    for model in models.values():
+        assert comfy_host.adapter.feature_named(model, "picture") == "picture"
+        with pytest.raises(ValueError, match="choose middle, picture or one of"):
+            comfy_host.adapter.feature_named(model, "pictures")
