@@ -55,7 +55,7 @@ def edit(
         raise ValueError(
             f"There must be one strength, or one for each of the {len(z)} samples, got {len(scale)}."
         )
-    step = probe * scale.sign() * _unit_direction(direction, noisy)
+    step = probe * scale.sign() * unit_directions(direction, noisy)
     for _ in range(steps):
         points = torch.cat([z + step, z.expand_as(z + step)])
         moved, still = _predicted_noise(denoiser, points, sigma).chunk(2)
@@ -72,14 +72,25 @@ def _predicted_noise(denoiser: Denoiser, z: torch.Tensor, sigma: float) -> torch
     return denoiser.schedule.predicted_noise(x, denoiser.denoise(x, sigma), sigma)
 
 
-def _unit_direction(direction: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
-    """The direction of each latent, (1 or b, c, h, w), of unit length."""
+def unit_directions(direction: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
+    """The directions of the latents, of unit length.
+
+    Args:
+        direction: As in `edit`.
+        noisy: The noisy latents that are to be moved.
+
+    Returns:
+        (1 or b, c, h, w) in network coordinates.
+
+    Raises:
+        ValueError: The direction does not fit, is zero or not finite, or is of another noise level.
+    """
     if isinstance(direction, PullbackBasis):
         if direction.rank != 1:
             raise ValueError(
                 f"An edit takes one direction, got a basis of {direction.rank}; select one of them."
             )
-        direction = _vectors(direction, noisy)
+        direction = vectors_of(direction, noisy)
     x = noisy.x
     fits = direction.ndim == 3 or (direction.ndim == 4 and len(direction) in (1, len(x)))
     if not fits or direction.shape[-3:] != x.shape[1:]:
@@ -95,8 +106,19 @@ def _unit_direction(direction: torch.Tensor | PullbackBasis, noisy: NoisyLatent)
     return (direction.to(x) / length.to(x).view(-1, 1, 1, 1)).view(-1, *x.shape[1:])
 
 
-def _vectors(directions: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
-    """Directions as a tensor (d, c, h, w). A basis must be of the noise level of the latents."""
+def vectors_of(directions: torch.Tensor | PullbackBasis, noisy: NoisyLatent) -> torch.Tensor:
+    """Directions as a tensor.
+
+    Args:
+        directions: (d, c, h, w) in network coordinates, or a basis.
+        noisy: The noisy latent that is to be moved.
+
+    Returns:
+        (d, c, h, w) in network coordinates.
+
+    Raises:
+        ValueError: The basis is of another noise level.
+    """
     if not isinstance(directions, PullbackBasis):
         return directions
     directions.require_level(noisy)
@@ -138,7 +160,7 @@ def edit_grid(
     """
     if len(noisy) != 1:
         raise ValueError(f"A grid of edits belongs to one noisy latent, got {len(noisy)}.")
-    vectors = _vectors(directions, noisy)
+    vectors = vectors_of(directions, noisy)
     strengths = torch.as_tensor(strengths, dtype=noisy.x.dtype).flatten()
     computed = strengths.sign().unique() if quick else strengths
     repetitions = 1 if quick else steps
