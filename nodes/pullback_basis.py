@@ -1,6 +1,10 @@
 from comfy_api.latest import io
 
 from ..pullback_core import local_basis
+from ..pullback_core.directions.averaging import averaged_basis, renoised
+from ..pullback_core.directions.pictures import with_pictures
+from ..pullback_core.directions.rotation import rotated_basis
+from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_single_noisy_latent
 from .inputs import (
@@ -8,6 +12,7 @@ from .inputs import (
     FLOAT32,
     Basis,
     conditioning_input,
+    count_input,
     feature_input,
     model_input,
     noisy_latent_input,
@@ -19,6 +24,7 @@ from .inputs import (
 )
 from .ui import SearchStatus, feature_choices, search_report
 
+NO_ROTATION, ONE_THING_EACH = "none", "one thing each"  # the options of `rotate`
 INEXACT = 0.2  # the report names an error of half precision that is larger than this
 
 
@@ -42,20 +48,67 @@ class PullbackBasisNode(io.ComfyNode):
                 seed_input(),
                 feature_input(),
                 precision_input(),
+                io.Combo.Input(
+                    "rotate",
+                    options=[NO_ROTATION, ONE_THING_EACH],
+                    default=NO_ROTATION,
+                    tooltip="Turn the directions so that each changes one thing in the picture. Best with "
+                    "the feature picture and rank 16; look at the first 8.",
+                ),
+                count_input(
+                    "average",
+                    "Over how many noises of the picture to average. 1 takes the noise of the latent alone; "
+                    "4 takes four times as long, and the directions depend less on the noise.",
+                    largest=16,
+                ),
+                io.Boolean.Input(
+                    "keep",
+                    default=False,
+                    tooltip="Keep all that the search learned, for masks and words. The basis becomes "
+                    "several times as large.",
+                ),
             ],
             outputs=[Basis.Output(display_name="PULLBACK_BASIS")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, model, conditioning, latent, sigmas, rank, tolerance, seed, feature, precision):
+    def execute(
+        cls,
+        model,
+        conditioning,
+        latent,
+        sigmas,
+        rank,
+        tolerance,
+        seed,
+        feature,
+        precision,
+        rotate=NO_ROTATION,
+        average=1,
+        keep=False,
+    ):
         require_single_noisy_latent(model, latent, sigmas)
+        [origin] = host.origins_of(latent)
+        clean = _clean_picture(origin) if average > 1 else None
         status = SearchStatus(cls, tolerance)
 
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
             checked = host.check_derivatives(denoiser, noisy)
-            basis = local_basis(checked, noisy, rank, tolerance=tolerance, seed=seed, progress=status.update)
+            options = {
+                "tolerance": tolerance,
+                "seed": seed,
+                "progress": status.update,
+                "keep_space": keep,
+            }
+            if average > 1:
+                several = renoised(noisy, clean, checked.schedule, average, seed=seed)
+                basis = averaged_basis(checked, several, rank, **options)
+            else:
+                basis = local_basis(checked, noisy, rank, **options)
+            if rotate == ONE_THING_EACH:
+                basis = rotated_basis(_with_pictures(basis, denoiser, noisy))
             return basis.to("cpu"), checked.errors.precision
 
         basis, inexact = host.while_sampling(
@@ -68,7 +121,6 @@ class PullbackBasisNode(io.ComfyNode):
             float32=precision == FLOAT32,
             products=True,
         )
-        [origin] = host.origins_of(latent)
         basis = host.with_picture(basis, origin)
         report = search_report(basis)
         if inexact > INEXACT:
@@ -76,3 +128,21 @@ class PullbackBasisNode(io.ComfyNode):
             report += f"; in {used} they differ by {inexact:.0%} from those in float32, see precision"
         host.show_status(cls, report)
         return io.NodeOutput(basis, ui=feature_choices(model))
+
+
+def _clean_picture(origin):
+    """The clean picture of an `Origin`, (c, h, w). Raises ValueError where it is unknown."""
+    if origin is None or origin.clean is None:
+        raise ValueError(
+            "The clean picture of this latent is unknown, so there is nothing to average over: connect the "
+            "latent of DDIM Invert, or set average to 1."
+        )
+    return origin.clean
+
+
+def _with_pictures(basis, denoiser, noisy):
+    """The basis with what its directions do to the picture, which takes another check of the model."""
+    if basis.provenance["feature"] == PICTURE:
+        return basis
+    checked = host.check_derivatives(denoiser.with_feature(PICTURE), noisy)
+    return with_pictures(basis, checked, noisy)

@@ -102,3 +102,43 @@ def test_the_node_says_when_half_precision_matters(comfy_host, call, tiny, monke
     assert re.search(r"in bfloat16 they differ by [1-9]\d?% from those in float32, see precision", said[-1])
     call("PullbackBasis", **inputs, **{**BASIS_OPTIONS, "precision": "float32"})
     assert "differ by" not in said[-1]
+
+
+def test_an_average_is_over_the_noises_of_the_clean_picture(call, comfy_host, face, alone):
+    averaging = comfy_host.core.directions.averaging
+    several = averaging.renoised(alone.noisy, alone.x0, alone.denoiser.schedule, 2, seed=0)
+    expected = averaging.averaged_basis(alone.denoiser, several, 2, tolerance=0.05)
+    hosted = {"model": face.model, "conditioning": face.conditioning, "latent": face.latent}
+    (basis,) = call("PullbackBasis", **hosted, sigmas=face.sigmas, rank=2, **BASIS_OPTIONS, average=2)
+    assert basis.kind == "averaged" and basis.provenance["mean"] == "2 latents"
+    torch.testing.assert_close(basis.s, expected.s, rtol=1e-2, atol=0)
+    assert comfy_host.core.subspaces.principal_angles(basis.v, expected.v).max() < 0.05
+
+
+def test_an_average_needs_the_clean_picture(call, tiny):
+    unknown = {**tiny.hosted, "latent": {"samples": tiny.latent["samples"]}}
+    with refused("The clean picture of this latent is unknown"):
+        call("PullbackBasis", **unknown, sigmas=tiny.sigmas, rank=1, **BASIS_OPTIONS, average=2)
+
+
+def test_the_search_is_kept_on_demand(call, tiny):
+    (basis,) = call("PullbackBasis", **tiny.hosted, sigmas=tiny.sigmas, rank=3, **BASIS_OPTIONS, keep=True)
+    assert tiny.basis.search_space is None and equal_bases(basis, tiny.basis)
+    vectors, products = basis.known_products()
+    assert len(vectors) > 3 and products.shape[1:] == basis.u.shape[1:]
+
+
+@pytest.mark.parametrize("feature", ["picture", "middle"])
+def test_directions_are_rotated_by_what_they_do_to_the_picture(call, comfy_host, tiny, feature):
+    options = {**BASIS_OPTIONS, "tolerance": 1e-3, "feature": feature, "precision": "float32"}
+    inputs = {**tiny.hosted, "sigmas": tiny.sigmas, "rank": 3, **options}
+    (plain,), (turned,) = (
+        call("PullbackBasis", **inputs),
+        call("PullbackBasis", **inputs, rotate="one thing each"),
+    )
+    assert turned.kind == "rotated" and turned.provenance == plain.provenance
+    assert comfy_host.core.subspaces.principal_angles(turned.v, plain.v).max() < 1e-3, "the span is the same"
+    changes = turned.picture_changes().flatten(1)
+    changes = changes / changes.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(changes @ changes.T, torch.eye(3), rtol=0, atol=1e-3)
+    assert (changes.pow(3).sum(dim=1) >= 0).all()
