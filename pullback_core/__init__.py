@@ -16,6 +16,10 @@ from . import ddim, spectra
 from .basis import PullbackBasis
 from .compare_bases import BasisComparison, compare_bases
 from .compare_features import FeatureReport, compare_features, feature_table
+from .directions.averaging import averaged_basis, renoised
+from .directions.pictures import with_pictures
+from .directions.rotation import rotated_basis
+from .directions.sums import sums_of_known, weighted_sums
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
 from .linalg import subspaces
@@ -45,6 +49,7 @@ __all__ = [
     "Transported",
     "VPSchedule",
     "adjoint_error",
+    "averaged_basis",
     "bases_over_time",
     "compare_bases",
     "compare_features",
@@ -57,8 +62,13 @@ __all__ = [
     "local_bases",
     "local_basis",
     "parallel_transport",
+    "renoised",
+    "rotated_basis",
     "spectra",
     "subspaces",
+    "sums_of_known",
     "top_singular_triplets",
     "transported_basis",
+    "weighted_sums",
+    "with_pictures",
 ]
