@@ -11,6 +11,17 @@ def with_patch(patch, model=None):
     return clone
 
 
+def with_late_patch(patch):
+    """A model with a function applied to what its last block but one gives, after the bottleneck."""
+    clone = tiny_model().clone()
+
+    def patched(h, skip, options):
+        return (patch(h) if options["block"] == ("output", 2) else h), skip
+
+    clone.set_model_output_block_patch(patched)
+    return clone
+
+
 def is_exact(checked):
     """Whether the errors of a float32 model are those of rounding, without any workaround."""
     errors = checked.errors

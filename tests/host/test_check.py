@@ -6,7 +6,7 @@ import comfy.model_management
 import numpy as np
 import pytest
 import torch
-from patched_models import halved, is_exact, overwriting, with_patch, wrong
+from patched_models import halved, is_exact, overwriting, with_late_patch, with_patch, wrong
 from tiny_models import tiny_model
 
 # Wrong derivatives.
@@ -31,6 +31,35 @@ def in_inference_mode(h):
 def test_a_patch_that_loses_a_derivative_silently_is_refused(check, patch):
     with wrong():
         check(with_patch(patch))
+
+
+@pytest.mark.parametrize("patch", [halved, without_grad, in_inference_mode])
+def test_a_patch_after_the_bottleneck_counts_for_the_picture_alone(check, patch):
+    """One MODEL: what is found out about one feature says nothing about the other."""
+    model = with_late_patch(patch)
+    for _ in range(2):
+        assert is_exact(check(model))
+        with wrong():
+            check(model, feature="picture")
+
+
+def test_a_late_patch_with_a_derivative_passes_for_the_picture(check):
+    assert is_exact(check(with_late_patch(torch.tanh), feature="picture"))
+
+
+def test_a_late_patch_that_overwrites_is_differentiated_with_care_for_the_picture_alone(check):
+    model = with_late_patch(overwriting)
+    assert is_exact(check(model))
+    checked = check(model, feature="picture")
+    assert checked.copy_slices and checked.errors.adjoint < 1e-6 and checked.errors.difference < 1e-3
+
+
+def test_what_the_host_does_after_the_network_counts_for_the_picture_alone(check):
+    model = tiny_model().clone()
+    model.set_model_sampler_post_cfg_function(lambda args: halved(args["denoised"]))
+    assert is_exact(check(model))
+    with wrong():
+        check(model, feature="picture")
 
 
 def test_a_buffer_of_weights_that_is_overwritten_is_refused(check):

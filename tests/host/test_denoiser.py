@@ -131,13 +131,30 @@ def test_an_area_gives_the_features_of_the_area_beside_those_of_the_whole(within
     torch.testing.assert_close(both, torch.cat([whole, lower], dim=1), rtol=1e-4, atol=1e-4)
 
 
-def test_a_conditioning_of_another_time_is_refused(within, models):
+@pytest.mark.parametrize("options", [{}, {"area": (4, 8, 4, 0), "strength": 0.7}])
+def test_several_conditionings_give_one_picture_as_the_host_combines_them(within, models, options):
+    x = noisy_x()
+
+    def all_of(denoiser, _):
+        return denoiser.encode(x, SIGMA), denoiser.encode_as_hosted(x, SIGMA), denoiser.denoise(x, SIGMA)
+
+    conditioning = tiny_conditioning() + tiny_conditioning(seed=5, **options)
+    ours, hosted, predicted = within(models["sd1"], conditioning, tiny_latent(), all_of, feature="picture")
+    alone = within(models["sd1"], tiny_conditioning(), tiny_latent(), all_of, feature="picture")[0]
+    assert ours.shape == x.shape and relative(ours, alone) > 1e-3
+    torch.testing.assert_close(ours, predicted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(hosted, predicted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("feature", ["middle", "picture"])
+def test_a_conditioning_of_another_time_is_refused(within, models, feature):
     with pytest.raises(ValueError, match="No conditioning is active at this noise level"):
         within(
             models["sd1"],
             tiny_conditioning(start_percent=0.9, end_percent=1.0),
             tiny_latent(),
             lambda denoiser, x: denoiser.encode(x, SIGMA),
+            feature=feature,
         )
 
 
