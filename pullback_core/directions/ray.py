@@ -5,7 +5,10 @@ import math
 
 MOST_GROWTH = 2.0  # a length that is too small is at most doubled
 MOST_SHRINKING = 0.25
+MOST_EXCESS = 1.25  # where the number jumps over the wanted one, the smaller number is nearer
 EDGE = 0.1  # an interpolated length stays away from both ends of its interval, by this share of it
+
+ENDLESS = 1e3  # beyond every logarithm of a ratio
 
 
 class Ray:
@@ -55,7 +58,8 @@ class Ray:
             wanted: The number, above 0.
 
         Returns:
-            Its length and its number. There must be a measurement.
+            Its length and its number. There must be a measurement. A number that is much too large is taken
+            only if there is no other.
         """
         return min(self._points, key=lambda point: _distance(point[1], wanted))
 
@@ -65,5 +69,8 @@ class Ray:
 
 
 def _distance(number: float, wanted: float) -> float:
-    """How far a number is from the wanted one, by ratio; infinite for 0 and for what is not finite."""
-    return abs(math.log(number / wanted)) if 0 < number < math.inf else math.inf
+    """How far a number is from the wanted one, by ratio; more than any other if it is much too large."""
+    if number <= 0:
+        return ENDLESS
+    distance = abs(math.log(number / wanted)) if number < math.inf else ENDLESS
+    return distance if number <= MOST_EXCESS * wanted else ENDLESS + distance
