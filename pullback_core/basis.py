@@ -89,6 +89,10 @@ class PullbackBasis:
         """The name of a direction, "" where it has none. index: counted from 0."""
         return self.names[index] if self.names else ""
 
+    def knows_pictures(self) -> bool:
+        """Whether the basis knows what its directions do to the predicted picture."""
+        return self.pictures is not None or self.provenance.get("feature") == PICTURE
+
     def picture_changes(self) -> torch.Tensor:
         """What a step of length 1 along each direction does to the predicted picture, to first order.
 
@@ -100,7 +104,7 @@ class PullbackBasis:
         """
         if self.pictures is not None:
             return self.pictures
-        if self.provenance.get("feature") != PICTURE:
+        if not self.knows_pictures():
             feature = self.provenance.get("feature", "unknown")
             raise ValueError(
                 f"A basis of the feature {feature!r} does not know what its directions do to the picture; "

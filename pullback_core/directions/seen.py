@@ -8,7 +8,7 @@ import torch
 from .. import ddim
 from ..basis import PullbackBasis
 from ..guidance import vectors_of
-from ..models.denoiser import PICTURE, Denoiser
+from ..models.denoiser import Denoiser
 from ..noisy import NoisyLatent
 from .moves import move
 
@@ -104,9 +104,7 @@ class SeenChange:
 
     def _known_slopes(self) -> list[float] | None:
         basis = self._directions
-        if self._mask is not None or not isinstance(basis, PullbackBasis):
-            return None
-        if basis.pictures is None and basis.provenance.get("feature") != PICTURE:
+        if self._mask is not None or not isinstance(basis, PullbackBasis) or not basis.knows_pictures():
             return None
         return self._sizes(basis.picture_changes().to(self._weights))
 
