@@ -10,7 +10,7 @@ from ...linalg.precision import without_autocast
 from ...rules.constants import WatchedConstants
 from ...rules.mode import Differentiable
 from ...rules.rule import AUTOGRAD_FUNCTIONS
-from ..denoiser import Denoiser
+from ..denoiser import PICTURE, Denoiser
 from ..fingerprint import prompt_hash
 from ..stop import output_of_block
 from .conditioning import expanded, of_single_sample, require_conditioning
@@ -38,7 +38,8 @@ class DiffusersDenoiser(Denoiser):
         conditioning: Keyword arguments of the UNet's call, such as encoder_hidden_states or
             added_cond_kwargs. Every argument that this UNet needs must be there, and every tensor must be of
             batch 1.
-        feature: The block whose output `encode` returns: "down_0", "down_1", ..., "middle", "up_0", ...
+        feature: The block whose output `encode` returns: "down_0", "down_1", ..., "middle", "up_0", ...; or
+            `PICTURE`, the predicted picture.
 
     Raises:
         ValueError: The UNet, scheduler, prediction type, conditioning or feature cannot be used.
@@ -54,12 +55,14 @@ class DiffusersDenoiser(Denoiser):
     ) -> None:
         self.unet = unwrapped(unet)
         blocks = blocks_of(self.unet)
-        if feature not in blocks:
-            raise ValueError(f"There is no block named {feature!r}; choose one of {', '.join(blocks)}.")
+        if feature != PICTURE and feature not in blocks:
+            raise ValueError(
+                f"There is no block named {feature!r}; choose {PICTURE} or one of {', '.join(blocks)}."
+            )
         schedule = schedule_of(scheduler)
         self.schedule, self._timestep_of = schedule, schedule.timestep
         self._prediction = prediction_type_of(scheduler)
-        self.feature, self._block = feature, blocks[feature]
+        self.feature, self._block = feature, blocks.get(feature)
         self._checked_functions: set[str] = set()
         self.conditioning = of_single_sample(conditioning or {})
         require_conditioning(self.unet, self.conditioning)
@@ -110,14 +113,7 @@ class DiffusersDenoiser(Denoiser):
         Returns:
             The predicted pictures, in x's shape and precision.
         """
-        scale = self.schedule.scale(sigma)
-        # A UNet may return more channels than it takes: a learned variance.
-        predicted = self._run(x / scale, sigma)[:, : x.shape[1]].to(x)
-        if self._prediction == "epsilon":
-            return x - sigma * predicted
-        if self._prediction == "sample":
-            return predicted
-        return (x / scale - sigma * predicted) / scale
+        return self._predict(x / self.schedule.scale(sigma), sigma)
 
     def encode(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
         """Compute the feature h, which autograd can differentiate in x twice.
@@ -127,7 +123,7 @@ class DiffusersDenoiser(Denoiser):
             sigma: The noise level of x.
 
         Returns:
-            The features, (b, *H) in x's precision.
+            The features, (b, *H) in x's precision; for `PICTURE` the predicted pictures, of x's shape.
 
         Raises:
             ValueError: The UNet computes with something that has no second derivative.
@@ -143,7 +139,20 @@ class DiffusersDenoiser(Denoiser):
         self._check_foreign_functions(h, z)
         return h
 
+    def _predict(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
+        """x_0 in sampler coordinates (VE), from z (b, c, h, w) in network coordinates (VP)."""
+        scale = self.schedule.scale(sigma)
+        # A UNet may return more channels than it takes: a learned variance.
+        predicted = self._run(z, sigma)[:, : z.shape[1]].to(z)
+        if self._prediction == "epsilon":
+            return scale * z - sigma * predicted
+        if self._prediction == "sample":
+            return predicted
+        return (z - sigma * predicted) / scale
+
     def _encode(self, z: torch.Tensor, sigma: float) -> torch.Tensor:
+        if self._block is None:
+            return self._predict(z, sigma)
         return output_of_block(self._block, self.feature, lambda: self._run(z, sigma)).to(z)
 
     def _run(self, z: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -32,7 +32,7 @@ def with_freeu(unet):
     return unet
 
 
-@pytest.mark.parametrize("feature", ["middle", "up_1"])
+@pytest.mark.parametrize("feature", ["middle", "up_1", "picture"])
 @pytest.mark.parametrize("change", [with_lora, with_freeu], ids=["lora", "freeu"])
 def test_products_with_adapters_are_differences(change, feature):
     denoiser, reference = in_double(

@@ -39,7 +39,7 @@ from pullback_core.models.diffusers import DiffusersDenoiser, encode_image
 from pullback_core.models.fingerprint import prompt_hash
 
 
-@pytest.mark.parametrize("feature", ["middle", "down_0", "down_1", "up_0", "up_1"])
+@pytest.mark.parametrize("feature", ["middle", "down_0", "down_1", "up_0", "up_1", "picture"])
 def test_jacobian_products_are_differences_of_the_unets_own_forward(pipeline, kind, feature):
     denoiser, reference = in_double(DiffusersDenoiser.from_pipeline(pipeline, PROMPT[kind], feature=feature))
     x = latents(denoiser, 1, dtype=torch.float64)
@@ -191,6 +191,18 @@ def test_leaving_at_the_feature_is_no_error_to_what_wraps_the_unet(denoiser):
     assert torch.equal(h, denoiser.encode(x, SIGMA)) and not caught
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+def test_the_feature_picture_is_the_predicted_picture(pipeline, prediction):
+    conditioning = DiffusersDenoiser.from_pipeline(pipeline).conditioning
+    scheduler = ddim_scheduler(prediction_type=prediction)
+    denoiser = DiffusersDenoiser(pipeline.unet, scheduler, conditioning, feature="picture")
+    x = latents(denoiser, 2)
+    h = denoiser.encode(x, SIGMA)
+    assert denoiser.provenance["feature"] == "picture" and h.shape == x.shape
+    torch.testing.assert_close(h, denoiser.denoise(x, SIGMA))
+    assert adjoint_error(jacobian_at(denoiser, x[0])) < 1e-5
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float16, 0.005), (torch.bfloat16, 0.04)])
 def test_half_precision_stays_inside_the_unet(denoiser, dtype, tolerance):
     scheduler = ddim_scheduler(prediction_type="sample")
@@ -232,7 +244,10 @@ def test_a_learned_variance_is_left_out():
     denoiser, x = DiffusersDenoiser(unet, ddim_scheduler(prediction_type="sample")), draw(2, 3, 8, 8)
     z, timestep = denoiser.schedule.to_network(x, SIGMA), denoiser.schedule.timestep(SIGMA).round()
     with torch.no_grad():
-        torch.testing.assert_close(denoiser.denoise(x, SIGMA), unet.eval()(z, timestep).sample[:, :3])
+        expected = unet.eval()(z, timestep).sample[:, :3]
+        picture = DiffusersDenoiser(unet, ddim_scheduler(prediction_type="sample"), feature="picture")
+        torch.testing.assert_close(denoiser.denoise(x, SIGMA), expected)
+        torch.testing.assert_close(picture.encode(x, SIGMA), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

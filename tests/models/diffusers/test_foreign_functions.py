@@ -2,9 +2,18 @@
 
 import pytest
 import torch
-from tiny_pipelines import everything_about, layers_of, text_unet
+from tiny_pipelines import (
+    SIGMA,
+    ddim_scheduler,
+    draw,
+    everything_about,
+    layers_of,
+    text_conditioning,
+    text_unet,
+)
 
 from pullback_core import ddim
+from pullback_core.models.diffusers import DiffusersDenoiser
 
 
 class Packed(torch.autograd.Function):
@@ -53,3 +62,19 @@ def test_functions_of_other_libraries_without_a_second_derivative_are_refused(fu
     ) as refused:
         everything_about(with_layers_of(function))
     assert "\n" not in str(refused.value)
+
+
+def test_a_foreign_function_after_the_bottleneck_counts_for_the_picture_alone():
+    unet = text_unet().eval()
+    for layer in unet.up_blocks.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.forward = lambda x, layer=layer: PackedByHand.apply(x, layer.weight.detach(), layer.bias)
+    x = draw(1, 4, 8, 8)
+
+    def encode(feature):
+        denoiser = DiffusersDenoiser(unet, ddim_scheduler(), text_conditioning(), feature=feature)
+        return denoiser.encode(x.clone().requires_grad_(), SIGMA)
+
+    assert encode("middle").requires_grad
+    with pytest.raises(ValueError, match="computes with PackedByHand"):
+        encode("picture")

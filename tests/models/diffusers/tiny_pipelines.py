@@ -199,25 +199,26 @@ def sigma_at(scheduler, timestep):
 
 
 def in_double(denoiser):
-    """A denoiser in float64, and its map x_t -> h by a plain hook on the unmodified forward of the UNet."""
+    """A denoiser in float64, and its map x_t -> h by the unmodified forward of the UNet, with a hook."""
     unet = copy.deepcopy(denoiser.unet).double()
     doubled = DiffusersDenoiser(unet, ddim_scheduler(), denoiser.conditioning, feature=denoiser.feature)
     own, outputs = copy.deepcopy(unet).eval(), []
     kind, _, index = denoiser.feature.partition("_")
-    block = own.mid_block if kind == "middle" else getattr(own, f"{kind}_blocks")[int(index)]
 
     def keep(block, inputs, output):
         outputs.append((output[0] if isinstance(output, tuple) else output).clone())
 
-    block.register_forward_hook(keep)
+    if kind != "picture":
+        block = own.mid_block if kind == "middle" else getattr(own, f"{kind}_blocks")[int(index)]
+        block.register_forward_hook(keep)
     timestep = denoiser.schedule.timestep(SIGMA).round().long()
     scale = denoiser.schedule.scale(SIGMA)
 
     @torch.no_grad()
     def reference(x):
         conditioning = expanded(denoiser.conditioning, len(x), x.device, torch.float64)
-        own(x / scale, timestep, **conditioning)
-        return outputs.pop()
+        noise = own(x / scale, timestep, **conditioning).sample
+        return x - SIGMA * noise if kind == "picture" else outputs.pop()
 
     return doubled, reference
 
