@@ -80,15 +80,16 @@ def rotated_basis(basis: PullbackBasis) -> PullbackBasis:
     left, sizes, pictures = left[:, kept], sizes[kept], pictures[kept]
     # J0 of (left / sizes)^T V is `pictures`, whose rows are orthonormal.
     mixture = varimax(pictures) @ (left / sizes).T
-    changes = weighted_sums(basis, mixture, ROTATED).picture_changes()
-    signs = changes.double().pow(3).sum(dim=(1, 2, 3)).sign()
-    mixture = mixture * torch.where(signs == 0, 1.0, signs).cpu()[:, None]
+    # Computed on the CPU: not every device has float64.
+    changes = weighted_sums(basis, mixture, ROTATED).picture_changes().cpu().double()
+    signs = changes.pow(3).sum(dim=(1, 2, 3)).sign()
+    mixture = mixture * torch.where(signs == 0, 1.0, signs)[:, None]
     return weighted_sums(basis, mixture[_order(changes)], ROTATED)
 
 
 def _order(changes: torch.Tensor) -> list[int]:
     """The order of directions by what they do to the picture (rank, c, h, w), see `rotated_basis`."""
-    energy = changes.cpu().double().square()
+    energy = changes.square()
     responses = energy.sum(dim=(1, 2, 3)).sqrt()
     maps = energy.sum(dim=1).flatten(1).sqrt()
     maps = maps / maps.norm(dim=1, keepdim=True)
