@@ -5,6 +5,9 @@ from pathlib import Path
 
 from .. import faces
 from .options import BOOST, COUNT, SEED, STEPS, STRENGTH, TIMESTEP, TOLERANCE, path, prompt, shorten, whole
+from .session import GUIDANCE_UNIT, PICTURE_UNIT
+
+GUIDANCE_STEPS = 16
 
 
 def add_inversion(parser: argparse.ArgumentParser, timestep: float | None) -> None:
@@ -44,11 +47,50 @@ def add_edit(parser: argparse.ArgumentParser, rank: int = 8) -> None:
     parser.add_argument("--rank", type=COUNT, default=rank, help="how many directions to find")
     parser.add_argument("--tolerance", type=TOLERANCE, default=1e-2, help="largest residual of a direction")
     parser.add_argument("--strength", type=STRENGTH, default=1.0, help="how far to go; 1 is clearly visible")
-    parser.add_argument("--guidance-steps", type=STEPS, default=16, help="repetitions of x-space guidance")
+    parser.add_argument(
+        "--guidance-steps",
+        type=STEPS,
+        default=GUIDANCE_STEPS,
+        help=f"repetitions of x-space guidance, {GUIDANCE_STEPS} if not given",
+    )
     parser.add_argument(
         "--boost", type=BOOST, default=0.0, help="quality boosting (eta 1) below this fraction of T; try 0.2"
     )
     parser.add_argument("--seed", type=SEED, default=0)
+
+
+def add_unit(parser: argparse.ArgumentParser) -> None:
+    """Add the argument --unit. Call it after `add_edit`.
+
+    Args:
+        parser: The parser of the command.
+    """
+    parser.add_argument(
+        "--unit",
+        choices=[PICTURE_UNIT, GUIDANCE_UNIT],
+        default=PICTURE_UNIT,
+        help=f"what --strength counts: {PICTURE_UNIT}, how much the picture changes, by straight moves; "
+        f"{GUIDANCE_UNIT}, the paper's x-space guidance",
+    )
+    parser.set_defaults(guidance_steps=None)
+
+
+def require_unit(options: argparse.Namespace) -> None:
+    """Refuse options that do not belong to the unit. Sets --guidance-steps where it is not given.
+
+    Args:
+        options: The options of a command with `add_unit`.
+
+    Raises:
+        ValueError: --guidance-steps is given, and the unit is not that of x-space guidance.
+    """
+    if options.guidance_steps is None:
+        options.guidance_steps = GUIDANCE_STEPS
+    elif options.unit != GUIDANCE_UNIT:
+        raise ValueError(
+            f"--guidance-steps belongs to --unit {GUIDANCE_UNIT}, and the unit is {options.unit!r}; "
+            "leave one of them out."
+        )
 
 
 def add_out(parser: argparse.ArgumentParser, folder: str) -> None:

@@ -1,6 +1,7 @@
 """Which directions a command follows: their options, and the basis that the options ask for."""
 
 import argparse
+from typing import NamedTuple
 
 import torch
 
@@ -15,6 +16,18 @@ from .options import whole
 from .session import Session
 
 RANK = 16  # directions that a search finds; turned, they are as many things
+
+
+class Found(NamedTuple):
+    """The directions that a command follows.
+
+    Attributes:
+        basis: The directions.
+        searched: The basis that the search found, of which they are made.
+    """
+
+    basis: PullbackBasis
+    searched: PullbackBasis
 
 
 def add_directions(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +61,7 @@ def add_averaging(parser: argparse.ArgumentParser) -> None:
 
 def find_directions(
     session: Session, noisy: NoisyLatent, image: torch.Tensor, options: argparse.Namespace
-) -> PullbackBasis:
+) -> Found:
     """Find the directions at a noisy latent that the options ask for.
 
     Args:
@@ -58,12 +71,12 @@ def find_directions(
         options: The options of a command with `add_directions` and `add_averaging`.
 
     Returns:
-        The basis.
+        The directions.
     """
     clean = faces.encode_image(image[None])
     latents = renoised(noisy, clean, session.denoiser.schedule, options.average, seed=options.seed)
     basis = session.basis(latents, options.rank, tolerance=options.tolerance, seed=options.seed)
-    return arranged(session, basis, noisy, options)
+    return Found(arranged(session, basis, noisy, options), basis)
 
 
 def arranged(

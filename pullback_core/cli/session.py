@@ -13,12 +13,14 @@ from tqdm import tqdm
 from .. import ddim, faces
 from ..basis import PullbackBasis
 from ..directions.averaging import averaged_basis
+from ..directions.strength import edit_by
 from ..guidance import edit_grid
 from ..local_basis import local_basis
 from ..models.denoiser import Denoiser
 from ..noisy import NoisyLatent
 from .options import shorten
 
+GUIDANCE_UNIT, PICTURE_UNIT = "guidance", "picture"  # what strengths count, see `Session.edit`
 DEFAULT_FEATURE = "middle"  # the paper's bottleneck
 
 
@@ -44,6 +46,11 @@ class _ProgressBar(tqdm):
     def show_products(self, products: int) -> None:
         """Count Jacobian products."""
         self.update(products - self.n)
+
+    def show_rounds(self, done: int, total: int) -> None:
+        """Count rounds, and show how many there are."""
+        self.total = total
+        self.update(done - self.n)
 
     def show_search(self, products: int, residual: float) -> None:
         """Count Jacobian products, and show the largest residual."""
@@ -179,22 +186,25 @@ class Session:
     def edit(
         self,
         noisy: NoisyLatent,
-        directions: torch.Tensor,
+        directions: torch.Tensor | PullbackBasis,
         strengths: list[float],
         *,
-        guidance_steps: int,
         boost: float,
         seed: int,
+        unit: str = GUIDANCE_UNIT,
+        guidance_steps: int = 16,
     ) -> list[list[torch.Tensor]]:
         """Edit a noisy latent along each direction at each strength, and generate the pictures.
 
         Args:
             noisy: One noisy latent.
-            directions: (d, c, h, w) in network coordinates.
-            strengths: As in `edit_grid`.
-            guidance_steps: Repetitions of x-space guidance.
+            directions: (d, c, h, w) in network coordinates, or a basis at the same noise level.
+            strengths: In the unit.
             boost: Quality boosting below this fraction of T, see `ddim.generate`.
             seed: The seed of the noise that quality boosting adds.
+            unit: "guidance": strengths of x-space guidance, as in `edit_grid`. "picture": units of what is
+                seen, reached by straight moves, as in `edit_by`.
+            guidance_steps: Repetitions of x-space guidance.
 
         Returns:
             For each direction a list with an image (3, h, w) for each strength.
@@ -202,10 +212,14 @@ class Session:
         Raises:
             ValueError: The edit led to numbers that are not finite.
         """
-        with self.phase("x-space guidance", guidance_steps) as bar:
-            edited = edit_grid(
-                self.denoiser, noisy, directions, strengths, steps=guidance_steps, progress=bar.advance
-            )
+        if unit == GUIDANCE_UNIT:
+            with self.phase("x-space guidance", guidance_steps) as bar:
+                edited = edit_grid(
+                    self.denoiser, noisy, directions, strengths, steps=guidance_steps, progress=bar.advance
+                )
+        else:
+            with self.phase("strengths") as bar:
+                edited = edit_by(self.denoiser, noisy, directions, strengths, progress=bar.show_rounds)
         with self.phase("DDIM generation", len(noisy.sigmas) - 1) as bar:
             x0 = ddim.generate(self.denoiser, edited, boost_below=boost, seed=seed, progress=bar.advance)
         if not torch.isfinite(x0).all():

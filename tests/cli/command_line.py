@@ -5,8 +5,8 @@ import json
 import numpy as np
 from PIL import Image
 
-QUICK = ["--steps", "12", "--rank", "2", "--guidance-steps", "4", "--tolerance", "0.1"]
-SHORT = ["--steps", "4", "--rank", "1", "--guidance-steps", "1", "--tolerance", "1", "--refine", "0"]
+QUICK = ["--steps", "12", "--rank", "2", "--tolerance", "0.1"]
+SHORT = ["--steps", "4", "--rank", "1", "--tolerance", "1", "--refine", "0"]
 FEATURES = ["features", "--feature", "middle", "--steps", "2", "--rank", "1", "--refine", "0"]
 
 

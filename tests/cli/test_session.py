@@ -59,6 +59,23 @@ def test_an_edit_of_strength_zero_is_the_reconstruction(short, image):
         assert not torch.equal(row[1], row[2])
 
 
+def test_a_strength_in_units_of_what_is_seen_changes_the_picture_by_that_much(short, image):
+    noisy, _ = short.invert(image, refine=1)
+    directions = torch.randn(2, *noisy.x.shape[1:], generator=torch.Generator().manual_seed(0))
+    rows = short.edit(noisy, directions, [0.0, 0.5, 1.0], unit="picture", boost=0.0, seed=0)
+    for still, half, full in rows:
+        sizes = [(edited - still).square().mean().sqrt().item() for edited in (half, full)]
+        assert sizes[1] / sizes[0] == pytest.approx(2, rel=0.3)
+    assert "x-space guidance" not in short.seconds
+
+
+def test_several_latents_get_one_averaged_basis(short, image):
+    noisy, _ = short.invert(image, refine=0)
+    both = noisy.with_x(torch.cat([noisy.x, noisy.x.flip(0) + 0.1]))
+    assert short.basis(both, 1, tolerance=1.0, seed=0).kind == "averaged"
+    assert short.basis(noisy, 1, tolerance=1.0, seed=0, keep_space=True).search_space is not None
+
+
 def test_an_edit_that_is_not_finite_is_refused(short, image):
     noisy, _ = short.invert(image, refine=0)
     direction = torch.ones(1, *noisy.x.shape[1:])

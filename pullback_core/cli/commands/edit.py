@@ -7,7 +7,7 @@ from PIL.Image import Image as Picture
 
 from ... import faces, figures
 from ...basis import PullbackBasis
-from ..arguments import add_edit, add_inversion, add_out, require_directions
+from ..arguments import add_edit, add_inversion, add_out, add_unit, require_directions, require_unit
 from ..attributes import attribute_changes, describe_changes
 from ..directions import RANK, add_averaging, add_directions, find_directions
 from ..options import COUNT
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_directions(parser)
     add_averaging(parser)
     add_edit(parser, rank=RANK)
+    add_unit(parser)
     parser.add_argument(
         "--direction",
         type=COUNT,
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Edit a picture along several directions, and write a contact sheet, the pictures and the basis."""
     numbers = _direction_numbers(options.direction, options.rank)
+    require_unit(options)
     image = load_source(Source(options.face, options.image), options.crop)
     require_writable_folder(options.out, "--out")
     session = Session(
@@ -56,17 +58,19 @@ def run(options: argparse.Namespace) -> None:
     session.require_rank(options.rank, image)
 
     noisy, round_trip = session.invert(image, options.refine)
-    basis = find_directions(session, noisy, image, options)
-    directions = torch.stack([basis.direction(number - 1) for number in numbers])
+    basis, searched = find_directions(session, noisy, image, options)
     strengths = [factor * options.strength for factor in COLUMNS]
-    edits = session.edit(
+    in_order = sorted(numbers)
+    rows = session.edit(
         noisy,
-        directions,
+        basis.select([number - 1 for number in in_order]),
         strengths,
+        unit=options.unit,
         guidance_steps=options.guidance_steps,
         boost=options.boost,
         seed=options.seed,
     )
+    edits = [rows[in_order.index(number)] for number in numbers]
     changes = [attribute_changes(row) for row in edits]
 
     rows = [("original", [image, None, round_trip.image, None, None])]
@@ -81,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
         "contact_sheet.png": figures.contact_sheet(
             rows, headings, row_notes=notes, cell=cell_width(image), title=title
         ),
-        "singular_values.png": plot_or_message(figures.singular_value_plot, basis),
+        "singular_values.png": plot_or_message(figures.singular_value_plot, searched),
         "original.png": figures.to_pil(image),
         "reconstruction.png": figures.to_pil(round_trip.image),
     }
@@ -90,10 +94,16 @@ def run(options: argparse.Namespace) -> None:
     report = make_report(
         session,
         vars(options),
-        basis,
+        searched,
+        kind=basis.kind,
         inversion_psnr_db=round_trip.psnr,
         directions=[
-            {"direction": number, "singular_value": basis.s[number - 1].item(), "attribute_change": change}
+            {
+                "direction": number,
+                "name": basis.name(number - 1),
+                "response": basis.s[number - 1].item(),
+                "attribute_change": change,
+            }
             for number, change in zip(numbers, changes)
         ],
     )

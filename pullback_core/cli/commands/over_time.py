@@ -7,7 +7,7 @@ import torch
 from ... import faces, figures, spectra
 from ...linalg import subspaces
 from ...over_time import BasisAtTimestep, bases_over_time
-from ..arguments import add_edit, add_inversion, add_out, require_directions
+from ..arguments import add_edit, add_inversion, add_out, add_unit, require_directions, require_unit
 from ..directions import RANK, add_directions, arranged
 from ..options import COUNT, TIMESTEP
 from ..results import cell_width, make_report, plot_or_message, write_results
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_inversion(parser, timestep=None)
     add_directions(parser)
     add_edit(parser, rank=RANK)
+    add_unit(parser)
     parser.add_argument(
         "--timesteps",
         type=TIMESTEP,
@@ -49,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
     """Find the directions of a picture at several timesteps, and write a contact sheet and the bases."""
     timesteps = sorted(set(options.timesteps))
     require_directions([options.direction], options.rank)
+    require_unit(options)
     image = load_source(Source(options.face, options.image), options.crop)
     require_writable_folder(options.out, "--out")
     session = Session(
@@ -121,8 +123,9 @@ def _edits(
     """The edits along the directions, counted from 1: minus and plus of the first, then of the next."""
     rows = session.edit(
         found.noisy,
-        torch.stack([found.basis.direction(number - 1) for number in numbers]),
+        found.basis.select([number - 1 for number in numbers]),
         [-options.strength, options.strength],
+        unit=options.unit,
         guidance_steps=options.guidance_steps,
         boost=options.boost,
         seed=options.seed,

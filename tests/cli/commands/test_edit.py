@@ -17,7 +17,10 @@ def test_the_run_without_arguments_makes_a_visible_edit(default_run):
     assert report["converged"] and max(report["residuals"]) <= report["parameters"]["tolerance"]
     assert report["inversion_psnr_db"] > 45
     assert len(report["directions"]) == 8 and report["jacobian_products"] > 0 and report["seconds"]
-    assert PullbackBasis.load(default_run / "basis.safetensors").s.tolist() == report["singular_values"]
+    basis = PullbackBasis.load(default_run / "basis.safetensors")
+    assert basis.kind == report["kind"] == "rotated" and basis.provenance["feature"] == "picture"
+    assert [one["response"] for one in report["directions"]] == basis.s[:8].tolist()
+    assert len(report["singular_values"]) == report["parameters"]["rank"]
     reconstruction = pixels(default_run / "reconstruction.png")
     assert np.abs(reconstruction - pixels(default_run / "original.png")).max() <= 8
     for number in range(1, 9):
@@ -47,6 +50,18 @@ def test_several_directions_are_edited_in_the_order_of_the_command(tmp_path):
     assert main(["edit", *SHORT, "--rank", "2", *chosen, "--out", str(tmp_path)]) == 0
     directions = json.loads((tmp_path / "report.json").read_text())["directions"]
     assert [one["direction"] for one in directions] == [2, 1]
+    assert main(["edit", *SHORT, "--rank", "2", "--direction", "1", "--out", str(tmp_path / "one")]) == 0
+    name = "direction_1_strength_+1.png"
+    assert (tmp_path / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_the_old_edit_is_still_there(tmp_path):
+    old = ["--feature", "middle", "--no-rotate", "--unit", "guidance", "--timestep", "0.7"]
+    assert main(["edit", *SHORT, *old, "--guidance-steps", "2", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    basis = PullbackBasis.load(tmp_path / "basis.safetensors")
+    assert basis.kind == report["kind"] == "singular" and basis.s.tolist() == report["singular_values"]
+    assert "x-space guidance" in report["seconds"] and "strengths" not in report["seconds"]
 
 
 def test_a_prompt_and_a_picture_of_ones_own(tmp_path):
@@ -99,7 +114,7 @@ BAD = [
     (["--rank", "100000"], "6912"),
     (["--rank", "100000", "--feature", "middle"], "1536"),
     (["--rank", "two"], "--rank"),
-    (["--direction", "9"], "--direction"),
+    (["--direction", "17"], "--direction"),
     (["--strength", "0"], "--strength"),
     (["--strength", "inf"], "--strength"),
     (["--tolerance", "0"], "--tolerance"),
@@ -124,7 +139,10 @@ BAD = [
             "--tolerance": ["nan", "inf", "-1", "1e30", ""],
             "--strength": ["nan", "-1e30", "1e30", "1e-300", ""],
             "--steps": ["100000000000", "1e11", "-1", "nan", "9" * 5000],
-            "--guidance-steps": ["0", "100000000000", "inf"],
+            "--guidance-steps": ["0", "100000000000", "inf", "4"],
+            "--unit": ["metres", ""],
+            "--average": ["0", "65", "1.5"],
+            "--feature": ["nose", ""],
             "--refine": ["-1", "100000000000", "0.5"],
             "--rank": ["-1", "1e3", "9" * 30, "nan"],
             "--direction": ["0", "-1", "9" * 30, "nan"],

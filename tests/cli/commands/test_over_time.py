@@ -47,7 +47,7 @@ BAD = [
     (["--timesteps", "0.5", "0"], "above 0"),
     (["--timesteps", "0.5", "nan"], "--timesteps"),
     (["--timesteps"], "--timesteps"),
-    (["--direction", "9"], "--direction"),
+    (["--direction", "17"], "--direction"),
     (["--out", "broken.png/below"], "--out"),
 ]
 
