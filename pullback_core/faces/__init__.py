@@ -11,7 +11,7 @@ torch.Size([1, 96, 4, 4])
 from .denoiser import FacesDenoiser
 from .draw import SIZE, draw_faces
 from .examples import LAST_EXAMPLE, example_faces, example_parameters
-from .latents import LATENT_SCALE, LATENT_SHAPE, PATCH, decode_latent, encode_image
+from .latents import LATENT_SCALE, LATENT_SHAPE, PATCH, decode_latent, encode_image, encode_mask
 from .model import FacesModel
 from .model_file import EXPRESSIONS, WEIGHTS, load_model, save_model
 from .parameters import DATA, NAMES, sample_parameters
@@ -35,6 +35,7 @@ __all__ = [
     "decode_latent",
     "draw_faces",
     "encode_image",
+    "encode_mask",
     "example_faces",
     "example_parameters",
     "load_model",

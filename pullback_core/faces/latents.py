@@ -32,3 +32,15 @@ def decode_latent(latent: torch.Tensor) -> torch.Tensor:
         (b, 3, 3h, 3w) RGB, not clamped.
     """
     return F.pixel_shuffle(latent / LATENT_SCALE, PATCH)
+
+
+def encode_mask(mask: torch.Tensor) -> torch.Tensor:
+    """Rearrange a mask as `encode_image` rearranges pictures, so that it stays exact to the pixel.
+
+    Args:
+        mask: (h, w); h and w are multiples of `PATCH`.
+
+    Returns:
+        (27, h/3, w/3) of the same numbers.
+    """
+    return F.pixel_unshuffle(mask.expand(3, *mask.shape), PATCH)

@@ -2,6 +2,8 @@
 
 import torch
 
+DEPENDENT = 1e-4  # eigenvalues of a Gram matrix below this share of the largest are lost in rounding
+
 
 def random_rows(count: int, size: int, generator: torch.Generator, like: torch.Tensor) -> torch.Tensor:
     """Draw a (count, size) matrix of standard normal numbers, in the dtype and on the device of `like`.
@@ -55,3 +57,17 @@ def unit_row(row: torch.Tensor) -> torch.Tensor:
 def project_out(row: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Remove from a row (n,) its part in the span of orthonormal rows (k, n)."""
     return row - (basis @ row) @ basis
+
+
+def orthonormal_mixture(rows: torch.Tensor) -> torch.Tensor:
+    """Find the mixtures of rows that are orthonormal.
+
+    Args:
+        rows: (k, n), which may depend on each other.
+
+    Returns:
+        (j, k) in float64 on the CPU: this matrix times the rows is orthonormal and spans what they span.
+    """
+    values, vectors = torch.linalg.eigh((rows @ rows.T).cpu().double())
+    kept = values > DEPENDENT * values[-1]
+    return (vectors[:, kept] / values[kept].sqrt()).T

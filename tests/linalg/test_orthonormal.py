@@ -4,7 +4,13 @@ import pytest
 import torch
 from dense_operators import projector
 
-from pullback_core.linalg.orthonormal import orthonormal_rows, project_out, random_rows, unit_row
+from pullback_core.linalg.orthonormal import (
+    orthonormal_mixture,
+    orthonormal_rows,
+    project_out,
+    random_rows,
+    unit_row,
+)
 
 
 def draw(count, size, seed=0, dtype=torch.float64):
@@ -47,3 +53,12 @@ def test_a_projection_leaves_what_is_orthogonal():
 
 def test_a_seed_means_the_same_vectors_in_every_precision():
     assert torch.equal(draw(2, 5, dtype=torch.float32), draw(2, 5).float())
+
+
+def test_mixtures_of_rows_are_orthonormal_and_dependent_rows_are_left_out():
+    rows = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    rows = torch.cat([rows, rows[:1] + rows[1:2]])
+    orthonormal = orthonormal_mixture(rows).float() @ rows
+    assert len(orthonormal) == 3
+    torch.testing.assert_close(orthonormal @ orthonormal.T, torch.eye(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(rows @ orthonormal.T @ orthonormal, rows, rtol=0, atol=1e-4)
