@@ -54,7 +54,7 @@ def linear_range(
     rays = {way: Ray(limit * slope / UNIT) for row, slope in enumerate(errors.slopes) for way in _ways(row)}
     farthest = {way: FARTHEST * UNIT / errors.slopes[way[0]] for way in rays}
     for done in range(ROUNDS):
-        open_ways = [way for way, ray in rays.items() if not ray.knows(limit, CLOSE)]
+        open_ways = [way for way, ray in rays.items() if not _is_found(ray, limit, farthest[way])]
         lengths = [min(rays[way].guess(limit), farthest[way]) for way in open_ways]
         if open_ways:
             for way, length, error in zip(open_ways, lengths, errors.at(open_ways, lengths)):
@@ -62,12 +62,17 @@ def linear_range(
         if progress:
             progress(done + 1, ROUNDS + 1)
     ways = list(rays)
-    ends = [rays[way].nearest(limit)[0] for way in ways]
+    ends = [rays[way].longest_within(limit * (1 + CLOSE)) for way in ways]
     seen = SeenChange(denoiser, noisy, directions, levels=LEVELS, batch_size=batch_size)
     strengths = torch.tensor(seen.changes(ways, ends)) / UNIT
     if progress:
         progress(ROUNDS + 1, ROUNDS + 1)
     return strengths.view(len(rows), 2)
+
+
+def _is_found(ray: Ray, limit: float, farthest: float) -> bool:
+    """Whether the end of a range is known, or lies beyond the farthest length."""
+    return ray.knows(limit, CLOSE) or (ray.measured() and ray.longest_within(limit) >= farthest)
 
 
 def _ways(row: int) -> tuple[Way, Way]:

@@ -111,8 +111,9 @@ def _require_parts(parts: Sequence[Part], orthogonal_to: PullbackBasis | None) -
     for other in others if orthogonal_to is None else [*others, orthogonal_to]:
         if other.v.shape[1:] != first.v.shape[1:] or other.u.shape[1:] != first.u.shape[1:]:
             raise ValueError(
-                f"The bases differ in size ({tuple(first.v.shape[1:])} and {tuple(other.v.shape[1:])}, features "
-                f"{tuple(first.u.shape[1:])} and {tuple(other.u.shape[1:])}); compute all at one noisy latent."
+                f"The bases differ in size, {tuple(first.v.shape[1:])} and {tuple(other.v.shape[1:])}, or in "
+                f"that of the feature, {tuple(first.u.shape[1:])} and {tuple(other.u.shape[1:])}; compute "
+                "both at one noisy latent."
             )
         if not are_same_level(first.sigma, other.sigma):
             raise ValueError(

@@ -25,8 +25,12 @@ class Ray:
         self._points: list[tuple[float, float]] = []  # (length, number), by rising length
 
     def add(self, length: float, number: float) -> None:
-        """Remember a measurement."""
-        bisect.insort(self._points, (length, number))
+        """Remember a measurement. A number that is not finite counts as endless."""
+        bisect.insort(self._points, (length, number if math.isfinite(number) else math.inf))
+
+    def measured(self) -> bool:
+        """Whether there is a measurement."""
+        return bool(self._points)
 
     def guess(self, wanted: float) -> float:
         """The length at which the wanted number may be, to be measured next.
@@ -45,9 +49,11 @@ class Ray:
             length, number = self._points[-1]
             return length * min(wanted / number if number > 0 else math.inf, MOST_GROWTH)
         length, number = self._points[beyond]
-        if beyond == 0 or self._points[beyond - 1][1] <= 0:
+        if beyond == 0:
             return length * max(wanted / number, MOST_SHRINKING)
         shorter, smaller = self._points[beyond - 1]
+        if smaller <= 0:
+            return math.sqrt(shorter * length)
         share = math.log(wanted / smaller) / math.log(number / smaller)
         return shorter * (length / shorter) ** min(max(share, EDGE), 1 - EDGE)
 
@@ -62,6 +68,22 @@ class Ray:
             only if there is no other.
         """
         return min(self._points, key=lambda point: _distance(point[1], wanted))
+
+    def longest_within(self, limit: float) -> float:
+        """The longest length up to which no number was measured that is above a limit.
+
+        Args:
+            limit: The largest number.
+
+        Returns:
+            The length; the shortest one where all numbers are above the limit. There must be a measurement.
+        """
+        longest = self._points[0][0]
+        for length, number in self._points:
+            if number > limit:
+                break
+            longest = length
+        return longest
 
     def knows(self, wanted: float, tolerance: float) -> bool:
         """Whether a number was measured that differs from the wanted one by at most this share."""
