@@ -44,6 +44,8 @@ class PullbackBasis:
         pictures: (rank, c, h, w) J0 v_i, what each direction does to the predicted picture, in sampler
             coordinates. None for a basis of the feature "picture", whose s and u say it, and where it is
             unknown. See `picture_changes`.
+        predicted: (c, h, w) x0(z), the picture that the model predicts at the noisy latent, in sampler
+            coordinates. None where it is unknown; a search of the feature "picture" knows it.
         search_space: As in `SingularTriplets`, if it was to be kept.
     """
 
@@ -62,6 +64,7 @@ class PullbackBasis:
     notes: str = ""
     thumbnail: torch.Tensor | None = None
     pictures: torch.Tensor | None = None
+    predicted: torch.Tensor | None = None
     search_space: SearchSpace | None = None
 
     @property
@@ -164,10 +167,11 @@ class PullbackBasis:
         """The same basis with its tensors on a device. The thumbnail stays where it is."""
         parts = {name: getattr(self, name).to(device) for name in TENSORS}
         pictures = None if self.pictures is None else self.pictures.to(device)
+        predicted = None if self.predicted is None else self.predicted.to(device)
         space = self.search_space
         if space is not None:
             space = SearchSpace(*(rows.to(device) for rows in space[:3]), space.scale)
-        return replace(self, **parts, pictures=pictures, search_space=space)
+        return replace(self, **parts, pictures=pictures, predicted=predicted, search_space=space)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whole or not at all.

@@ -11,7 +11,7 @@ import torch
 from .tensor_files import FLOATS, TensorSize
 
 TENSORS = ("v", "s", "u", "residuals")
-OPTIONAL_TENSORS = ("pictures", "thumbnail")
+OPTIONAL_TENSORS = ("pictures", "predicted", "thumbnail")
 SPACE_TENSORS = ("space_q", "space_images", "space_returns")  # of a `SearchSpace`; all of them or none
 SINGULAR = "singular"  # the kind whose v and u are orthonormal, and whose s descends
 MAX_THUMBNAIL = 256  # pixels of a side
@@ -54,6 +54,10 @@ def _validate_optional_sizes(sizes: dict[str, TensorSize], header: dict[str, Any
     v, u = sizes["v"].shape, sizes["u"].shape
     if "pictures" in sizes and sizes["pictures"].shape != v:
         raise ValueError(f"its pictures have the shape {sizes['pictures'].shape}, and {v} is needed")
+    if "predicted" in sizes and sizes["predicted"].shape != v[1:]:
+        raise ValueError(
+            f"its predicted picture has the shape {sizes['predicted'].shape}, and {v[1:]} is needed"
+        )
     if "thumbnail" in sizes:
         dtype, shape = sizes["thumbnail"]
         if dtype != "uint8" or len(shape) != 3 or shape[2] != 3 or not 0 < max(shape) <= MAX_THUMBNAIL:

@@ -10,7 +10,7 @@ from .basis import PullbackBasis
 from .linalg.jacobian import Jacobian
 from .linalg.precision import without_autocast
 from .linalg.svd import SearchSpace, SingularTriplets, top_singular_triplets
-from .models.denoiser import Denoiser
+from .models.denoiser import PICTURE, Denoiser
 from .models.schedule import NoiseSchedule
 from .noisy import NoisyLatent
 
@@ -161,16 +161,36 @@ def local_basis(
     )
     if not keep_space:
         triplets = triplets._replace(search_space=None)
-    return _basis_of(triplets, denoiser, noisy, seed)
+    return _basis_of(triplets, denoiser, noisy, seed, predicted_picture(jacobian, denoiser))
 
 
-def _basis_of(triplets: SingularTriplets, denoiser: Denoiser, noisy: NoisyLatent, seed: int) -> PullbackBasis:
+def predicted_picture(jacobian: Jacobian, denoiser: Denoiser) -> torch.Tensor | None:
+    """The predicted picture at the point of a Jacobian, if it is the feature.
+
+    Args:
+        jacobian: The result of `feature_jacobian` with this denoiser.
+        denoiser: The model and its feature.
+
+    Returns:
+        (c, h, w) in sampler coordinates, or None for other features.
+    """
+    return jacobian.value if denoiser.provenance.get("feature") == PICTURE else None
+
+
+def _basis_of(
+    triplets: SingularTriplets,
+    denoiser: Denoiser,
+    noisy: NoisyLatent,
+    seed: int,
+    predicted: torch.Tensor | None,
+) -> PullbackBasis:
     return PullbackBasis(
         **triplets._asdict(),
         sigma=noisy.sigma,
         timestep=denoiser.schedule.fraction(noisy.sigma),
         seed=seed,
         provenance=dict(denoiser.provenance),
+        predicted=predicted,
     )
 
 

@@ -30,6 +30,7 @@ def full():
         v=v / v.flatten(1).norm(dim=1).view(-1, 1, 1, 1),
         s=torch.tensor([1.0, 3.0, 2.0]),
         pictures=torch.randn(basis.v.shape),
+        predicted=torch.randn(basis.v.shape[1:]),
         search_space=space,
         **FULL,
     )
@@ -68,6 +69,8 @@ def test_a_false_header_is_refused(tmp_path, changes, reason):
         ({"pictures": torch.zeros(2, 4, 3, 2)}, "its pictures have the shape"),
         ({"pictures": torch.full((3, 4, 3, 2), torch.nan)}, "its pictures holds numbers that are not finite"),
         ({"pictures": torch.zeros(3, 4, 3, 2, dtype=torch.int32)}, "its pictures is of type int32"),
+        ({"predicted": torch.zeros(3, 2, 4)}, "its predicted picture has the shape"),
+        ({"predicted": torch.full((4, 3, 2), torch.nan)}, "its predicted holds numbers that are not finite"),
         ({"thumbnail": torch.zeros(2, 5, 3)}, "no small picture"),
         ({"thumbnail": torch.zeros(2, 500, 3, dtype=torch.uint8)}, "no small picture"),
         ({"thumbnail": torch.zeros(2, 5, 4, dtype=torch.uint8)}, "no small picture"),

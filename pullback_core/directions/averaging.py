@@ -14,7 +14,7 @@ from ..basis import PullbackBasis
 from ..linalg.precision import without_autocast
 from ..linalg.stacked import StackedJacobians
 from ..linalg.svd import SearchSpace, SingularTriplets, top_singular_triplets
-from ..local_basis import feature_jacobian
+from ..local_basis import feature_jacobian, predicted_picture
 from ..models.denoiser import Denoiser
 from ..models.schedule import NoiseSchedule
 from ..noisy import NoisyLatent
@@ -156,6 +156,7 @@ def _basis_at_the_first(
         seed=seed,
         provenance={**denoiser.provenance, "mean": f"{count} latents"},
         kind=AVERAGED,
+        predicted=predicted_picture(stack.jacobians[0], denoiser),
     )
     if not keep_space or triplets.search_space is None:
         return basis
