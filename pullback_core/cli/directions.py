@@ -1,21 +1,24 @@
 """Which directions a command follows: their options, and the basis that the options ask for."""
 
 import argparse
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from .. import faces
 from ..basis import PullbackBasis
 from ..directions.averaging import renoised
+from ..directions.masked_search import search_within
+from ..directions.masks import WORTH_A_SEARCH, Masked, masked_basis
 from ..directions.pictures import with_pictures
 from ..directions.rotation import rotated_basis
 from ..models.denoiser import PICTURE
 from ..noisy import NoisyLatent
-from .options import whole
+from .options import path, whole
 from .session import Session
 
 RANK = 16  # directions that a search finds; turned, they are as many things
+INSIDE_A_MASK = 4  # directions inside a mask, at most
 
 
 class Found(NamedTuple):
@@ -24,10 +27,14 @@ class Found(NamedTuple):
     Attributes:
         basis: The directions.
         searched: The basis that the search found, of which they are made.
+        notes: A text for each direction, "" where there is nothing to say.
+        report: What is known about the directions, for report.json.
     """
 
     basis: PullbackBasis
     searched: PullbackBasis
+    notes: list[str]
+    report: dict[str, Any]
 
 
 def add_directions(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +49,12 @@ def add_directions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rotate",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="turn the directions so that each of them changes one thing",
+        help="turn the directions so that each of them changes one thing; done unless a mask chooses them",
     )
 
 
-def add_averaging(parser: argparse.ArgumentParser) -> None:
-    """Add the argument --average."""
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose among what a search knows: --average and --mask."""
     parser.add_argument(
         "--average",
         type=whole(1, 64),
@@ -57,10 +63,33 @@ def add_averaging(parser: argparse.ArgumentParser) -> None:
         help="find the directions that matter under N noises of the picture, which repeat better; "
         "costs N times as much",
     )
+    parser.add_argument(
+        "--mask",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the edit may change something and black elsewhere",
+    )
+
+
+def require_choice(options: argparse.Namespace) -> None:
+    """Refuse options of directions that exclude each other.
+
+    Args:
+        options: The options of a command with `add_directions` and `add_choice`.
+
+    Raises:
+        ValueError: Two options exclude each other.
+    """
+    if options.rotate and options.mask:
+        raise ValueError("--rotate and --mask exclude each other: the mask chooses the directions.")
 
 
 def find_directions(
-    session: Session, noisy: NoisyLatent, image: torch.Tensor, options: argparse.Namespace
+    session: Session,
+    noisy: NoisyLatent,
+    image: torch.Tensor,
+    mask: torch.Tensor | None,
+    options: argparse.Namespace,
 ) -> Found:
     """Find the directions at a noisy latent that the options ask for.
 
@@ -68,21 +97,36 @@ def find_directions(
         session: The run.
         noisy: One noisy latent.
         image: (3, h, w), its picture.
-        options: The options of a command with `add_directions` and `add_averaging`.
+        mask: (h, w) in [0, 1], the mask of the options; None for none.
+        options: The options of a command with `add_directions` and `add_choice`.
 
     Returns:
         The directions.
     """
     clean = faces.encode_image(image[None])
     latents = renoised(noisy, clean, session.denoiser.schedule, options.average, seed=options.seed)
-    basis = session.basis(latents, options.rank, tolerance=options.tolerance, seed=options.seed)
-    return Found(arranged(session, basis, noisy, options), basis)
+    searched = session.basis(
+        latents,
+        options.rank,
+        tolerance=options.tolerance,
+        seed=options.seed,
+        keep_space=mask is not None,
+    )
+    if mask is None:
+        basis = arranged(session, searched, noisy, options)
+        return Found(basis, searched, [""] * basis.rank, {})
+    masked = _inside(session, _knowing_pictures(session, searched, noisy), noisy, mask)
+    print(f"{masked.report()}.")
+    shares = [round(share, 3) for share in masked.inside.tolist()]
+    return Found(
+        masked.basis, searched, [f"{share:.2f} inside the mask" for share in shares], {"share_inside": shares}
+    )
 
 
 def arranged(
     session: Session, basis: PullbackBasis, noisy: NoisyLatent, options: argparse.Namespace
 ) -> PullbackBasis:
-    """Turn the directions of a finished basis, if the options ask for it.
+    """Turn the directions of a finished basis, unless the options say otherwise.
 
     Args:
         session: The run.
@@ -93,9 +137,31 @@ def arranged(
     Returns:
         The basis.
     """
-    if not options.rotate:
+    if options.rotate is False:
         return basis
-    if options.feature != PICTURE:
-        with session.phase("changes of the picture", basis.rank) as bar:
-            basis = with_pictures(basis, session.with_feature(PICTURE), noisy, progress=bar.show_products)
-    return rotated_basis(basis)
+    return rotated_basis(_knowing_pictures(session, basis, noisy))
+
+
+def _knowing_pictures(session: Session, basis: PullbackBasis, noisy: NoisyLatent) -> PullbackBasis:
+    """The basis with what its directions do to the picture."""
+    if basis.provenance["feature"] == PICTURE:
+        return basis
+    with session.phase("changes of the picture", basis.rank) as bar:
+        return with_pictures(basis, session.with_feature(PICTURE), noisy, progress=bar.show_products)
+
+
+def _inside(session: Session, basis: PullbackBasis, noisy: NoisyLatent, mask: torch.Tensor) -> Masked:
+    """The directions inside a mask. If too little is inside, another search within the mask helps."""
+    weights = faces.encode_mask(mask)
+    masked = masked_basis(basis, [weights], INSIDE_A_MASK)
+    if masked.inside.max() >= WORTH_A_SEARCH or session.denoiser.provenance["feature"] != PICTURE:
+        return masked
+    with session.phase("search within the mask") as bar:
+        known = search_within(
+            session.denoiser,
+            noisy,
+            [weights],
+            start=basis,
+            progress=bar.show_search,
+        )
+    return masked_basis(known, [weights], INSIDE_A_MASK)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from .. import ddim, faces
 from ..basis import PullbackBasis
 from ..directions.averaging import averaged_basis
+from ..directions.linear_range import linear_range
 from ..directions.strength import edit_by
 from ..guidance import edit_grid
 from ..local_basis import local_basis
@@ -182,6 +183,20 @@ class Session:
                 f"after {basis.products} products."
             )
         return basis
+
+    def linear_range(self, noisy: NoisyLatent, basis: PullbackBasis) -> list[list[float]]:
+        """Find how far the picture changes in proportion to the strength.
+
+        Args:
+            noisy: One noisy latent.
+            basis: Directions at the same noise level.
+
+        Returns:
+            For each direction the smallest and the largest strength of the range, in units of what is seen.
+        """
+        with self.phase("linear range") as bar:
+            ends = linear_range(self.denoiser, noisy, basis, progress=bar.show_rounds)
+        return [[-round(back, 2), round(forth, 2)] for back, forth in ends.tolist()]
 
     def edit(
         self,

@@ -1,9 +1,11 @@
 """The options of directions, and the basis that they ask for."""
 
 import pytest
-from command_line import SHORT
+import torch
+from command_line import SHORT, ids_of, strict_json
+from PIL import Image
 
-from pullback_core import PullbackBasis
+from pullback_core import PullbackBasis, faces
 from pullback_core.cli.main import main
 
 COMMANDS = [["edit"], ["over-time", "--timesteps", "0.5"]]
@@ -37,6 +39,33 @@ def test_directions_are_turned_unless_they_shall_not_be(command, tmp_path):
 def test_an_average_is_over_several_noises(tmp_path):
     basis = basis_of(["edit", *SHORT, "--average", "2", "--no-rotate"], tmp_path)
     assert basis.kind == "averaged" and basis.provenance["mean"] == "2 latents"
+
+
+def test_a_mask_gives_directions_that_change_what_is_inside(tmp_path, capsys):
+    mask = Image.new("L", (48, 48))
+    mask.paste(255, (0, 33, 48, 48))  # the shirt
+    mask.save(tmp_path / "mask.png")
+    quick = ["--steps", "8", "--refine", "2", "--rank", "4"]
+    basis = basis_of(["edit", *quick, "--mask", str(tmp_path / "mask.png")], tmp_path / "out")
+    shares = strict_json(tmp_path / "out" / "report.json")["share_inside"]
+    assert basis.kind == "masked" and len(shares) == basis.rank
+    assert max(shares) > 0.8 and "lies inside the mask" in capsys.readouterr().out
+    energy = faces.decode_latent(basis.u).square().sum(dim=1)
+    inside = energy[:, 33:].sum(dim=(1, 2)) / energy.sum(dim=(1, 2))
+    torch.testing.assert_close(inside, torch.tensor(shares), atol=2e-3, rtol=0)
+
+
+BAD = [
+    (["--mask", "nowhere.png"], "nowhere.png"),
+    (["--mask", "broken.png"], "broken.png"),
+    (["--mask", ""], "--mask"),
+    (["--mask", "whole.png", "--rotate"], "exclude each other"),
+]
+
+
+@pytest.mark.parametrize("arguments, part", BAD, ids=ids_of(BAD))
+def test_bad_choices_get_one_sentence_and_exit_code_2(arguments, part, refuse):
+    refuse(["edit", *arguments], part)
 
 
 @pytest.mark.parametrize("command", ["edit", "over-time"])

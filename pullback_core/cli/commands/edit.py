@@ -1,19 +1,20 @@
 """The command `edit`."""
 
 import argparse
+from typing import Any, NamedTuple
 
 import torch
 from PIL.Image import Image as Picture
 
 from ... import faces, figures
-from ...basis import PullbackBasis
+from ...noisy import NoisyLatent
 from ..arguments import add_edit, add_inversion, add_out, add_unit, require_directions, require_unit
 from ..attributes import attribute_changes, describe_changes
-from ..directions import RANK, add_averaging, add_directions, find_directions
+from ..directions import RANK, Found, add_choice, add_directions, find_directions, require_choice
 from ..options import COUNT
 from ..results import COLUMNS, cell_width, make_report, plot_or_message, strength_headings, write_results
-from ..session import Session
-from ..sources import Source, add_source, load_source
+from ..session import PICTURE_UNIT, RoundTrip, Session
+from ..sources import Source, add_source, load_mask, load_source
 from ..writable import require_writable_folder
 
 SUMMARY = "Invert a picture, find its directions, and edit it along them both ways."
@@ -23,12 +24,30 @@ SHOWN_DIRECTIONS = 8
 MAP_WIDTH = 256  # pixels, of the picture of a direction
 
 
+class _Edited(NamedTuple):
+    """One direction, and the pictures edited along it.
+
+    Attributes:
+        number: Its number, counted from 1.
+        name: Its name, "" where it has none.
+        note: What is known about it, "" for nothing.
+        pictures: An image (3, h, w) for each strength.
+        report: What report.json says.
+    """
+
+    number: int
+    name: str
+    note: str
+    pictures: list[torch.Tensor]
+    report: dict[str, Any]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser, face=3)
     add_inversion(parser, timestep=0.5)
     add_directions(parser)
-    add_averaging(parser)
+    add_choice(parser)
     add_edit(parser, rank=RANK)
     add_unit(parser)
     parser.add_argument(
@@ -44,9 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Edit a picture along several directions, and write a contact sheet, the pictures and the basis."""
-    numbers = _direction_numbers(options.direction, options.rank)
+    require_directions(options.direction or [], options.rank)
     require_unit(options)
+    require_choice(options)
     image = load_source(Source(options.face, options.image), options.crop)
+    mask = load_mask(options.mask, image) if options.mask else None
     require_writable_folder(options.out, "--out")
     session = Session(
         options.model,
@@ -58,56 +79,29 @@ def run(options: argparse.Namespace) -> None:
     session.require_rank(options.rank, image)
 
     noisy, round_trip = session.invert(image, options.refine)
-    basis, searched = find_directions(session, noisy, image, options)
-    strengths = [factor * options.strength for factor in COLUMNS]
-    in_order = sorted(numbers)
-    rows = session.edit(
-        noisy,
-        basis.select([number - 1 for number in in_order]),
-        strengths,
-        unit=options.unit,
-        guidance_steps=options.guidance_steps,
-        boost=options.boost,
-        seed=options.seed,
-    )
-    edits = [rows[in_order.index(number)] for number in numbers]
-    changes = [attribute_changes(row) for row in edits]
+    found = find_directions(session, noisy, image, mask, options)
+    numbers = _direction_numbers(options.direction, found.basis.rank)
+    edits = _edits(session, noisy, found, numbers, options)
 
-    rows = [("original", [image, None, round_trip.image, None, None])]
-    rows += [(f"direction {number}", row) for number, row in zip(numbers, edits)]
-    notes = [f"reconstructed in the middle\nat {round_trip.psnr:.1f} dB"]
-    notes += [describe_changes(change) for change in changes]
-    title = f"Directions at {options.timestep:g} T"
-    if options.prompt:
-        title += f", prompt: {options.prompt}"
-    headings = strength_headings(strengths)
+    headings = strength_headings(_strengths(options))
     pictures = {
-        "contact_sheet.png": figures.contact_sheet(
-            rows, headings, row_notes=notes, cell=cell_width(image), title=title
-        ),
-        "singular_values.png": plot_or_message(figures.singular_value_plot, searched),
+        "contact_sheet.png": _sheet(image, round_trip, edits, headings, options),
+        "singular_values.png": plot_or_message(figures.singular_value_plot, found.searched),
         "original.png": figures.to_pil(image),
         "reconstruction.png": figures.to_pil(round_trip.image),
     }
-    for number, row in zip(numbers, edits):
-        pictures |= _pictures_of_direction(number, basis, headings, row)
+    for edited in edits:
+        pictures |= _pictures_of_direction(edited, found, headings)
     report = make_report(
         session,
         vars(options),
-        searched,
-        kind=basis.kind,
+        found.searched,
+        kind=found.basis.kind,
+        **found.report,
         inversion_psnr_db=round_trip.psnr,
-        directions=[
-            {
-                "direction": number,
-                "name": basis.name(number - 1),
-                "response": basis.s[number - 1].item(),
-                "attribute_change": change,
-            }
-            for number, change in zip(numbers, changes)
-        ],
+        directions=[edited.report for edited in edits],
     )
-    write_results(options.out, pictures, report, {"basis.safetensors": basis})
+    write_results(options.out, pictures, report, {"basis.safetensors": found.basis})
 
 
 def _direction_numbers(chosen: list[int] | None, rank: int) -> list[int]:
@@ -119,13 +113,70 @@ def _direction_numbers(chosen: list[int] | None, rank: int) -> list[int]:
     return numbers
 
 
-def _pictures_of_direction(
-    number: int, basis: PullbackBasis, headings: list[str], row: list[torch.Tensor]
-) -> dict[str, Picture]:
+def _strengths(options: argparse.Namespace) -> list[float]:
+    return [factor * options.strength for factor in COLUMNS]
+
+
+def _edits(
+    session: Session, noisy: NoisyLatent, found: Found, numbers: list[int], options: argparse.Namespace
+) -> list[_Edited]:
+    """Edit along the directions of these numbers, counted from 1."""
+    basis, in_order = found.basis, sorted(numbers)
+    chosen = basis.select([number - 1 for number in in_order])
+    rows = session.edit(
+        noisy,
+        chosen,
+        _strengths(options),
+        unit=options.unit,
+        guidance_steps=options.guidance_steps,
+        boost=options.boost,
+        seed=options.seed,
+    )
+    ranges = session.linear_range(noisy, chosen) if options.unit == PICTURE_UNIT else [None] * len(rows)
+    edits = {}
+    for number, row, linear in zip(in_order, rows, ranges):
+        change = attribute_changes(row)
+        lines = [describe_changes(change), found.notes[number - 1]]
+        if linear is not None:
+            lines.append(f"linear from {linear[0]:+.1f} to {linear[1]:+.1f}")
+        name = basis.name(number - 1)
+        report = {
+            "direction": number,
+            "name": name,
+            "response": basis.s[number - 1].item(),
+            "linear_range": linear,
+            "attribute_change": change,
+        }
+        edits[number] = _Edited(number, name, "\n".join(filter(None, lines)), row, report)
+    return [edits[number] for number in numbers]
+
+
+def _sheet(
+    image: torch.Tensor,
+    round_trip: RoundTrip,
+    edits: list[_Edited],
+    headings: list[str],
+    options: argparse.Namespace,
+) -> Picture:
+    """The contact sheet: the original, and a row for each direction."""
+    rows = [("original", [image, None, round_trip.image, None, None])]
+    notes = [f"reconstructed in the middle\nat {round_trip.psnr:.1f} dB"]
+    for edited in edits:
+        label = f"{edited.number}  {edited.name}" if edited.name else f"direction {edited.number}"
+        rows.append((label, edited.pictures))
+        notes.append(edited.note)
+    title = f"Directions at {options.timestep:g} T"
+    if options.prompt:
+        title += f", prompt: {options.prompt}"
+    return figures.contact_sheet(rows, headings, row_notes=notes, cell=cell_width(image), title=title)
+
+
+def _pictures_of_direction(edited: _Edited, found: Found, headings: list[str]) -> dict[str, Picture]:
     """The picture of one direction and of its edits, by file name. The edit of strength 0 is left out."""
-    shown = figures.direction_map(faces.decode_latent(basis.direction(number - 1)))
+    number = edited.number
+    shown = figures.direction_map(faces.decode_latent(found.basis.direction(number - 1)))
     pictures = {f"direction_{number}_map.png": figures.to_pil(shown, MAP_WIDTH)}
-    for heading, image in zip(headings, row):
+    for heading, image in zip(headings, edited.pictures):
         if heading != "0":
             pictures[f"direction_{number}_strength_{heading}.png"] = figures.to_pil(image)
     return pictures
