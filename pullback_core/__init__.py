@@ -1,10 +1,12 @@
-"""Meaningful directions of diffusion models, from the pullback metric of their bottleneck features.
+"""Meaningful directions of diffusion models, from the pullback metric of what the network computes.
 
 Implements Park, Kwon, Choi, Jo, Uh, "Understanding the Latent Space of Diffusion Models through the
-Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch tensors. The way of the data:
+Lens of Riemannian Geometry", NeurIPS 2023 (arXiv 2307.12868), on plain torch tensors. The paper reads the
+bottleneck of a UNet. Here any block can be read, and also the predicted picture. The way of the data:
 
     picture -> x_0 --ddim.invert--> NoisyLatent --local_basis--> PullbackBasis
-          --edit (or parallel_transport first)--> NoisyLatent --ddim.generate--> x_0' -> picture
+          --rotated_basis, masked_basis, ...--> PullbackBasis
+          --edit_by, or edit--> NoisyLatent --ddim.generate--> x_0' -> picture
 """
 
 from .cli import console
@@ -17,8 +19,15 @@ from .basis import PullbackBasis
 from .compare_bases import BasisComparison, compare_bases
 from .compare_features import FeatureReport, compare_features, feature_table
 from .directions.averaging import averaged_basis, renoised
+from .directions.linear_range import linear_range
+from .directions.masked_search import search_within
+from .directions.masks import masked_basis
+from .directions.mixing import mix
+from .directions.moves import move
 from .directions.pictures import with_pictures
+from .directions.preview import preview_by
 from .directions.rotation import rotated_basis
+from .directions.strength import calibrated_lengths, edit_by
 from .directions.sums import sums_of_known, weighted_sums
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
@@ -51,19 +60,27 @@ __all__ = [
     "adjoint_error",
     "averaged_basis",
     "bases_over_time",
+    "calibrated_lengths",
     "compare_bases",
     "compare_features",
     "ddim",
     "edit",
+    "edit_by",
     "edit_grid",
     "feature_jacobian",
     "feature_table",
     "global_basis",
+    "linear_range",
     "local_bases",
     "local_basis",
+    "masked_basis",
+    "mix",
+    "move",
     "parallel_transport",
+    "preview_by",
     "renoised",
     "rotated_basis",
+    "search_within",
     "spectra",
     "subspaces",
     "sums_of_known",
