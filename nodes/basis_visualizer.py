@@ -1,6 +1,7 @@
 from comfy_api.latest import io, ui
 
 from ..pullback_core import figures
+from ..pullback_core.basis_checks import SINGULAR
 from . import host
 from .checks import (
     require_directions,
@@ -10,6 +11,8 @@ from .checks import (
 )
 from .inputs import (
     CATEGORY,
+    GUIDANCE,
+    SEEN,
     Basis,
     conditioning_input,
     count_input,
@@ -19,7 +22,9 @@ from .inputs import (
     noisy_latent_input,
     sigmas_input,
     strength_input,
+    unit_input,
 )
+from .ui import missed_strengths, range_note
 
 FAST, FULL = "fast", "full"
 
@@ -44,6 +49,7 @@ class BasisVisualizer(io.ComfyNode):
                 noisy_latent_input(),
                 sigmas_input(),
                 *_sheet_inputs(),
+                unit_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="sheet", tooltip="Directions by strengths."),
@@ -75,6 +81,7 @@ class BasisVisualizer(io.ComfyNode):
         strength,
         steps,
         cell,
+        unit=GUIDANCE,
     ):
         require_single_noisy_latent(model, latent, sigmas)
         available = max(1, basis.rank + 1 - direction)
@@ -85,6 +92,8 @@ class BasisVisualizer(io.ComfyNode):
         def work(denoiser, noisy):
             require_own_basis(denoiser, basis, latent, noisy)
             require_noise(denoiser, latent, noisy)
+            if unit == SEEN:
+                return _by_picture(denoiser, noisy, chosen, amounts, latent, mode == FAST, bar)
             [edits] = host.edit_pictures(
                 denoiser,
                 noisy,
@@ -95,13 +104,14 @@ class BasisVisualizer(io.ComfyNode):
                 steps=steps,
                 quick=mode == FAST,
             )
-            return host.finish_edits(
+            finished = host.finish_edits(
                 denoiser, edits, latent, progress=bar.part(50, 100), forecast=mode == FAST
             )
+            return finished, [""] * chosen.rank
 
-        finished = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
+        finished, notes = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
         pictures = host.image_to_core(vae.decode(host.clean_latent(model, finished)["samples"]))
-        sheet = _sheet(chosen, direction, amounts, pictures, cell)
+        sheet = _sheet(chosen, direction, amounts, pictures, notes, cell)
         spectrum = host.plot_of(figures.singular_value_plot, basis)
         maps = [figures.to_pil(host.direction_preview(model, vector), 2 * cell) for vector in chosen.v]
         return io.NodeOutput(sheet, spectrum, host.pil_to_image(maps), ui=ui.PreviewImage(sheet, cls=cls))
@@ -134,16 +144,34 @@ def _sheet_inputs():
     ]
 
 
-def _sheet(chosen, first, amounts, pictures, cell):
+def _by_picture(denoiser, noisy, chosen, amounts, latent, quick, bar):
+    """The finished pictures of a sheet in units of what is seen, and a note for each row."""
+    ranges = host.straight_ranges(denoiser, noisy, chosen, progress=bar.part(0, 30), quick=quick)
+    notes = [range_note(ends) for ends in ranges]
+    if quick and chosen.knows_pictures():
+        return host.preview_pictures(denoiser, noisy, chosen, amounts, latent), notes
+    found = host.calibrate(denoiser, noisy, chosen, amounts, latent, progress=bar.part(30, 60), quick=quick)
+    [edits] = host.edit_pictures(
+        denoiser, noisy, chosen, amounts, latent, progress=bar.part(60, 60), calibrated=found
+    )
+    for row, reached in enumerate(found[0].reached):
+        notes[row] = "\n".join(filter(None, (notes[row], missed_strengths(amounts, reached))))
+    return host.finish_edits(denoiser, edits, latent, progress=bar.part(60, 100), forecast=quick), notes
+
+
+def _sheet(chosen, first, amounts, pictures, more_notes, cell):
     """The pictures in rows of directions and columns of strengths, as IMAGE.
 
-    chosen: a basis with the directions of the rows; first: the number of the first one.
+    chosen: a basis with the directions of the rows; first: the number of the first one; more_notes: what is
+    below the response of each.
     """
     rows, notes = [], []
+    response = "singular value" if chosen.kind == SINGULAR else "response"
     for row in range(chosen.rank):
         start = row * len(amounts)
-        rows.append((f"direction {first + row}", pictures[start : start + len(amounts)]))
-        notes.append(f"singular value {chosen.s[row]:.3g}")
+        label = f"{first + row}: {chosen.name(row)}" if chosen.name(row) else f"direction {first + row}"
+        rows.append((label, pictures[start : start + len(amounts)]))
+        notes.append("\n".join(filter(None, (f"{response} {chosen.s[row]:.3g}", more_notes[row]))))
     sheet = figures.contact_sheet(
         rows,
         figures.number_labels(amounts, sign=True),

@@ -5,6 +5,8 @@ from . import host
 from .checks import require_directions, require_noise, require_own_basis
 from .inputs import (
     CATEGORY,
+    GUIDANCE,
+    SEEN,
     Basis,
     conditioning_input,
     count_input,
@@ -13,7 +15,9 @@ from .inputs import (
     model_input,
     noisy_latent_input,
     strength_input,
+    unit_input,
 )
+from .ui import missed_strengths
 
 
 class GuidanceEdit(io.ComfyNode):
@@ -61,6 +65,7 @@ class GuidanceEdit(io.ComfyNode):
                     tooltip="Where the step may act. Without one, the latent's own mask counts, and the "
                     "rest stays the picture.",
                 ),
+                unit_input(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -68,11 +73,23 @@ class GuidanceEdit(io.ComfyNode):
                     tooltip="The edited noisy latents. Samplers continue with add_noise off.",
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, model, conditioning, latent, basis, direction, strength, steps, strengths, directions, mask=None
+        cls,
+        model,
+        conditioning,
+        latent,
+        basis,
+        direction,
+        strength,
+        steps,
+        strengths,
+        directions,
+        mask=None,
+        unit=GUIDANCE,
     ):
         chosen = require_directions(basis, direction, directions)
         amounts = host.even_strengths(strength, strengths)
@@ -81,10 +98,36 @@ class GuidanceEdit(io.ComfyNode):
         def work(denoiser, noisy):
             require_own_basis(denoiser, basis, latent, noisy)
             require_noise(denoiser, latent, noisy)
+            calibrated, start = None, 0
+            if unit == SEEN:
+                start = 50
+                calibrated = host.calibrate(
+                    denoiser, noisy, chosen, amounts, latent, progress=bar.part(0, start), mask=mask
+                )
+                host.show_status(cls, _report(direction, amounts, calibrated))
             return noisy, host.edit_and_keep(
-                denoiser, noisy, chosen, amounts, latent, progress=bar.part(0, 100), mask=mask, steps=steps
+                denoiser,
+                noisy,
+                chosen,
+                amounts,
+                latent,
+                progress=bar.part(start, 100),
+                mask=mask,
+                steps=steps,
+                calibrated=calibrated,
             )
 
         sigmas = torch.tensor([basis.sigma, 0.0], dtype=torch.float64)  # only the noise level counts here
         noisy, edited = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
         return io.NodeOutput(host.noisy_latent(model, edited, latent, host.edited_origins(latent, noisy)))
+
+
+def _report(first, amounts, calibrated):
+    """Which strengths were missed, of every picture. first: the number of the first direction."""
+    lines = []
+    for found in calibrated:
+        for row, reached in enumerate(found.reached):
+            missed = missed_strengths(amounts, reached)
+            if missed:
+                lines.append(f"direction {first + row}: {missed}")
+    return "; ".join(lines) or "every strength is reached"

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 CATEGORY = "pullback"
 AS_LOADED, FLOAT32 = "as the model", "float32"  # the options of `precision_input`
+GUIDANCE, SEEN = "guidance", "picture"  # the options of `unit_input`
 Basis = io.Custom("PULLBACK_BASIS")
 
 
@@ -133,3 +134,14 @@ def strength_input(tooltip, *, smallest):
 
 def guidance_steps_input(tooltip):
     return count_input("steps", tooltip, default=16, largest=200)
+
+
+def unit_input():
+    return io.Combo.Input(
+        "unit",
+        options=[GUIDANCE, SEEN],
+        default=GUIDANCE,
+        optional=True,
+        tooltip="guidance: strength counts the steps of the guidance. picture: 1 is one clearly visible "
+        "change of the picture, the same for every direction, time and model; steps are not used.",
+    )

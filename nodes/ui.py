@@ -37,6 +37,29 @@ def noisy_already(latent):
     return "; this latent is noisy already: connect that of VAE Encode"
 
 
+JUMP = 0.2  # a strength that is missed by more than this share is told
+
+
+def missed_strengths(strengths, reached):
+    """Which strengths of a direction could not be reached, in words; "" where all were.
+
+    Args:
+        strengths: The strengths that were asked for.
+        reached: (s,) the strengths that were measured.
+    """
+    missed = []
+    for wanted, got in zip(strengths, reached.tolist()):
+        if abs(got - wanted) > JUMP * abs(wanted):
+            missed.append(f"{wanted:+.2g} is {got:+.2g}")
+    return f"{', '.join(missed)}: the picture jumps" if missed else ""
+
+
+def range_note(ends):
+    """A linear range in words. ends: its ends backwards and along the direction, both positive."""
+    back, along = (f"{float(end):.1f}" for end in ends)
+    return f"straight from -{back} to +{along}"
+
+
 def search_report(basis):
     """How the search for a basis ended."""
     text = f"residual {basis.residuals.max():.1e} after {basis.products} products"

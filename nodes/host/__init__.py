@@ -19,6 +19,7 @@ from .progress import Progress, show_status
 from .quality_boost import quality_boost_sampler
 from .schedules import ddim_sigmas, schedule_of
 from .session import while_sampling
+from .strengths import calibrate, preview_pictures, straight_ranges
 
 __all__ = [
     "DEFAULT",
@@ -30,6 +31,7 @@ __all__ = [
     "advice_on_size",
     "basis_files",
     "basis_path",
+    "calibrate",
     "check_derivatives",
     "check_derivatives_over_time",
     "check_features",
@@ -55,10 +57,12 @@ __all__ = [
     "origins_of",
     "pil_to_image",
     "plot_of",
+    "preview_pictures",
     "quality_boost_sampler",
     "save_basis",
     "schedule_of",
     "show_status",
+    "straight_ranges",
     "while_sampling",
     "with_kept_parts",
     "with_picture",

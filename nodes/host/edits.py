@@ -3,6 +3,7 @@
 import torch
 
 from ...pullback_core import ddim, edit_grid
+from ...pullback_core.directions.moves import move
 from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
 
 
@@ -11,7 +12,9 @@ def even_strengths(strength, count):
     return [strength] if count == 1 else torch.linspace(-strength, strength, count).tolist()
 
 
-def edit_pictures(denoiser, noisy, directions, strengths, latent, *, progress, mask=None, **options):
+def edit_pictures(
+    denoiser, noisy, directions, strengths, latent, *, progress, mask=None, calibrated=None, **options
+):
     """Edit each picture of a LATENT along each direction, at each strength.
 
     Args:
@@ -22,7 +25,9 @@ def edit_pictures(denoiser, noisy, directions, strengths, latent, *, progress, m
         latent: The LATENT. Without a mask, its own mask counts.
         progress: Called as progress(evaluations done, evaluations in all).
         mask: MASK; 1 where the edit may act.
-        **options: As in the core's `edit_grid`.
+        calibrated: What `calibrate` found for these strengths: the edits are then straight moves. None edits
+            by x-space guidance.
+        **options: As in the core's `edit_grid`, for guidance.
 
     Returns:
         A list with a `NoisyLatent` for each picture: all strengths of the first direction, then those of the
@@ -32,22 +37,32 @@ def edit_pictures(denoiser, noisy, directions, strengths, latent, *, progress, m
     masks = mask_of(mask, latent, noisy.x)
     edits = []
     for number in range(len(noisy)):
+        own_mask = None if masks is None else masks[number]
+        report = part_of(progress, number, len(noisy))
+        if calibrated is not None:
+            lengths = calibrated[number].lengths
+            vectors = directions.v.repeat_interleave(lengths.shape[1], dim=0)
+            edits.append(move(denoiser, noisy[number], vectors, lengths.flatten(), mask=own_mask))
+            report(1, 1)
+            continue
         edits.append(
             edit_grid(
                 denoiser,
                 noisy[number],
                 directions,
                 strengths,
-                mask=None if masks is None else masks[number],
+                mask=own_mask,
                 batch_size=batch_size,
-                progress=_of_part(progress, number, len(noisy)),
+                progress=report,
                 **options,
             )
         )
     return edits
 
 
-def edit_and_keep(denoiser, noisy, directions, strengths, latent, *, progress, mask=None, steps=16):
+def edit_and_keep(
+    denoiser, noisy, directions, strengths, latent, *, progress, mask=None, steps=16, calibrated=None
+):
     """Edit the pictures of a LATENT, so that any sampler makes the edited pictures of the result.
 
     Where the LATENT's own mask counts, each edit is also sampled and inverted again, see `with_kept_parts`.
@@ -61,6 +76,7 @@ def edit_and_keep(denoiser, noisy, directions, strengths, latent, *, progress, m
         progress: Called as progress(done, total).
         mask: MASK; 1 where the edit may act.
         steps: As in the core's `edit`.
+        calibrated: As in `edit_pictures`.
 
     Returns:
         The edits of all pictures as one `NoisyLatent`, those of the first picture first.
@@ -72,13 +88,14 @@ def edit_and_keep(denoiser, noisy, directions, strengths, latent, *, progress, m
         directions,
         strengths,
         latent,
-        progress=_of_part(progress, 0, 2) if keeps else progress,
+        progress=part_of(progress, 0, 2) if keeps else progress,
         mask=mask,
         steps=steps,
+        calibrated=calibrated,
     )
     if keeps:
         batch_size = denoiser.evaluation_batch_size(noisy.x.shape[1:])
-        edits = with_kept_parts(denoiser, edits, latent, batch_size, _of_part(progress, 1, 2))
+        edits = with_kept_parts(denoiser, edits, latent, batch_size, part_of(progress, 1, 2))
     return noisy.with_x(torch.cat([edit.x for edit in edits]))
 
 
@@ -107,7 +124,7 @@ def finish_edits(denoiser, edits, latent, *, progress, forecast=False):
     return torch.cat(finished)
 
 
-def _of_part(progress, number, count):
+def part_of(progress, number, count):
     """progress(done, total) of part `number` of `count`, as progress of the whole."""
 
     def report(done, total):

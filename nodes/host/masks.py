@@ -54,6 +54,31 @@ def kept_parts(latent):
     return parts
 
 
+def keep_parts(pictures, parts):
+    """Put what is kept into clean pictures.
+
+    Args:
+        pictures: (b, c, h, w) in sampler coordinates. They may be several edits of each picture, one after
+            another.
+        parts: What each picture keeps, see `kept_parts`.
+
+    Returns:
+        Clean pictures of the same shape.
+
+    Raises:
+        ValueError: The parts do not fit the batch.
+    """
+    if not any(parts):
+        return pictures
+    if len(pictures) % len(parts):
+        raise ValueError(
+            f"The sampler keeps parts of {len(parts)} pictures and got {len(pictures)}; "
+            "connect the same LATENT to both of them."
+        )
+    edits = pictures.chunk(len(parts))
+    return torch.cat([_keep(edit, part) for edit, part in zip(edits, parts)])
+
+
 class MaskedDenoiser(Denoiser):
     """A denoiser that predicts the clean picture itself where a mask is 0. So samplers arrive at it there.
 
@@ -72,16 +97,7 @@ class MaskedDenoiser(Denoiser):
 
     def denoise(self, x, sigma):
         """As `Denoiser.denoise`. Raises ValueError where the parts do not fit the batch."""
-        denoised = self._denoiser.denoise(x, sigma)
-        if not any(self._parts):
-            return denoised
-        if len(x) % len(self._parts):
-            raise ValueError(
-                f"The sampler keeps parts of {len(self._parts)} pictures and got {len(x)}; "
-                "connect the same LATENT to both of them."
-            )
-        edits = denoised.chunk(len(self._parts))
-        return torch.cat([_keep(edit, part) for edit, part in zip(edits, self._parts)])
+        return keep_parts(self._denoiser.denoise(x, sigma), self._parts)
 
     def encode(self, x, sigma):
         return self._denoiser.encode(x, sigma)

@@ -26,6 +26,7 @@ def linear_range(
     directions: torch.Tensor | PullbackBasis,
     *,
     limit: float = LIMIT,
+    levels: int = LEVELS,
     batch_size: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> torch.Tensor:
@@ -38,6 +39,7 @@ def linear_range(
         noisy: One noisy latent.
         directions: (d, c, h, w) in network coordinates, or a basis at the same noise level.
         limit: The error at the end of the range, as a share.
+        levels: As in `calibrated_lengths`, for telling the strengths.
         batch_size: Moves that are evaluated at once (memory); None runs all.
         progress: Called as progress(rounds done, rounds in all).
 
@@ -63,7 +65,7 @@ def linear_range(
             progress(done + 1, ROUNDS + 1)
     ways = list(rays)
     ends = [rays[way].longest_within(limit * (1 + CLOSE)) for way in ways]
-    seen = SeenChange(denoiser, noisy, directions, levels=LEVELS, batch_size=batch_size)
+    seen = SeenChange(denoiser, noisy, directions, levels=levels, batch_size=batch_size)
     strengths = torch.tensor(seen.changes(ways, ends)) / UNIT
     if progress:
         progress(ROUNDS + 1, ROUNDS + 1)
