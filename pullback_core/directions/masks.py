@@ -20,8 +20,8 @@ from .sums import mixed, sums_of_known, weighted_sums
 
 MASKED = "masked"  # the kind of such a basis
 LEAST = 0.8  # the default of `masked_basis`
-# A direction whose energy is this share of the mean counts half. On the bundled model at 0.5 T, 8 faces,
-# true edits of the eyes have 0.97 of their change inside; with 1e-2 moves are shorter by a fifth, and 0.95 is inside.
+# A direction whose energy is this share of the mean counts half. On the bundled model at 0.5 T, 8 faces, true
+# edits of the eyes have 0.97 of their change inside. With 1e-2 it is 0.95, and moves are shorter by a fifth.
 WEAK = 3e-4
 WORTH_A_SEARCH = 0.9  # `Masked.report` advises a search where less of the change is inside
 
