@@ -1,4 +1,4 @@
-"""Every example face with its first directions, both ways: which of them would a person name?
+"""Every example face with its first rotated directions, both ways: which of them would a person name?
 
 python -m benchmarks.gallery gallery.png
 """
@@ -7,7 +7,12 @@ import argparse
 
 from tqdm import tqdm
 
-from pullback_core import ddim, edit_grid, faces, figures, local_basis
+from pullback_core import ddim, faces, figures, local_basis
+from pullback_core.directions.rotation import rotated_basis
+from pullback_core.directions.strength import edit_by
+from pullback_core.models.denoiser import PICTURE
+
+RANK = 16  # directions that are found and turned
 
 
 def main():
@@ -17,19 +22,19 @@ def main():
     parser.add_argument("picture", help="PNG file to write")
     parser.add_argument("--faces", type=int, nargs="*", default=list(range(20)))
     parser.add_argument("--directions", type=int, default=5)
-    parser.add_argument("--timestep", type=float, default=0.7)
+    parser.add_argument("--timestep", type=float, default=0.5)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--cell", type=int, default=72)
     options = parser.parse_args()
 
-    denoiser = faces.FacesDenoiser(faces.load_model())
+    denoiser = faces.FacesDenoiser(faces.load_model(), feature=PICTURE)
     sigmas = denoiser.schedule.sigmas(round(50 * options.timestep), start=options.timestep)
     rows = []
     for number in tqdm(options.faces, desc="faces"):
         image = faces.example_faces([number])
-        noisy = ddim.invert(denoiser, faces.encode_image(image), sigmas, refine=2)
-        basis = local_basis(denoiser, noisy, options.directions)
-        edits = edit_grid(denoiser, noisy, basis, [-options.strength, options.strength])
+        noisy = ddim.invert(denoiser, faces.encode_image(image), sigmas, refine=6)
+        basis = rotated_basis(local_basis(denoiser, noisy, RANK)).select(range(options.directions))
+        edits = edit_by(denoiser, noisy, basis, [-options.strength, options.strength])
         edited = faces.decode_latent(ddim.generate(denoiser, edits))
         rows.append((f"face {number}", [image[0], *edited]))
     headings = ["original"] + [
