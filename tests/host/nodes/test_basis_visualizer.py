@@ -1,8 +1,10 @@
 """Basis Visualizer: its sheet, its plot and its maps."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from node_calls import SHEET_OPTIONS, edit, sample
+from node_calls import BASIS_OPTIONS, SHEET_OPTIONS, edit, sample
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,51 @@ def test_a_full_sheet_shows_the_edits_sampled_to_the_end(call, comfy_host, face,
         pictures = face.vae.decode(sample(call, face, edits))
     shown = torch.stack([picture for _, row in caught[0] for picture in row])
     torch.testing.assert_close((shown.movedim(1, 3) + 1) / 2, pictures, rtol=0, atol=5e-3)
+
+
+def sheet_rows(call, comfy_host, face, monkeypatch, **options):
+    """The rows of a sheet with their pictures, and their notes."""
+    caught = []
+    figures = comfy_host.core.figures
+    plain = figures.contact_sheet
+
+    def catch(rows, *others, **named):
+        caught.append((rows, named["row_notes"]))
+        return plain(rows, *others, **named)
+
+    monkeypatch.setattr(figures, "contact_sheet", catch)
+    inputs = {**face.inputs, "vae": face.vae, "sigmas": face.sigmas, **SHEET_OPTIONS, **options}
+    call("PullbackBasisVisualizer", **inputs)
+    return caught[0]
+
+
+def test_columns_in_units_of_what_is_seen(call, comfy_host, face, monkeypatch):
+    rows, notes = sheet_rows(call, comfy_host, face, monkeypatch, mode="full", unit="picture")
+    edits = edit(call, face.inputs, directions=2, strengths=3, unit="picture")
+    with torch.inference_mode():
+        pictures = face.vae.decode(sample(call, face, edits))
+    shown = torch.stack([picture for _, row in rows for picture in row])
+    torch.testing.assert_close((shown.movedim(1, 3) + 1) / 2, pictures, rtol=0, atol=2e-2)
+    assert [note.startswith("singular value ") for note in notes] == [True, True]
+    assert all("\nstraight from -" in note for note in notes)
+
+
+def test_a_fast_sheet_of_a_picture_basis_is_a_preview(call, comfy_host, face, monkeypatch):
+    basis = call(
+        "PullbackBasis",
+        **face.hosted,
+        sigmas=face.sigmas,
+        rank=2,
+        **{**BASIS_OPTIONS, "feature": "picture"},
+    )[0]
+    named = replace(basis, names=["joy", ""])
+    rows, _ = sheet_rows(call, comfy_host, face, monkeypatch, basis=named, unit="picture")
+    assert [label for label, _ in rows] == ["1: joy", "direction 2"]
+    minus, middle, plus = rows[0][1]
+    inner = ((plus - middle) * (middle - minus)).sum() / ((plus - middle).norm() * (middle - minus).norm())
+    assert inner > 0.9, "the preview is straight, apart from the edges of the range of pixels"
+
+
+def test_a_fast_sheet_of_another_basis_is_a_forecast(call, comfy_host, face, monkeypatch):
+    rows, notes = sheet_rows(call, comfy_host, face, monkeypatch, unit="picture")
+    assert len(rows) == 2 and all("straight from" in note for note in notes)

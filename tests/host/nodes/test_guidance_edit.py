@@ -1,7 +1,7 @@
 """X-Space Guidance Edit: the core's edit, batches and masks."""
 
 import torch
-from node_calls import edit
+from node_calls import edit, sample
 
 
 def test_the_edit_node_gives_the_cores_edit(call, comfy_host, face, alone):
@@ -72,3 +72,21 @@ def test_each_picture_of_a_batch_has_its_own_noise_mask(call, tiny):
     change = edit(call, {**tiny.inputs, "latent": latent})["samples"] - latent["samples"]
     assert change[0, ..., 4:].abs().max() < 1e-4 < 0.1 < change[0, ..., :4].abs().max()
     assert change[1, ..., :4].abs().max() < 1e-4 < 0.1 < change[1, ..., 4:].abs().max()
+
+
+def test_strengths_in_units_of_what_is_seen(call, comfy_host, face, alone):
+    core = comfy_host.core
+    edited = edit(call, face.inputs, direction=2, directions=2, strengths=2, unit="picture")
+    basis = face.basis.select([1, 2])
+    moved = core.directions.strength.edit_by(alone.denoiser, alone.noisy, basis, [-1.0, 1.0])
+    expected = comfy_host.adapter.noisy_latent(face.model, moved)["samples"]
+    torch.testing.assert_close(edited["samples"], expected, rtol=1e-3, atol=2e-2)
+    ends = sample(call, face, edited), sample(call, face, face.latent)
+    change = (ends[0] - ends[1]).square().mean(dim=(1, 2, 3)).sqrt()
+    assert (change > 0.05).all() and (change < 0.4).all()
+
+
+def test_a_mask_confines_straight_moves_too(call, tiny):
+    change = edit(call, tiny.inputs, mask=left_half(), unit="picture")["samples"] - tiny.latent["samples"]
+    assert change[..., :4].abs().max() > 1e-3
+    assert change[..., 4:].abs().max() < 1e-5
