@@ -9,10 +9,10 @@ from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_ti
 from .denoiser import HostDenoiser
 from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, example_face, load_faces
-from .features import DEFAULT, feature_named, features_of
+from .features import DEFAULT, blocks_of, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
-from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
+from .masks import MaskedDenoiser, kept_parts, mask_of, masks_for_basis, with_kept_parts
 from .origins import Origin, origins_of, with_picture
 from .plots import plot_of
 from .progress import Progress, show_status
@@ -45,6 +45,7 @@ __all__ = [
     "encode_words",
     "even_strengths",
     "example_face",
+    "blocks_of",
     "feature_named",
     "features_of",
     "finish_edits",
@@ -53,6 +54,7 @@ __all__ = [
     "kept_parts",
     "load_faces",
     "mask_of",
+    "masks_for_basis",
     "noisy_latent",
     "origins_of",
     "pil_to_image",

@@ -5,7 +5,7 @@ import itertools
 import torch
 from comfy.utils import reshape_mask
 
-from ...pullback_core import NoisyLatent, ddim
+from ...pullback_core import NoisyLatent, ddim, faces
 from ...pullback_core.models.denoiser import Denoiser
 from .origins import inherited_masks, origins_of
 
@@ -36,6 +36,20 @@ def masks_of(latent, x):
     """
     masks = mask_of(None, latent, x)
     return [None] * len(x) if masks is None else list(masks[:, :1].cpu())
+
+
+def masks_for_basis(mask, basis):
+    """MASK as the masks of the core's `masked_basis`, one for each of its batch.
+
+    The bundled model's latents hold the pixels themselves, so its masks stay exact to the pixel.
+    """
+    masks = mask.float().reshape(-1, *mask.shape[-2:]).clamp(0, 1)
+    channels, height, width = basis.v.shape[1:]
+    if channels != faces.LATENT_SHAPE[0]:
+        return list(masks)
+    size = (height * faces.PATCH, width * faces.PATCH)
+    pixels = torch.nn.functional.interpolate(masks[:, None], size=size, mode="area")[:, 0]
+    return [faces.encode_mask(one) for one in pixels]
 
 
 def kept_parts(latent):

@@ -135,7 +135,13 @@ def _of_search(
 
 def _with_known(searched: PullbackBasis, start: PullbackBasis) -> PullbackBasis:
     """A finished search together with what a basis at the same point knows."""
-    basis = replace(searched, products=start.products + 1 + searched.products, provenance=start.provenance)
+    basis = replace(
+        start,
+        products=start.products + 1 + searched.products,
+        converged=searched.converged,
+        residuals=searched.residuals,
+        seed=searched.seed,
+    )
     q, changes = searched.known_products()
     known, known_changes = start.known_products()
     return _by_response(basis, torch.cat([known.to(q), q]), torch.cat([known_changes.to(changes), changes]))
