@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pullback_core import PullbackBasis, global_basis, parallel_transport
+from pullback_core.directions.sums import weighted_sums
 from pullback_core.linalg import subspaces
 
 X_SHAPE, H_SHAPE, RANK = (2, 3, 4), (5, 4), 3
@@ -108,3 +109,53 @@ def test_bases_that_do_not_belong_together_are_refused(change, message):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="frechet, matched"):
         global_basis(family()[0], "median")
+
+
+def rotated(one):
+    """The same span, turned so that neither v nor the order is what a search finds."""
+    turn = rows(RANK, RANK, 9)
+    return weighted_sums(one, turn, "rotated")
+
+
+@pytest.mark.parametrize("kind", ["singular", "rotated"])
+def test_the_mean_of_one_basis_twice_keeps_its_kind(kind):
+    one = family()[1] if kind == "singular" else rotated(family()[1])
+    mean = global_basis([one, one], "matched")
+    assert mean.kind == kind and mean.residuals.max() < 1e-9
+    torch.testing.assert_close(mean.s, one.s)
+    torch.testing.assert_close(mean.v, one.v)
+    torch.testing.assert_close(mean.u, one.u)
+
+
+def test_rotated_bases_are_matched_one_by_one():
+    one = rotated(family()[1])
+    order, sign = [2, 0, 1], torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
+    shuffled = replace(
+        one,
+        v=sign.view(-1, 1, 1, 1) * one.v[order],
+        u=sign.view(-1, 1, 1) * one.u[order],
+        s=one.s[order],
+    )
+    mean = global_basis([one, shuffled], "matched")
+    torch.testing.assert_close(mean.v, one.v)
+    torch.testing.assert_close(mean.s, one.s)
+
+
+def test_the_frechet_mean_of_rotated_bases_is_that_of_their_spans():
+    bases, centre = family()
+    mean = global_basis([rotated(one) for one in bases])
+    assert mean.kind == "singular" and subspaces.geodesic_distance(mean, centre) < 1e-6
+    torch.testing.assert_close(mean.s, global_basis(bases).s)
+
+
+def test_the_mean_predicts_the_mean_picture():
+    bases = family()[0][:2]
+    known = [replace(one, predicted=torch.full(X_SHAPE, value)) for one, value in zip(bases, (1.0, 3.0))]
+    assert torch.equal(global_basis(known).predicted, torch.full(X_SHAPE, 2.0))
+    assert global_basis([known[0], bases[1]]).predicted is None
+
+
+def test_bases_of_two_kinds_are_refused():
+    one = family()[1]
+    with pytest.raises(ValueError, match="different kinds, 'singular' and 'rotated'"):
+        global_basis([one, rotated(one)])
