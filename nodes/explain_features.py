@@ -2,6 +2,7 @@ from comfy_api.latest import io, ui
 
 from ..pullback_core import compare_features, feature_table, figures
 from ..pullback_core.compare_features import evenly_spread
+from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_single_noisy_latent
 from .inputs import (
@@ -28,8 +29,8 @@ class ExplainFeatures(io.ComfyNode):
             node_id="PullbackExplainFeatures",
             display_name="Explain Features",
             category=CATEGORY,
-            description="Compares the blocks of the model: how few directions each has, how straight its "
-            "map is, what it costs.",
+            description="Compares the blocks of the model and its predicted picture: how few directions each "
+            "has, how straight its map is, what it costs.",
             inputs=[
                 model_input(),
                 conditioning_input(),
@@ -38,8 +39,8 @@ class ExplainFeatures(io.ComfyNode):
                 io.String.Input(
                     "features",
                     default="",
-                    tooltip="Blocks, with commas between them. Empty: some over the whole depth, with "
-                    "the default one.",
+                    tooltip="Blocks, with commas between them, or picture. Empty: some blocks over the whole "
+                    "depth, with the default one, and picture.",
                 ),
                 rank_input(),
                 precision_input(),
@@ -80,7 +81,7 @@ class ExplainFeatures(io.ComfyNode):
             latent,
             work,
             sigmas=sigmas,
-            feature=names[0],
+            feature=max(names, key=host.features_of(model).index),  # the deepest one needs the most memory
             float32=precision == FLOAT32,
             products=True,
         )
@@ -95,8 +96,9 @@ class ExplainFeatures(io.ComfyNode):
 
 
 def _feature_names(model, text):
-    """The blocks that a text names, without repetitions; for an empty text some over the whole depth."""
+    """The features that a text names, without repetitions; for an empty text some over the whole depth."""
     named = [host.feature_named(model, name.strip()) for name in text.split(",") if name.strip()]
     if named:
         return list(dict.fromkeys(named))
-    return evenly_spread(host.features_of(model), host.feature_named(model, host.DEFAULT))
+    blocks = evenly_spread(host.blocks_of(model), host.feature_named(model, host.DEFAULT))
+    return [*blocks, PICTURE]

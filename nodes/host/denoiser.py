@@ -163,7 +163,8 @@ class HostDenoiser(Denoiser):
 
     def products_exceed_memory(self, latent_shape):
         """Whether the activations of one Jacobian product at a latent (c, h, w) exceed the free memory."""
-        return products_exceed_memory(self._guider.model_patcher, latent_shape)
+        patcher, prompts = self._guider.model_patcher, len(self._entries)
+        return products_exceed_memory(patcher, self.feature, latent_shape, prompts)
 
     def product_limits(self, latent_shape):
         """Only a `CheckedDenoiser` has limits, because the check decides them."""

@@ -40,7 +40,7 @@ def while_sampling(
         sigmas: (steps + 1,) the decreasing noise levels back from a noisy latent; None for a clean one.
         feature: A name of `features_of`, or `DEFAULT`.
         float32: Compute in float32, whatever the precision of the model.
-        products: fn computes Jacobian products: the host frees the memory that they need.
+        products: fn computes Jacobian products: the host frees the memory that they need for the feature.
 
     Returns:
         What fn returns.
@@ -55,7 +55,7 @@ def while_sampling(
     samples = _samples_of(model, latent)
     prompt = conditioning_fingerprint(conditioning)
     passed_checks = _passed_checks_of(model, conditioning, (float32, prompt))
-    guider = _guider(model, conditioning, float32, products)
+    guider = _guider(model, conditioning, float32, feature if products else None)
     initial_state = InitialState(guider.model_patcher, conditioning)
 
     def work(x, options):
@@ -112,13 +112,16 @@ def _reference(part):
     return None if part is None else ref(part)
 
 
-def _guider(model, conditioning, float32, products):
-    """A guider of the host that evaluates a clone of the MODEL with one CONDITIONING, without guidance."""
+def _guider(model, conditioning, float32, feature):
+    """A guider of the host that evaluates a clone of the MODEL with one CONDITIONING, without guidance.
+
+    With a feature, the host frees memory for its Jacobian products.
+    """
     model = clone_for_derivatives(model)
     if float32:
         model.set_model_compute_dtype(torch.float32)
-    if products:
-        request_product_memory(model)
+    if feature is not None:
+        request_product_memory(model, feature, len(conditioning))
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(1.0)

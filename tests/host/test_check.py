@@ -266,12 +266,13 @@ def test_care_at_one_noise_level_is_not_care_at_another(check, comfy_host):
     assert check(model, then=at_a_lower_level) == (True, False)
 
 
-@pytest.mark.parametrize("estimates, offload", [(100, False), (0.5, True)])
+@pytest.mark.parametrize("estimates, offload", [(1.1, False), (0.9, True)])
 def test_activations_are_offloaded_where_the_host_has_little_memory_free(
-    check, monkeypatch, estimates, offload
+    comfy_host, check, monkeypatch, estimates, offload
 ):
     def limits_there(checked, noisy):
-        free = estimates * checked.denoiser._guider.inner_model.memory_required(noisy.x.shape)
+        product = comfy_host.adapter.memory.product_memory
+        free = estimates * product(checked.denoiser._guider.model_patcher, "middle", noisy.x.shape[1:])
         monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: free)
         return limits(checked, noisy)
 

@@ -34,8 +34,9 @@ def test_without_names_the_depth_is_spread_over_and_the_default_is_there(comfy_h
     known = comfy_host.adapter.features_of(inputs["model"])
     output = run(comfy_host, **inputs)
     report, decay, names = output.args
-    assert set(names) <= set(known) and names == sorted(names, key=known.index) and len(names) <= 8
-    assert first in names and comfy_host.adapter.feature_named(inputs["model"], "middle") in names
+    assert set(names) <= set(known) and names == sorted(names, key=known.index) and len(names) <= 9
+    assert names[-1] == "picture" and first in names
+    assert comfy_host.adapter.feature_named(inputs["model"], "middle") in names
     assert [line.split()[0] for line in report.split("\n\n")[0].splitlines()[1:]] == names
     assert decay.shape[0] == 1 and decay.shape[-1] == 3 and decay.std() > 0.05
     assert (
@@ -57,6 +58,18 @@ def test_a_report_says_what_a_basis_of_that_block_is(comfy_host, call, case):
         assert (block, shape) == (name, "x".join(map(str, basis.u.shape[1:])))
         assert float(strongest) == pytest.approx(float(basis.s[0]), rel=0.02)
         assert basis.provenance["feature"] == name
+
+
+def test_memory_is_asked_for_the_deepest_of_the_features(comfy_host, case, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        comfy_host.adapter.session,
+        "request_product_memory",
+        lambda model, feature, prompts: asked.append(feature),
+    )
+    first, inputs = case
+    run(comfy_host, **inputs, features=f"{first}, picture, middle", rank=1)
+    assert asked == ["picture"]
 
 
 def test_a_name_that_the_model_lacks_is_refused_with_those_it_has(comfy_host, case):
