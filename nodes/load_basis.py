@@ -1,4 +1,4 @@
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..pullback_core import PullbackBasis
 from . import host
@@ -21,7 +21,11 @@ class LoadBasis(io.ComfyNode):
                     "file", options=host.basis_files(), tooltip="A .safetensors file of Save Pullback Basis."
                 )
             ],
-            outputs=[Basis.Output(display_name="PULLBACK_BASIS")],
+            outputs=[
+                Basis.Output(display_name="PULLBACK_BASIS"),
+                io.String.Output(display_name="names", tooltip="The names of its directions, one a line."),
+                io.String.Output(display_name="notes", tooltip="What the one who saved it wrote."),
+            ],
         )
 
     @classmethod
@@ -30,4 +34,8 @@ class LoadBasis(io.ComfyNode):
 
     @classmethod
     def execute(cls, file):
-        return io.NodeOutput(PullbackBasis.load(host.basis_path(file)))
+        basis = PullbackBasis.load(host.basis_path(file))
+        preview = None
+        if basis.thumbnail is not None:
+            preview = ui.PreviewImage(host.thumbnail_to_image(basis.thumbnail), cls=cls)
+        return io.NodeOutput(basis, "\n".join(basis.names), basis.notes, ui=preview)

@@ -22,13 +22,35 @@ class SaveBasis(io.ComfyNode):
                     tooltip="A name, also with a folder. Files are numbered. %date:yyyy-MM-dd% and "
                     "%year% are filled in as in Save Image.",
                 ),
+                io.String.Input(
+                    "names",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="A name for each direction, one a line, from the first one on. Empty keeps the "
+                    "names of the basis.",
+                ),
+                io.String.Input(
+                    "notes",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="A text for people. Empty keeps the notes of the basis.",
+                ),
+                io.Image.Input(
+                    "thumbnail",
+                    optional=True,
+                    tooltip="A small picture for the file, for example the sheet of the Basis Visualizer. It "
+                    "is made at most 256 pixels wide and high.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
 
     @classmethod
-    def execute(cls, basis, filename_prefix):
-        path = host.save_basis(basis, filename_prefix)
+    def execute(cls, basis, filename_prefix, names="", notes="", thumbnail=None):
+        described = host.described_basis(basis, names, notes, thumbnail)
+        path = host.save_basis(described, filename_prefix)
         host.show_status(cls, f"saved {path.name}")
         return io.NodeOutput()

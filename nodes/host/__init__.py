@@ -4,13 +4,13 @@ A node calls `while_sampling` with a function, which gets a `HostDenoiser` and t
 result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
-from .basis_files import basis_files, basis_path, save_basis
+from .basis_files import basis_files, basis_path, described_basis, save_basis
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
 from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, example_face, load_faces
 from .features import DEFAULT, blocks_of, feature_named, features_of
-from .images import core_to_image, direction_preview, image_to_core, pil_to_image
+from .images import core_to_image, direction_preview, image_to_core, pil_to_image, thumbnail_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
 from .masks import MaskedDenoiser, kept_parts, mask_of, masks_for_basis, with_kept_parts
 from .origins import Origin, origins_of, with_picture
@@ -31,6 +31,7 @@ __all__ = [
     "advice_on_size",
     "basis_files",
     "basis_path",
+    "blocks_of",
     "calibrate",
     "check_derivatives",
     "check_derivatives_over_time",
@@ -38,6 +39,7 @@ __all__ = [
     "clean_latent",
     "core_to_image",
     "ddim_sigmas",
+    "described_basis",
     "direction_preview",
     "edit_and_keep",
     "edit_pictures",
@@ -45,7 +47,6 @@ __all__ = [
     "encode_words",
     "even_strengths",
     "example_face",
-    "blocks_of",
     "feature_named",
     "features_of",
     "finish_edits",
@@ -65,6 +66,7 @@ __all__ = [
     "schedule_of",
     "show_status",
     "straight_ranges",
+    "thumbnail_to_image",
     "while_sampling",
     "with_kept_parts",
     "with_picture",

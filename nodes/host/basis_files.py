@@ -4,9 +4,12 @@ import datetime
 import itertools
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
+
+from .images import image_to_thumbnail
 
 ENDING = ".safetensors"
 OUTPUT_MARK = " [output]"
@@ -86,6 +89,33 @@ def save_basis(basis, prefix):
     if not folder.is_relative_to(os.path.realpath(output)) or not os.path.basename(name).strip("."):
         raise ValueError(f"The prefix {prefix!r} leads out of the output folder; {PLAIN_NAME}.")
     return basis.save_as_first_free(_numbered_paths(folder, os.path.basename(name)))
+
+
+def described_basis(basis, names="", notes="", thumbnail=None):
+    """A basis with what people want to know of its file.
+
+    Args:
+        basis: A `PullbackBasis`.
+        names: A name for each direction, one a line, from the first one on. Empty keeps those of the basis.
+        notes: A text. Empty keeps that of the basis.
+        thumbnail: IMAGE, of which the first picture counts; None keeps that of the basis.
+
+    Raises:
+        ValueError: There are more names than directions.
+    """
+    changes = {}
+    if names.strip():
+        lines = [line.strip() for line in names.rstrip().split("\n")]
+        if len(lines) > basis.rank:
+            raise ValueError(
+                f"The basis has {basis.rank} directions and got {len(lines)} names; write one name a line."
+            )
+        changes["names"] = lines + [""] * (basis.rank - len(lines))
+    if notes.strip():
+        changes["notes"] = notes.strip()
+    if thumbnail is not None:
+        changes["thumbnail"] = image_to_thumbnail(thumbnail)
+    return replace(basis, **changes)
 
 
 def _numbered_paths(folder, name):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ...pullback_core import figures
+from ...pullback_core.basis_checks import MAX_THUMBNAIL
 
 
 def image_to_core(images):
@@ -21,6 +22,18 @@ def pil_to_image(pictures):
     """Pillow pictures of one size -> IMAGE (b, h, w, 3) in [0, 1]."""
     arrays = [np.array(picture.convert("RGB")) for picture in pictures]
     return torch.stack([torch.from_numpy(array).float() / 255 for array in arrays])
+
+
+def image_to_thumbnail(images):
+    """The first picture of IMAGE as the thumbnail of a basis, (h, w, 3) in uint8, at most 256 a side."""
+    picture = figures.to_pil(image_to_core(images)[0])
+    picture.thumbnail((MAX_THUMBNAIL, MAX_THUMBNAIL))
+    return torch.from_numpy(np.array(picture))
+
+
+def thumbnail_to_image(thumbnail):
+    """The thumbnail of a basis as IMAGE (1, h, w, 3) in [0, 1]."""
+    return thumbnail[None].float() / 255
 
 
 def direction_preview(model, direction):

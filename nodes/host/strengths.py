@@ -1,7 +1,9 @@
 """Strengths in units of what is seen, for the pictures of a noisy LATENT."""
 
+from ...pullback_core import ddim
 from ...pullback_core.directions.linear_range import linear_range
 from ...pullback_core.directions.preview import preview_by
+from ...pullback_core.directions.seen import short_way
 from ...pullback_core.directions.strength import LEVELS, calibrated_lengths
 from .edits import part_of
 from .masks import keep_parts, kept_parts, mask_of
@@ -42,7 +44,7 @@ def calibrate(denoiser, noisy, directions, strengths, latent, *, progress, mask=
 
 
 def preview_pictures(denoiser, noisy, directions, strengths, latent):
-    """What edits of a LATENT's only picture will look like, by one evaluation of the model.
+    """What edits of a LATENT's only picture will look like. The model makes the unedited picture alone.
 
     Args:
         denoiser: The model.
@@ -54,7 +56,7 @@ def preview_pictures(denoiser, noisy, directions, strengths, latent):
     Returns:
         (b, c, h, w) in sampler coordinates: the LATENT's own picture where its mask is 0.
     """
-    clean = denoiser.denoise(noisy.x, noisy.sigma)
+    clean = ddim.generate(denoiser, short_way(denoiser.schedule, noisy, LEVELS))
     shown = preview_by(clean, directions, strengths, mask=mask_of(None, latent, noisy.x))
     return keep_parts(shown, kept_parts(latent))
 

@@ -9,12 +9,33 @@ from .. import ddim
 from ..basis import PullbackBasis
 from ..guidance import vectors_of
 from ..models.denoiser import Denoiser
+from ..models.schedule import NoiseSchedule
 from ..noisy import NoisyLatent
 from .moves import move
 
 PROBE = 0.01  # the first step along a direction of unknown response, as a share of the length of the latent
 
 Way = tuple[int, float]  # the number of a direction, and 1 or -1
+
+
+def short_way(schedule: NoiseSchedule, noisy: NoisyLatent, levels: int) -> NoisyLatent:
+    """The same noisy latents with a way back of few steps, evenly spaced in time.
+
+    Args:
+        schedule: The noise schedule of the model.
+        noisy: The noisy latents.
+        levels: The number of steps.
+
+    Returns:
+        The noisy latents with their new noise levels.
+
+    Raises:
+        ValueError: There is less than one step, or the model does not have the noise level.
+    """
+    sigma = schedule.require_level(noisy.sigma)
+    sigmas = schedule.sigmas(levels, start=schedule.fraction(sigma))
+    sigmas[0] = sigma
+    return NoisyLatent(noisy.x, sigmas)
 
 
 class SeenChange:
@@ -45,10 +66,7 @@ class SeenChange:
     ) -> None:
         if len(noisy) != 1:
             raise ValueError(f"Strengths are measured at one noisy latent, got {len(noisy)}.")
-        schedule = denoiser.schedule
-        sigmas = schedule.sigmas(levels, start=schedule.fraction(schedule.require_level(noisy.sigma)))
-        sigmas[0] = noisy.sigma
-        self._denoiser, self._noisy = denoiser, NoisyLatent(noisy.x, sigmas)
+        self._denoiser, self._noisy = denoiser, short_way(denoiser.schedule, noisy, levels)
         self._directions, self._vectors = directions, vectors_of(directions, noisy)
         self._mask, self._batch_size = mask, batch_size
         self._weights = torch.ones_like(noisy.x) if mask is None else (mask * torch.ones_like(noisy.x))

@@ -6,7 +6,7 @@ from curved import SHAPE, SIGMA, Curved, basis_at, draw, noisy_at
 
 from pullback_core import NoisyLatent, ddim
 from pullback_core.directions.moves import move
-from pullback_core.directions.seen import SeenChange
+from pullback_core.directions.seen import SeenChange, short_way
 
 Z = draw(*SHAPE, seed=1)
 WAYS = [(0, 1.0), (1, -1.0), (2, 1.0)]
@@ -34,6 +34,12 @@ def test_more_levels_measure_a_generation():
     ]
     found = SeenChange(denoiser, noisy, basis, levels=3).changes([(0, 1.0)], [0.4])
     assert found == pytest.approx([(ends[1] - ends[0]).square().mean().sqrt().item()], rel=1e-3)
+
+
+def test_a_short_way_starts_at_the_level_of_the_latent():
+    short = short_way(Curved.schedule, noisy_at(Z), 4)
+    assert short.sigma == SIGMA and len(short.sigmas) == 5 and short.sigmas[-1] == 0
+    assert torch.equal(short.x, noisy_at(Z).x)
 
 
 def test_slopes_are_known_or_probed():

@@ -129,7 +129,7 @@ def names(length):
 def test_legal_names_work(prefix, saved, comfy_host, call, basis):
     name = saved(prefix)
     assert f"{name} [output]" in comfy_host.adapter.basis_files()
-    (loaded,) = call("PullbackLoadBasis", file=f"{name} [output]")
+    loaded, *_ = call("PullbackLoadBasis", file=f"{name} [output]")
     assert loaded.provenance == basis.provenance
 
 

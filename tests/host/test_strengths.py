@@ -51,10 +51,10 @@ def test_previews_are_the_first_order(measured, comfy_host):
 
     def work(denoiser, noisy, basis):
         shown = adapter.preview_pictures(denoiser, noisy, basis, [-1.0, 0.0, 1.0], {"samples": noisy.x})
-        return shown, denoiser.denoise(noisy.x, noisy.sigma)
+        return shown.unflatten(0, (2, 3))
 
-    shown, clean = measured(work)
-    changes = (shown - clean).unflatten(0, (2, 3))
+    shown = measured(work)
+    changes = shown - shown[:1, 1:2]
     torch.testing.assert_close(changes[:, 0], -changes[:, 2], rtol=1e-3, atol=1e-4)
     assert not changes[:, 1].any() and changes[:, 2].abs().max() > 0.05
 
