@@ -20,7 +20,9 @@ from pullback_core import (
     feature_jacobian,
     global_basis,
     local_basis,
+    masked_basis,
     parallel_transport,
+    search_within,
     spectra,
 )
 from pullback_core.faces.unet import UNetConfig
@@ -169,6 +171,23 @@ def test_comparisons_transport_and_global_bases(denoiser):
             assert global_basis([one, other], method).v.device == DEVICE
         assert spectra.effective_rank(one.s) >= 1 and spectra.mean_frequency(one.v).isfinite().all()
         assert spectra.power_spectrum(one.v)[1].isfinite().all()
+
+
+def test_masks():
+    torch.manual_seed(0)
+    denoiser = faces.FacesDenoiser(trained().model, feature="picture")
+    denoiser.shape = SHAPE
+    noisy = noisy_at(denoiser, 0.7)
+    mask = torch.zeros(8, 8)
+    mask[:, :4] = 1.0
+    with WithoutFloat64():
+        basis = local_basis(denoiser, noisy, 2, keep_space=True)
+        masked = masked_basis(basis, [mask], 2, least=0.0)
+        assert masked.basis.v.device == DEVICE and masked.inside.device.type == "cpu"
+        more = search_within(denoiser, noisy, [mask], 2, start=basis)
+        assert more.v.device == DEVICE and more.rank > basis.rank
+        better = masked_basis(more, [mask], 2, least=0.0)
+        assert better.inside[0] >= masked.inside[0]
 
 
 def test_features_and_checks_of_derivatives(denoiser):
