@@ -1,0 +1,265 @@
+"""Directions from words: what a word would change in the picture, and the direction that makes this change.
+
+The shift of a word is what it changes in the predicted picture: x0(z, word) - x0(z). A model decides large
+things, such as a hat or the background, at high noise. So the shift is best heard at high noise, and as a
+mean over several noises: see `listening_points`. It is used at the noisy latent of a basis.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from ..basis import PullbackBasis, are_same_level, require_one_origin
+from ..linalg.precision import without_autocast
+from ..models.denoiser import PICTURE, Denoiser
+from ..models.schedule import NoiseSchedule
+from ..noisy import NoisyLatent
+from .sums import sums_of_known, unit, weighted_sums
+
+WORD = "word"  # the kind of such a basis
+HEARD_AT = 0.8
+NOISES = 4
+WEAK = 0.3  # parts of a shift that are weaker than this share of its strongest part are left out
+DAMPING = 0.003
+KEEPING = (
+    1e-3  # the least response, as a share of the largest squared one, that is worth using to keep a word
+)
+NOTHING_LEFT = 1e-4  # a direction that does less than this share of what it did before is rounding
+NEGLIGIBLE = 1e-6  # squared responses below this share of the largest are rounding
+
+
+class WordDirection(NamedTuple):
+    """The direction of a word.
+
+    Attributes:
+        basis: One direction, of kind "word".
+        explained: The share of the shift of the word that the basis can make at all, in [0, 1].
+    """
+
+    basis: PullbackBasis
+    explained: float
+
+
+def listening_points(
+    x0: torch.Tensor, schedule: NoiseSchedule, *, time: float = HEARD_AT, count: int = NOISES, seed: int = 0
+) -> NoisyLatent:
+    """A picture under several noises of one high level, where a model listens to words.
+
+    Args:
+        x0: (1, c, h, w) or (c, h, w), the clean picture in sampler coordinates.
+        schedule: The noise schedule of the model.
+        time: The noise level, as a fraction of T.
+        count: How many noises.
+        seed: The seed of the noises, which are drawn on the CPU.
+
+    Returns:
+        `count` noisy latents. They serve `word_shift` alone: their way back is one step.
+
+    Raises:
+        ValueError: There is more than one picture, the time is outside (0, 1], or the count is below 1.
+    """
+    if x0.ndim not in (3, 4) or x0.numel() != x0.shape[-3:].numel() or count < 1 or not 0 < time <= 1:
+        raise ValueError(
+            f"Listening takes one picture (c, h, w), a time in (0, 1] and a count of 1 or more, got "
+            f"{tuple(x0.shape)}, {time} and {count}."
+        )
+    sigma = schedule.sigma(time)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(count, *x0.shape[-3:], generator=generator).to(x0)
+    x = schedule.add_noise(x0.view(1, *x0.shape[-3:]), noise, sigma)
+    return NoisyLatent(x, torch.tensor([sigma, 0.0], dtype=torch.float64))
+
+
+@torch.no_grad()
+def word_shift(denoiser: Denoiser, word_denoiser: Denoiser, noisy: NoisyLatent) -> torch.Tensor:
+    """What a word changes in the predicted picture: x0(z, word) - x0(z), as a mean over noisy latents.
+
+    Args:
+        denoiser: The model with the prompt of the picture. For a pair of prompts, with the other end, such as
+            "frowning" for "smiling".
+        word_denoiser: The same model with the word.
+        noisy: The noisy latent of the basis, or better those of `listening_points`.
+
+    Returns:
+        (c, h, w) in sampler coordinates. It takes two evaluations of each noisy latent.
+
+    Raises:
+        ValueError: The denoisers are known to be of different models, or the word changes nothing.
+    """
+    models = denoiser.provenance.get("model"), word_denoiser.provenance.get("model")
+    if models[0] != models[1] and None not in models:
+        raise ValueError(f"A word takes one model with two prompts, got the models {models[0]}, {models[1]}.")
+    shift = predicted_mean(word_denoiser, noisy) - predicted_mean(denoiser, noisy)
+    if not torch.isfinite(shift).all() or not shift.any():
+        raise ValueError("The word changes nothing in the predicted picture; choose another word.")
+    return shift
+
+
+@torch.no_grad()
+def predicted_mean(denoiser: Denoiser, noisy: NoisyLatent) -> torch.Tensor:
+    """The mean of the predicted pictures of noisy latents.
+
+    `word_shift` is the difference of two of them. Where two prompts cannot be evaluated at one time, as in a
+    host, this is its half.
+
+    Args:
+        denoiser: The model with one prompt.
+        noisy: Noisy latents of one level.
+
+    Returns:
+        (c, h, w) in sampler coordinates.
+    """
+    denoiser = denoiser.along(noisy.sigmas)
+    return torch.cat([denoiser.denoise(noisy[i].x, noisy.sigma) for i in range(len(noisy))]).mean(dim=0)
+
+
+def strongest_part(shift: torch.Tensor, weak: float = WEAK) -> torch.Tensor:
+    """A shift where it is strong, and nothing elsewhere.
+
+    Its size at each place, over the channels, is made smaller by `weak` times the largest size.
+
+    Args:
+        shift: (c, h, w).
+        weak: From 0, which changes nothing, up to but without 1.
+
+    Returns:
+        (c, h, w).
+    """
+    size = shift.square().sum(dim=0, keepdim=True).sqrt()
+    left = (size - weak * size.max()).clamp(min=0)
+    return shift * left / size.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+@without_autocast()
+def word_direction(
+    basis: PullbackBasis,
+    shift: torch.Tensor,
+    keep: Sequence[torch.Tensor] = (),
+    *,
+    own: PullbackBasis | None = None,
+    name: str = "",
+) -> WordDirection:
+    """Find the direction of a word at the noisy latent of a basis, without evaluating the model.
+
+    The best direction is the strong part of the shift itself, used as a move of the latent: give the response
+    to it as `own`. Without `own`, it is the sum q^T c of vectors whose response w = J0 q the basis knows that
+    minimises ||w^T c - shift||^2 + damping s^2 ||c||^2, where s is the largest response.
+
+    What words to keep would change is then taken out of what the direction does: the sum of known vectors
+    that does it with the shortest move is subtracted.
+
+    Args:
+        basis: A basis of the feature "picture" at one noisy latent, or one with `pictures`. The more it knows
+            the better: keep its search space, or choose a large rank.
+        shift: (c, h, w) the shift of the word, see `word_shift`.
+        keep: The shifts of words that shall not change.
+        own: The result of `responses` to `strongest_part(shift)` at the noisy latent of the basis.
+        name: The name of the direction, usually the word.
+
+    Returns:
+        The direction, with its name, and the share of the shift that the basis explains.
+
+    Raises:
+        ValueError: The basis does not know what its directions do to the picture, a shift has another shape,
+            is zero or not finite, or nothing is left when the words to keep are taken out.
+    """
+    known = _everything_known(basis)
+    rows = known.picture_changes().flatten(1).cpu().double()
+    target = _checked(shift, known)
+    explained = _share_explained(rows, target)
+    if own is None:
+        weights, move = _fitted(rows, target), known
+    else:
+        _require_one_place(known, own)
+        move = _joined(known, own)
+        rows = move.picture_changes().flatten(1).cpu().double()
+        weights = torch.zeros(len(rows), dtype=torch.float64)
+        weights[-1] = 1.0
+    if keep:
+        kept = torch.stack([_checked(other, known) for other in keep])
+        weights = _without(weights, rows, kept, known.rank)
+    found = weighted_sums(move, weights[None], WORD)
+    return WordDirection(replace(found, names=[name] if name else [], search_space=None), explained)
+
+
+def _fitted(rows: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The weights of known responses (k, n) that make a shift (n,) by a short move."""
+    products = rows @ rows.T
+    largest = torch.linalg.eigvalsh(products)[-1]
+    system = products + DAMPING * largest * torch.eye(len(rows), dtype=torch.float64)
+    return torch.linalg.solve(system, rows @ target)
+
+
+def _without(weights: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor, count: int) -> torch.Tensor:
+    """Weights of responses (k, n) whose sum does nothing of what words to keep (m, n) do.
+
+    They are changed for the first `count` responses alone.
+    """
+    overlaps = rows @ (keep / keep.norm(dim=1, keepdim=True)).T
+    usable = overlaps[:count]
+    products = usable.T @ usable
+    solved = torch.linalg.pinv(products, hermitian=True, rtol=KEEPING) @ (overlaps.T @ weights)
+    left = weights.clone()
+    left[:count] -= usable @ solved
+    if not (left @ rows).norm() > NOTHING_LEFT * (weights @ rows).norm():
+        raise ValueError(
+            "Nothing is left of the word: it changes only what the words to keep change; keep fewer words."
+        )
+    return left
+
+
+def _everything_known(basis: PullbackBasis) -> PullbackBasis:
+    """All vectors whose effect on the picture is known, as one basis of the feature "picture"."""
+    changes = basis.picture_changes()  # refuses a basis that does not know
+    known = basis
+    if basis.pictures is not None:
+        provenance = {**basis.provenance, "feature": PICTURE}
+        s = changes.flatten(1).norm(dim=1)
+        known = replace(basis, s=s, u=unit(changes), pictures=None, provenance=provenance)
+    elif basis.search_space is not None:
+        known = sums_of_known(basis, torch.eye(len(basis.known_products()[0])), WORD)
+    return replace(known, search_space=None, names=[], notes="", thumbnail=None)
+
+
+def _require_one_place(basis: PullbackBasis, own: PullbackBasis) -> None:
+    """Refuse a response that is not of the place of a basis of the feature "picture"."""
+    require_one_origin(basis, own)
+    if own.rank != 1 or own.v.shape[1:] != basis.v.shape[1:] or not are_same_level(basis.sigma, own.sigma):
+        raise ValueError(
+            f"The response to the word must be one direction of shape {tuple(basis.v.shape[1:])} at noise "
+            f"level {basis.sigma:.4g}, got {tuple(own.v.shape)} at {own.sigma:.4g}."
+        )
+
+
+def _joined(one: PullbackBasis, other: PullbackBasis) -> PullbackBasis:
+    """The directions of two bases of one feature, one after the other."""
+    return replace(
+        one,
+        v=torch.cat([one.v, other.v.to(one.v)]),
+        s=torch.cat([one.s, other.s.to(one.s)]),
+        u=torch.cat([one.u, other.u.to(one.u)]),
+        residuals=torch.cat([one.residuals, other.residuals.to(one.residuals)]),
+        products=one.products + other.products,
+    )
+
+
+def _checked(shift: torch.Tensor, basis: PullbackBasis) -> torch.Tensor:
+    """A shift (c, h, w) as a vector in float64 on the CPU."""
+    if shift.shape != basis.v.shape[1:]:
+        raise ValueError(
+            f"The shift of a word has the shape of the latent, {tuple(basis.v.shape[1:])}, got "
+            f"{tuple(shift.shape)}."
+        )
+    shift = shift.detach().flatten().cpu().double()
+    if not torch.isfinite(shift).all() or not shift.any():
+        raise ValueError("The shift of a word is zero or not finite; choose another word.")
+    return shift
+
+
+def _share_explained(rows: torch.Tensor, target: torch.Tensor) -> float:
+    """The share of the energy of a target (n,) that lies in the span of rows (k, n)."""
+    _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
+    directions = directions[sizes.square() > NEGLIGIBLE * sizes[0].square()]
+    return float((directions @ target).square().sum() / target.square().sum())
