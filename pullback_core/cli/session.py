@@ -98,6 +98,10 @@ class Session:
         """The same model under the same prompt, with another feature. feature: as in `FacesDenoiser`."""
         return faces.FacesDenoiser(self.denoiser.model, self.prompt, feature=feature)
 
+    def with_prompt(self, prompt: str) -> faces.FacesDenoiser:
+        """The same model and feature, under another prompt. prompt: as in `FacesDenoiser`."""
+        return faces.FacesDenoiser(self.denoiser.model, prompt, feature=self.denoiser.feature)
+
     def require_rank(self, rank: int, image: torch.Tensor, denoiser: Denoiser | None = None) -> None:
         """Check that a basis can have so many directions.
 

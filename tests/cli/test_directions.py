@@ -55,7 +55,34 @@ def test_a_mask_gives_directions_that_change_what_is_inside(tmp_path, capsys):
     torch.testing.assert_close(inside, torch.tensor(shares), atol=2e-3, rtol=0)
 
 
+def test_words_give_one_direction_that_leaves_other_words_alone(tmp_path, capsys):
+    quick = ["--steps", "8", "--refine", "2", "--rank", "4"]
+    command = ["edit", *quick, "--toward", "smiling"]
+    plain = basis_of(command, tmp_path / "plain")
+    kept = basis_of([*command, "--keep", "open mouth"], tmp_path / "kept")
+    assert plain.kind == "word" and plain.names == kept.names == ["smiling"] and plain.rank == 1
+    assert "of what the words 'smiling' change" in capsys.readouterr().out
+    reports = [strict_json(tmp_path / name / "report.json") for name in ("plain", "kept")]
+    assert all(0 < report["share_explained"] <= 1 for report in reports)
+    plain_change, kept_change = (report["directions"][0]["attribute_change"] for report in reports)
+    assert plain_change["smile"] > 0.5 and kept_change["smile"] > 0.3
+    assert abs(kept_change["mouth_open"]) < abs(plain_change["mouth_open"])
+
+
+def test_rotated_directions_are_named_after_words(tmp_path):
+    basis = basis_of(["edit", "--steps", "8", "--refine", "2"], tmp_path)
+    directions = strict_json(tmp_path / "report.json")["directions"]
+    assert len(basis.names) == 16 and any(basis.names)
+    assert [one["name"] for one in directions] == basis.names[:8]
+
+
 BAD = [
+    (["--toward", "smileing"], "'smiling'"),
+    (["--toward", ""], "--toward and --keep take words"),
+    (["--keep", "glasses"], "add --toward"),
+    (["--toward", "hat", "--keep", "hat"], "choose other words"),
+    (["--toward", "hat", "--feature", "middle"], "not in --feature 'middle'"),
+    (["--toward", "hat", "--rotate"], "--rotate and --toward exclude each other"),
     (["--mask", "nowhere.png"], "nowhere.png"),
     (["--mask", "broken.png"], "broken.png"),
     (["--mask", ""], "--mask"),
