@@ -5,20 +5,35 @@ import json
 import pytest
 from command_line import QUICK, SHORT, ids_of, save_noise
 
-from pullback_core import PullbackBasis
+from pullback_core import PullbackBasis, parallel_transport
 from pullback_core.cli.commands import transport
 from pullback_core.cli.main import main
 
 
 def test_transport(tmp_path):
     assert main(["transport", *QUICK, "--face", "1", "--to-face", "2", "--out", str(tmp_path)]) == 0
-    assert 0 <= json.loads((tmp_path / "report.json").read_text())["alignment"] <= 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert 0 <= report["alignment"] <= 1 and report["method"] == "fitted" and "carr" in report["verdict"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "contact_sheet.png",
         "report.json",
         "source.safetensors",
         "target.safetensors",
+        "carried.safetensors",
     }
+    bases = [PullbackBasis.load(tmp_path / f"{name}.safetensors") for name in ("source", "carried")]
+    assert [basis.kind for basis in bases] == ["rotated", "carried"]
+
+
+@pytest.mark.parametrize("method, option", [("released", ["--method", "released"]), ("exact", ["--exact"])])
+def test_the_paper_is_still_there(tmp_path, method, option):
+    paper = ["--feature", "middle", "--no-rotate", "--unit", "guidance", "--guidance-steps", "2", *option]
+    assert main(["transport", *SHORT, *paper, "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["method"] == method and report["verdict"] is None
+    bases = [PullbackBasis.load(tmp_path / f"{name}.safetensors") for name in ("source", "target")]
+    expected = parallel_transport(0, *bases, method=method)
+    assert report["alignment"] == pytest.approx(expected.alignment)
 
 
 def test_transport_of_a_face_to_itself_is_fully_aligned(tmp_path):
@@ -28,7 +43,7 @@ def test_transport_of_a_face_to_itself_is_fully_aligned(tmp_path):
 
 def test_a_low_alignment_is_said_in_the_output_and_in_the_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(transport, "MEANINGLESS_ALIGNMENT", 1.1)
-    assert main(["transport", *SHORT, "--out", str(tmp_path)]) == 0
+    assert main(["transport", *SHORT, "--method", "released", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["warning"].startswith(f"The alignment is only {report['alignment']:.2f}")
     assert report["warning"] in capsys.readouterr().out
@@ -49,7 +64,9 @@ BAD = [
     (["--to-face", "-2"], "--to-face"),
     (["--to-face", "9" * 20], "--to-face"),
     (["--to-image", "broken.png"], "broken.png"),
-    (["--direction", "9"], "--direction"),
+    (["--direction", "17"], "--direction"),
+    (["--exact", "--method", "fitted"], "--exact"),
+    (["--method", "best"], "--method"),
 ]
 
 
