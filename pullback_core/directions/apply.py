@@ -76,20 +76,14 @@ def apply_direction(
             do not start at its own.
     """
     _require_fitting(denoiser, source, index, sigmas)
+    rank = min(rank, source.v[0].numel(), source.u[0].numel())
     done: list[Applied] = []
     for x0 in pictures:
         report = _Steps(progress, STEPS_OF_A_PICTURE * len(done))
         try:
             noisy = ddim.invert(denoiser, _fitting(x0, source), sigmas, refine=refine)
             report.step()
-            found = local_basis(
-                denoiser,
-                noisy,
-                min(rank, noisy.x.numel(), source.u[0].numel()),
-                tolerance=tolerance,
-                seed=seed,
-                keep_space=True,
-            )
+            found = local_basis(denoiser, noisy, rank, tolerance=tolerance, seed=seed, keep_space=True)
             report.step()
             done.append(_edited(denoiser, noisy, source, index, found, strength, least))
         except ValueError as error:

@@ -74,9 +74,7 @@ def run(options: argparse.Namespace) -> None:
     changes = [attribute_changes(row) for row in edits]
     notes = [describe_changes(change) for change in changes]
     verdict = _verdict(alignment, method, target)
-    notes[1] += f"\nalignment {alignment:.2f}"
-    if verdict:
-        notes[1] += f"\n{verdict}"
+    notes[1] += f"\nalignment {alignment:.2f}" + (f"\n{verdict}" if verdict else "")
     warning = _warning(alignment, method, verdict)
     if warning:
         print(warning)
