@@ -116,8 +116,8 @@ def precision_input():
     )
 
 
-def count_input(name, tooltip, *, default=1, smallest=1, largest=64):
-    return io.Int.Input(name, default=default, min=smallest, max=largest, tooltip=tooltip)
+def count_input(name, tooltip, *, default=1, smallest=1, largest=64, optional=False):
+    return io.Int.Input(name, default=default, min=smallest, max=largest, optional=optional, tooltip=tooltip)
 
 
 def strength_input(tooltip, *, smallest):

@@ -52,6 +52,7 @@ class PullbackBasisNode(io.ComfyNode):
                     "rotate",
                     options=[NO_ROTATION, ONE_THING_EACH],
                     default=NO_ROTATION,
+                    optional=True,
                     tooltip="Turn the directions so that each changes one thing in the picture. Best with "
                     "the feature picture and rank 16; look at the first 8.",
                 ),
@@ -60,10 +61,12 @@ class PullbackBasisNode(io.ComfyNode):
                     "Over how many noises of the picture to average. 1 takes the noise of the latent alone; "
                     "4 takes four times as long, and the directions depend less on the noise.",
                     largest=16,
+                    optional=True,
                 ),
                 io.Boolean.Input(
                     "keep",
                     default=False,
+                    optional=True,
                     tooltip="Keep all that the search learned, for masks and words. The basis becomes "
                     "several times as large.",
                 ),

@@ -15,6 +15,24 @@ PACK = Path(__file__).parents[3]
 FILE = Path(__file__).with_name("contract.json")
 CONTRACT = {node: tuple(row) for node, row in json.loads(FILE.read_text()).items()}
 REWRITE = os.environ.get("PULLBACK_REWRITE") == "1"
+# How many inputs the first nodes had at first. A workflow that was saved then has no others.
+FIRST_INPUTS = {
+    "PullbackDDIMInvert": 7,
+    "PullbackBasis": 9,
+    "PullbackGuidanceEdit": 10,
+    "PullbackParallelTransport": 4,
+    "PullbackBasisVisualizer": 13,
+    "PullbackQualityBoost": 3,
+    "PullbackSaveBasis": 2,
+    "PullbackLoadBasis": 1,
+    "PullbackLoadFacesModel": 0,
+    "PullbackFacesPrompt": 1,
+    "PullbackExampleFace": 1,
+    "PullbackBasisOverTime": 11,
+    "PullbackBasisCompare": 3,
+    "PullbackGlobalBasis": 2,
+    "PullbackExplainFeatures": 7,
+}
 BEGIN, END = "<!-- nodes -->\n", "<!-- end of nodes -->\n"
 
 
@@ -68,6 +86,13 @@ def test_every_node_has_a_row_and_every_row_a_node(contract, rows):
 def test_ids_inputs_and_outputs_are_what_saved_workflows_rely_on(contract, rows, schemas, node):
     """Widgets are saved by position and links by slot: order and names stay, and a new input goes last."""
     assert rows[node] == contract[node] and schemas[node].node_id == node
+
+
+@pytest.mark.parametrize("node", FIRST_INPUTS)
+def test_an_input_that_came_later_is_optional(schemas, node):
+    """ComfyUI refuses a prompt without a required input, also where the input has a default."""
+    later = schemas[node].inputs[FIRST_INPUTS[node] :]
+    assert [part.id for part in later if not part.optional] == []
 
 
 def test_rows_only_grow():
