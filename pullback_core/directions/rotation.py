@@ -5,8 +5,6 @@ things at once. Any rotation of them within their span is as good a basis. `rota
 makes sparse what each direction does to the picture (varimax: Kaiser, Psychometrika 23, 1958).
 """
 
-import itertools
-
 import torch
 
 from ..basis import PullbackBasis
@@ -55,15 +53,22 @@ def rotated_basis(basis: PullbackBasis) -> PullbackBasis:
     The model is not evaluated. The directions keep their span, but they are no longer orthogonal to each
     other: orthogonal is what they do to the predicted picture.
 
-    Order and signs are fixed by rules that rounding of the picture hardly touches. The directions are grouped
-    by the region of the picture that they change. The regions are sorted by the sum of the responses in them,
-    and those in a region by the channels of the latent. Then the regions take turns: first one direction of
-    each region, then the second of each. Each direction adds more than it takes: the sum of the cubes of what
-    it does to the picture is positive.
+    Order and signs are fixed by rules that rounding of the picture hardly touches. Each direction adds more
+    than it takes: the sum of the cubes of its unit change of the picture is positive. This sum is large for
+    changes of few pixels that go one way. Times the response, it is the prominence of the direction. The
+    directions are grouped by the region of the picture that they change. The region with the most prominent
+    direction comes first. Within a region, the order is that of the channels of the latent.
+
+    Measured on the bundled model at 0.5 T, the first 8 of 16 directions, moves of strength 1, 20 faces: the
+    share of the strongest attribute in all change is 2.56 times that of smooth random directions, 7.3 of 8
+    have different strongest attributes, and 4.2 of them are forms, not colours. Regions by the sum of their
+    responses give 2.42, 7.0 and 2.5. After the picture
+    was rounded to 8 bits, each direction has a counterpart with a mean cosine of 0.98, and the one in the
+    same place has 0.90 (12 faces; with directions by their responses alone: 0.78).
 
     Args:
         basis: Any basis that knows what its directions do to the picture: of the feature "picture", or with
-            `pictures`. A search of 24 directions or more is worth turning; few directions hold few things.
+            `pictures`. 16 directions are enough to begin with; look at the first 8.
 
     Returns:
         A basis of kind "rotated" at the same point. It has fewer directions where those of `basis` do not
@@ -83,7 +88,8 @@ def rotated_basis(basis: PullbackBasis) -> PullbackBasis:
     # Computed on the CPU: not every device has float64.
     changes = weighted_sums(basis, mixture, ROTATED).picture_changes().cpu().double()
     signs = changes.pow(3).sum(dim=(1, 2, 3)).sign()
-    mixture = mixture * torch.where(signs == 0, 1.0, signs)[:, None]
+    signs = torch.where(signs == 0, 1.0, signs)
+    mixture, changes = mixture * signs[:, None], changes * signs.view(-1, 1, 1, 1)
     return weighted_sums(basis, mixture[_order(changes)], ROTATED)
 
 
@@ -96,11 +102,16 @@ def _order(changes: torch.Tensor) -> list[int]:
     by_channel = energy.sum(dim=(2, 3))
     channels = by_channel @ torch.arange(by_channel.shape[1], dtype=torch.float64) / by_channel.sum(dim=1)
 
+    prominence = (
+        changes.pow(3).sum(dim=(1, 2, 3)) / responses.square()
+    )  # the response times that of unit change
+
     regions = _regions(maps, responses)
-    regions = [sorted(region, key=lambda index: channels[index].item()) for region in regions]
-    regions.sort(key=lambda region: responses[region].sum().item(), reverse=True)
-    in_turn = itertools.zip_longest(*regions)
-    return [index for turn in in_turn for index in turn if index is not None]
+    regions.sort(key=lambda region: prominence[region].max().item(), reverse=True)
+    order = []
+    for region in regions:
+        order += sorted(region, key=lambda index: channels[index].item())
+    return order
 
 
 def _regions(maps: torch.Tensor, responses: torch.Tensor) -> list[list[int]]:

@@ -74,11 +74,28 @@ def test_directions_do_what_u_and_s_say():
     assert turned.kind == "rotated" and turned.rank == PARTS and turned.products == basis.products
 
 
-def test_regions_take_turns_and_the_one_of_largest_responses_begins():
+def test_the_region_with_the_most_prominent_direction_comes_first_and_channels_ascend_in_it():
     turned = rotated_basis(entangled())
     order = cosines(turned.u, parts()).argmax(dim=1).tolist()
-    assert order in ([0, 2, 1, 3], [2, 0, 3, 1])
-    assert turned.s[0] + turned.s[2] > turned.s[1] + turned.s[3]
+    assert order in ([0, 1, 2, 3], [2, 3, 0, 1])
+    # All parts are of one size, so the response alone makes one more prominent.
+    assert turned.s[:2].max() > turned.s[2:].max()
+
+
+def test_a_small_part_comes_before_a_large_one_of_the_same_response():
+    pictures = torch.zeros(2, 1, 4, 4, dtype=torch.float64)
+    pictures[0, 0, :3], pictures[1, 0, 3, :2] = 1, -1
+    u = pictures / pictures.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    basis = entangled()
+    two = replace(
+        basis,
+        v=torch.eye(2, 16, dtype=torch.float64).view(-1, 1, 4, 4),
+        s=torch.ones(2, dtype=torch.float64),
+        u=u,
+        residuals=torch.zeros(2),
+    )
+    turned = rotated_basis(two)
+    assert (cosines(turned.u, u).diagonal() < 0.1).all() and cosines(turned.u, u)[0, 1] < -0.99
 
 
 @pytest.mark.parametrize("change", ["signs", "mixtures of equal responses"])
