@@ -62,9 +62,9 @@ def rotated_basis(basis: PullbackBasis) -> PullbackBasis:
     Measured on the bundled model at 0.5 T, the first 8 of 16 directions, moves of strength 1, 20 faces: the
     share of the strongest attribute in all change is 2.56 times that of smooth random directions, 7.3 of 8
     have different strongest attributes, and 4.2 of them are forms, not colours. Regions by the sum of their
-    responses give 2.42, 7.0 and 2.5. After the picture
-    was rounded to 8 bits, each direction has a counterpart with a mean cosine of 0.98, and the one in the
-    same place has 0.90 (12 faces; with directions by their responses alone: 0.78).
+    responses give 2.42, 7.0 and 2.5. After the picture was rounded to 8 bits, each direction has a
+    counterpart with a mean cosine of 0.98, and the one in the same place has 0.90 (12 faces; with directions
+    by their responses alone: 0.78).
 
     Args:
         basis: Any basis that knows what its directions do to the picture: of the feature "picture", or with
