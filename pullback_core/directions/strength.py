@@ -4,6 +4,10 @@ The unit is a change of the finished picture. Equal lengths along two directions
 different amounts. Equal first-order changes do so too: at 0.7 T the final changes then differ by their own
 mean (std / mean 1.0), because some parts of a picture flip at once. So the change is measured: on a
 generation of few steps, which foretells the change of the finished picture.
+
+The moves are straight. On the bundled faces at 0.5 T, an edit of one size by x-space guidance goes twice as
+far, changes more things (share of the strongest attribute 0.32, straight 0.48), and leaves the face more (off
+face 0.052, straight 0.039; two faces, eight rotated directions each).
 """
 
 import math
@@ -18,7 +22,7 @@ from ..models.denoiser import Denoiser
 from ..noisy import NoisyLatent
 from .moves import move
 from .ray import Ray
-from .seen import SeenChange
+from .seen import SeenChange, Way
 
 # Strength 1: the root mean square of the change of the finished picture, in sampler coordinates. Latents of
 # hosts have about unit variance, and pixels lie in [-1, 1]. On the bundled faces 0.15 is seen at once in all
@@ -80,30 +84,39 @@ def calibrated_lengths(
 
     Raises:
         ValueError: There is more than one latent, the directions do not fit, a direction does nothing to the
-            picture, or the mask is empty.
+            picture, a strength is not finite, there is no round, or the mask is empty.
     """
-    strengths = torch.as_tensor(strengths, dtype=torch.float64).flatten().tolist()
+    if rounds < 1:
+        raise ValueError(f"Lengths take at least one round of measuring, got {rounds}.")
+    amounts = torch.as_tensor(strengths, dtype=torch.float64).flatten()
+    if not torch.isfinite(amounts).all():
+        raise ValueError(f"Strengths are finite numbers, got {amounts.tolist()}.")
     picture = SeenChange(denoiser, noisy, directions, mask, levels, batch_size)
     slopes = picture.slopes()
-    ways = [(row, math.copysign(1, strength)) for row in range(len(slopes)) for strength in strengths]
+    ways = [(row, math.copysign(1, amount)) for row in range(len(slopes)) for amount in amounts.tolist()]
+    wanted = (UNIT * amounts.abs()).tolist() * len(slopes)
     rays = {way: Ray(slopes[way[0]]) for way in ways}
-    wanted = [abs(strength) * UNIT for strength in strengths] * len(slopes)
-    edits = [(way, change) for way, change in zip(ways, wanted) if change > 0]
     for done in range(rounds):
-        open_edits = [(way, change) for way, change in edits if not rays[way].knows(change, CLOSE)]
-        if open_edits:
-            lengths = [rays[way].guess(change) for way, change in open_edits]
-            ways_to_measure = [way for way, _ in open_edits]
-            for way, length, change in zip(
-                ways_to_measure, lengths, picture.changes(ways_to_measure, lengths)
-            ):
-                rays[way].add(length, change)
+        _measure_once(picture, rays, ways, wanted)
         if progress:
             progress(done + 1, rounds)
     return _chosen(rays, ways, wanted, len(slopes))
 
 
-def _chosen(rays: dict, ways: list, wanted: list[float], rows: int) -> Calibrated:
+def _measure_once(picture: SeenChange, rays: dict[Way, Ray], ways: list[Way], wanted: list[float]) -> None:
+    """Measure the changes at the lengths that are guessed for all changes that are not found yet."""
+    open_edits = []
+    for way, change in zip(ways, wanted):
+        if change > 0 and not rays[way].knows(change, CLOSE):
+            open_edits.append((way, rays[way].guess(change)))
+    if not open_edits:
+        return
+    measured = picture.changes([way for way, _ in open_edits], [length for _, length in open_edits])
+    for (way, length), change in zip(open_edits, measured):
+        rays[way].add(length, change)
+
+
+def _chosen(rays: dict[Way, Ray], ways: list[Way], wanted: list[float], rows: int) -> Calibrated:
     """For each way and wanted change, the measured length that comes nearest."""
     lengths, reached = [], []
     for way, change in zip(ways, wanted):

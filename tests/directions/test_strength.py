@@ -76,3 +76,11 @@ def test_a_mask_limits_the_edit_and_the_mean():
     assert (change * (1 - mask)).abs().max() < 1e-9
     inside = change[..., 0, :2].square().flatten(1).mean(dim=1).sqrt()
     torch.testing.assert_close(inside, torch.full_like(inside, UNIT), rtol=CLOSE, atol=0)
+
+
+def test_what_makes_no_sense_is_refused():
+    basis = basis_at(Curved(), Z)
+    with pytest.raises(ValueError, match="at least one round"):
+        calibrated_lengths(Curved(), noisy_at(Z), basis, [1.0], rounds=0)
+    with pytest.raises(ValueError, match="finite numbers"):
+        calibrated_lengths(Curved(), noisy_at(Z), basis, [float("nan")])

@@ -7,21 +7,21 @@ from tiny_models import conditioning_for, latent_for, tiny_model
 FRACTION = 0.5
 
 
-@pytest.fixture(scope="module")
-def measured(within, with_noise, comfy_host):
-    """measured(fn): fn(denoiser, noisy, basis, latent), of a tiny model and two directions."""
+@pytest.fixture(scope="module", params=["sd1", "flux"])
+def measured(request, within, with_noise, comfy_host):
+    """measured(fn): fn(denoiser, noisy, basis), of a tiny model and two directions."""
     core, adapter = comfy_host.core, comfy_host.adapter
-    model = tiny_model()
+    model = tiny_model(request.param)
 
-    def run(fn, latent=None, **options):
+    def run(fn):
         def work(denoiser, x0):
             noisy = with_noise(denoiser, x0, FRACTION)
             checked = adapter.check_derivatives(denoiser.with_feature("picture"), noisy[0])
             basis = core.local_basis(checked, noisy[0], 2, tolerance=0.1)
             return fn(denoiser, noisy, basis)
 
-        latent = latent or latent_for(model)
-        return within(model, conditioning_for("sd1"), latent, work, products=True, **options)
+        conditioning = conditioning_for(request.param)
+        return within(model, conditioning, latent_for(model), work, products=True)
 
     return run
 
