@@ -29,7 +29,11 @@ and computes nothing.
 
 {patches}
 
-{more}## The same with other weights
+{more}## The predicted picture as feature
+
+{picture}
+
+## The same with other weights
 
 {combined}
 
@@ -74,7 +78,7 @@ class SupportPage:
     """The page of one ComfyUI.
 
     Args:
-        matrix: (family, weights, patch) -> `Cell`.
+        matrix: (family, weights, patch) -> `Cell`, and (family, weights, patch, "picture") -> `Cell`.
         families: The names of the families, as people call them.
     """
 
@@ -82,12 +86,13 @@ class SupportPage:
         self._matrix, self._families = matrix, families
         self._refusals = sorted({shortened(cell.refusal) for cell in matrix.values() if cell.refusal})
 
-    def text(self, main, others, combined, stand_ins):
+    def text(self, main, others, picture, combined, stand_ins):
         """The page.
 
         Args:
             main: (families, rows of weights, rows of patches).
             others: (families, rows); the families may be none.
+            picture: Pairs (families, rows) for the feature picture; the families may be none.
             combined: (families, rows).
             stand_ins: Sentences on what was not run.
         """
@@ -99,21 +104,23 @@ class SupportPage:
             weights=self._table("weights", families, weights),
             patches=self._table("patch", families, patches),
             more=MORE.format(table=self._table("weights or patch", *others)) if others[0] else "",
+            picture="\n\n".join(self._table("of the picture", *table) for table in picture if table[0]),
             combined=self._table("patch, weights", *combined),
             stand_ins="\n".join(f"- {sentence}." for sentence in stand_ins),
             refusals="\n".join(f"{number}. {sentence}" for number, sentence in enumerate(self._refusals, 1)),
         )
 
     def _table(self, corner, families, rows):
-        """A table of families. rows: name -> (weights, patch)."""
+        """A table of families. rows: name -> what follows the family in the keys of the matrix."""
         lines = [f"| {corner} | {' | '.join(families)} |", "|---" * (len(families) + 1) + "|"]
-        for name, (weights, patch) in rows.items():
-            cells = " | ".join(self._shown(family, weights, patch) for family in families)
+        for name, row in rows.items():
+            cells = " | ".join(
+                self._shown(self._matrix.get((family, *row), Cell(None))) for family in families
+            )
             lines.append(f"| {name} | {cells} |")
         return "\n".join(lines)
 
-    def _shown(self, family, weights, patch):
-        cell = self._matrix.get((family, weights, patch), Cell(None))
+    def _shown(self, cell):
         if not cell.refusal:
             return str(cell)
         return f"refused [{self._refusals.index(shortened(cell.refusal)) + 1}]"

@@ -46,6 +46,8 @@ class TinyFamily:
         replaceable: ComfyUI lets patches replace its blocks.
         controlled: ComfyUI adds the residuals of ControlNets.
         overridable: ComfyUI passes attention overrides on to its attention.
+        decodes_as_stored: Its last layers compute in the dtype in which weights are stored, also where
+            ComfyUI casts the weights to another.
         measured_in_full: The support page has all rows, not only those that may differ between families.
         extras: Called with a seed; gives what its text encoders add to a CONDITIONING.
     """
@@ -63,6 +65,7 @@ class TinyFamily:
     replaceable: bool = False
     controlled: bool = False
     overridable: bool = True
+    decodes_as_stored: bool = False
     measured_in_full: bool = False
     extras: Callable[[int], dict] = no_extras
 
@@ -439,7 +442,9 @@ ALL_FLOWS = {
     ),
     "longcat": TinyFamily("LongCat Image", "LongCatImage", LONGCAT, reads_references=True, **PATCHED),
     "chroma": TinyFamily("Chroma", "Chroma", CHROMA, **PATCHED, **FULL),
-    "radiance": TinyFamily("Chroma Radiance", "ChromaRadiance", chroma_radiance, **PATCHED, **FULL),
+    "radiance": TinyFamily(
+        "Chroma Radiance", "ChromaRadiance", chroma_radiance, decodes_as_stored=True, **PATCHED, **FULL
+    ),
     "sd3": TinyFamily(
         "SD3", "SD3", SD3, blocks={"double": ("joint_blocks", 6)}, image_second=True, **PATCHED, **FULL
     ),
@@ -491,6 +496,7 @@ ALL_FLOWS = {
         text_padded_to=32,
         reads_references=True,
         extras=masked_extras,
+        decodes_as_stored=True,
     ),
     "hidream": TinyFamily(
         "HiDream",
