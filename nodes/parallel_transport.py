@@ -1,10 +1,13 @@
 from comfy_api.latest import io
 
 from ..pullback_core import transported_basis
-from ..pullback_core.transport import MEANINGLESS_ALIGNMENT
+from ..pullback_core.directions.alignment import describe_alignment
+from ..pullback_core.transport import EXACT, FITTED, MEANINGLESS_ALIGNMENT, RELEASED
 from . import host
 from .checks import require_directions
 from .inputs import CATEGORY, Basis, direction_input
+
+PROJECTED = "projected"  # the option of `method` that `exact` refines
 
 
 class ParallelTransport(io.ComfyNode):
@@ -30,6 +33,14 @@ class ParallelTransport(io.ComfyNode):
                     tooltip="Off: as the paper's released code. On: the exact pullback, in which weak "
                     "directions count more.",
                 ),
+                io.Combo.Input(
+                    "method",
+                    options=[PROJECTED, FITTED],
+                    default=PROJECTED,
+                    optional=True,
+                    tooltip="projected: the paper's, see exact. fitted: the nearest move that changes the "
+                    "target in the same way; best for bases of the feature picture, with keep on.",
+                ),
             ],
             outputs=[
                 Basis.Output(
@@ -46,11 +57,15 @@ class ParallelTransport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, source, target, direction, exact):
+    def execute(cls, source, target, direction, exact, method=PROJECTED):
         require_directions(source, direction)
-        carried, alignment = transported_basis(direction - 1, source, target, exact=exact)
+        if method == PROJECTED:
+            method = EXACT if exact else RELEASED
+        carried, alignment = transported_basis(direction - 1, source, target, method=method)
         report = f"alignment {alignment:.2f}"
-        if alignment < MEANINGLESS_ALIGNMENT:
+        if method == FITTED:
+            report += f": the direction {describe_alignment(alignment, target.provenance.get('feature'))}"
+        elif alignment < MEANINGLESS_ALIGNMENT:
             report += ": too low to mean much; try a timestep nearer 1, a higher rank or another direction"
         host.show_status(cls, report)
         return io.NodeOutput(carried, alignment, report)

@@ -60,6 +60,20 @@ def range_note(ends):
     return f"straight from -{back} to +{along}"
 
 
+def applied_report(applied):
+    """What became of the pictures that a direction was applied to, in words: one line for each.
+
+    Args:
+        applied: The core's `Applied` of each picture.
+    """
+    edited = sum(one.picture is not None for one in applied)
+    lines = [f"applied to {edited} of {len(applied)} pictures"]
+    for number, one in enumerate(applied, start=1):
+        alignment = "" if one.alignment is None else f"alignment {one.alignment:.2f}, "
+        lines.append(f"{number}: {alignment}{one.verdict}")
+    return "\n".join(lines)
+
+
 def search_report(basis):
     """How the search for a basis ended."""
     text = f"residual {basis.residuals.max():.1e} after {basis.products} products"

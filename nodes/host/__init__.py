@@ -7,7 +7,7 @@ result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 from .basis_files import basis_files, basis_path, described_basis, save_basis
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
-from .edits import edit_and_keep, edit_pictures, even_strengths, finish_edits
+from .edits import applied_pictures, edit_and_keep, edit_pictures, even_strengths, finish_edits
 from .faces import advice_on_size, encode_words, example_face, load_faces
 from .features import DEFAULT, blocks_of, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image, thumbnail_to_image
@@ -29,6 +29,7 @@ __all__ = [
     "Origin",
     "Progress",
     "advice_on_size",
+    "applied_pictures",
     "basis_files",
     "basis_path",
     "blocks_of",

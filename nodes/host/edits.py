@@ -4,7 +4,7 @@ import torch
 
 from ...pullback_core import ddim, edit_grid
 from ...pullback_core.directions.moves import move
-from .masks import MaskedDenoiser, kept_parts, mask_of, with_kept_parts
+from .masks import MaskedDenoiser, keep_parts, kept_parts, mask_of, masks_of, with_kept_parts
 
 
 def even_strengths(strength, count):
@@ -122,6 +122,22 @@ def finish_edits(denoiser, edits, latent, *, progress, forecast=False):
             finished.append(ddim.generate(denoiser, edits.with_x(x)))
         progress(number + 1, len(batches))
     return torch.cat(finished)
+
+
+def applied_pictures(x0, applied, latent):
+    """The pictures of a clean LATENT after a direction was applied, and unchanged where its mask is 0.
+
+    Args:
+        x0: The pictures, (b, c, h, w) in sampler coordinates.
+        applied: The core's `Applied` of each picture. A picture that was left alone stays as it is.
+        latent: The LATENT.
+
+    Returns:
+        (b, c, h, w) in sampler coordinates.
+    """
+    edited = [own if one.picture is None else one.picture for own, one in zip(x0, applied)]
+    parts = [mask if mask is None else (own, mask) for own, mask in zip(x0.cpu(), masks_of(latent, x0))]
+    return keep_parts(torch.stack(edited), parts)
 
 
 def part_of(progress, number, count):

@@ -14,7 +14,7 @@ from ..models.denoiser import PICTURE
 from .known import orthonormal_known
 
 WELL, PARTLY, NOT = "carries over well", "carries over partly", "does not carry over"
-UNKNOWN = "nothing is known of how well it carries over"
+UNKNOWN = "may carry over or not; of this feature the alignment does not tell"
 
 GOOD_ALIGNMENT, FAIR_ALIGNMENT = 0.7, 0.4
 
@@ -30,7 +30,7 @@ def describe_alignment(alignment: float, feature: str | None = PICTURE) -> str:
             the bottleneck of the bundled model its rank correlation with success is 0.
 
     Returns:
-        "carries over well", "carries over partly" or "does not carry over"; or that nothing is known.
+        "carries over well", "carries over partly", "does not carry over", or that it may do either.
     """
     if feature != PICTURE:
         return UNKNOWN

@@ -45,3 +45,24 @@ def test_bases_that_do_not_belong_together_have_no_mean(call, tiny, face, family
     ]
     with refused("no Frechet mean; use the method 'matched'"):
         call("PullbackGlobalBasis", bases=orthogonal, method=["frechet"])
+
+
+def test_turned_bases_of_the_picture_have_a_turned_mean(call, comfy_host, studio):
+    bases = []
+    for number in (3, 5):
+        latent, sigmas = studio.invert(studio.encode(studio.picture(number)), steps=4, timestep=0.5, refine=1)
+        bases.append(
+            studio.basis(latent, sigmas, feature="picture", rotate="one thing each", rank=4, tolerance=0.1)
+        )
+    mean, report = call("PullbackGlobalBasis", bases=bases, method=["matched"])
+    expected = comfy_host.core.global_basis(bases, "matched")
+    assert mean.kind == "rotated" and equal_bases(mean, expected) and "matched of 2 bases" in report
+    _, alignment, _ = call(
+        "PullbackParallelTransport",
+        source=mean,
+        target=bases[0],
+        direction=1,
+        exact=False,
+        method="fitted",
+    )
+    assert 0 < alignment <= 1

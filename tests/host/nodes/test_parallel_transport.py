@@ -35,3 +35,15 @@ def test_bases_of_two_models_are_not_carried_over(call, tiny, face):
     stranger = dataclasses.replace(tiny.basis, provenance={**tiny.basis.provenance, "model": "another"})
     with refused("differ in their model"):
         call("PullbackParallelTransport", source=stranger, target=tiny.basis, direction=1, exact=False)
+
+
+def test_the_fitted_method_is_the_cores_and_says_in_words_how_well_it_carries(call, comfy_host, studio):
+    latent, sigmas = studio.invert(studio.encode(studio.picture(3)), steps=4, timestep=0.5, refine=1)
+    options = {"feature": "picture", "rotate": "one thing each", "keep": True, "rank": 4, "tolerance": 0.1}
+    basis = studio.basis(latent, sigmas, **options)
+    inputs = {"source": basis, "target": basis, "direction": 2, "exact": False}
+    carried, alignment, report = call("PullbackParallelTransport", **inputs, method="fitted")
+    expected = comfy_host.core.parallel_transport(1, basis, basis, method="fitted")
+    assert torch.equal(carried.v[0], expected.direction) and alignment == expected.alignment
+    assert report == f"alignment {alignment:.2f}: the direction carries over well"
+    torch.testing.assert_close(carried.v[0], basis.v[1], rtol=0, atol=1e-4)
