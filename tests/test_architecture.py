@@ -163,6 +163,7 @@ TESTED_IN = {
     "nodes/host/snapshot/": "tests/host/test_snapshot.py",
     "nodes/inputs": "tests/host/nodes/test_every_node.py",
     "pullback_core/cli/arguments": "tests/cli/test_main.py",
+    "pullback_core/evaluate/page_of_uses": "tests/evaluate/test_page.py",
     "pullback_core/faces/loss": "tests/faces/test_train.py",
     "pullback_core/faces/workers": "tests/faces/test_train.py",
     "pullback_core/linalg/linear_operator": "tests/linalg/test_svd.py",

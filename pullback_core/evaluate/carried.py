@@ -1,57 +1,66 @@
 """Directions that are carried from other faces: do they make the same change here?"""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from .. import faces
 from ..basis import PullbackBasis
-from ..transport import parallel_transport
+from ..transport import transported_basis
 from . import measures, moves
 from .kinds import KINDS
 from .point import Point, load_denoiser, load_regressor
 
 
-def own_changes(point: Point, kind: str) -> dict[str, Any]:
-    """The changes of the attributes along the directions of a face that are carried to others.
+class Carrying(NamedTuple):
+    """A way to carry directions.
 
-    Args:
-        point: The face.
+    Attributes:
         kind: A key of `KINDS` that has a basis.
-
-    Returns:
-        {"change": a list of 22 numbers for each direction}.
+        method: As in `transport.parallel_transport`.
     """
-    basis = _basis(point, kind)
-    count = point.store.settings.carried
-    changes = _changes(point, basis.v[:count], basis.picture_changes()[:count])
-    return {"change": changes.tolist()}
+
+    kind: str
+    method: str
 
 
-def carried_changes(point: Point, kind: str, sources: list[int]) -> dict[str, Any]:
+CARRYING = {
+    "h": Carrying("h", "released"),
+    "h_rotated": Carrying("h_rotated", "released"),
+    "h_averaged": Carrying("h_averaged", "released"),
+    "picture": Carrying("picture", "exact"),
+    "picture_rotated": Carrying("picture_rotated", "fitted"),
+    "picture_rotated_released": Carrying("picture_rotated", "released"),
+    "picture_averaged": Carrying("picture_averaged", "exact"),
+    "picture_averaged_rotated": Carrying("picture_averaged_rotated", "fitted"),
+}
+
+
+def carried_changes(point: Point, name: str, sources: tuple[int, ...]) -> dict[str, Any]:
     """The changes of the attributes along directions that are carried here.
 
     Args:
         point: The face to which they are carried.
-        kind: A key of `KINDS` that has a basis.
+        name: A key of `CARRYING`.
         sources: The faces that they come from.
 
     Returns:
         {"source", "direction", "alignment", "change"}, each a list with one entry for each carried direction.
     """
+    kind, method = CARRYING[name]
     target = _basis(point, kind)
     found: dict[str, list] = {"source": [], "direction": [], "alignment": []}
-    directions = []
+    directions, pictures = [], []
     for face in sources:
         source = _basis(Point(point.store, face, point.timestep), kind)
         for index in range(min(point.store.settings.carried, source.rank)):
-            moved = parallel_transport(index, source, target)
-            directions.append(moved.direction)
+            basis, alignment = transported_basis(index, source, target, method=method)
+            directions.append(basis.v)
+            pictures.append(_pictures(basis, target))
             found["source"].append(face)
             found["direction"].append(index)
-            found["alignment"].append(moved.alignment)
-    v = torch.stack(directions)
-    changes = _changes(point, v, _known_pictures(target, v))
+            found["alignment"].append(alignment)
+    changes = _changes(point, torch.cat(directions), torch.cat(pictures))
     return {**found, "change": changes.tolist()}
 
 
@@ -62,10 +71,12 @@ def _basis(point: Point, kind: str) -> PullbackBasis:
     return point.basis(search, rotated=rotated)
 
 
-def _known_pictures(basis: PullbackBasis, v: torch.Tensor) -> torch.Tensor:
-    """J0 v of directions v (k, c, h, w) in the span of a basis, which knows it."""
-    weights = torch.linalg.lstsq(basis.v.flatten(1).T, v.flatten(1).T).solution
-    return torch.einsum("ik,ichw->kchw", weights, basis.picture_changes())
+def _pictures(carried: PullbackBasis, target: PullbackBasis) -> torch.Tensor:
+    """J0 v of a carried direction, (1, c, h, w), as far as the target knows it."""
+    if carried.knows_pictures():
+        return carried.picture_changes()
+    weights = torch.linalg.lstsq(target.v.flatten(1).T, carried.v.flatten(1).T).solution
+    return torch.einsum("ik,ichw->kchw", weights, target.picture_changes())
 
 
 def _changes(point: Point, v: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:

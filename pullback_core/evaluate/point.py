@@ -30,7 +30,7 @@ def load_regressor() -> faces.AttributeRegressor:
     return faces.load_regressor()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def load_denoiser(feature: str = BOTTLENECK, prompt: str = "") -> faces.FacesDenoiser:
     """The bundled model as a denoiser, once for each process."""
     return faces.FacesDenoiser(load_model(), prompt, feature=feature)
@@ -128,10 +128,21 @@ class Point:
             with_pictures(found, denoiser, self.noisy).save(path)
         return self.store.read_basis(path)
 
+    def deep_basis(self) -> PullbackBasis:
+        """A basis of the picture of larger rank that keeps its search space, for masks and words."""
+        path = self.store.path(
+            "deep basis", code_fingerprint("local_basis.py"), self.face, self.timestep, "safetensors"
+        )
+        if not path.exists():
+            rank = self.store.settings.deep_rank
+            local_basis(load_denoiser(PICTURE), self.noisy, rank, keep_space=True).save(path)
+        return self.store.read_basis(path)
+
     def _find(self, search: Search) -> PullbackBasis:
         denoiser, settings = load_denoiser(search.feature), self.store.settings
         if not search.averaged:
-            return local_basis(denoiser, self.noisy, settings.rank, seed=search.seed)
+            keep = search.feature == PICTURE and not self._rounded  # it helps transport
+            return local_basis(denoiser, self.noisy, settings.rank, seed=search.seed, keep_space=keep)
         latent = faces.encode_image(self.picture)
         versions = renoised(self.noisy, latent, denoiser.schedule, settings.renoised, seed=search.seed)
         return averaged_basis(denoiser, versions, settings.rank, seed=search.seed)

@@ -22,6 +22,9 @@ def repeats(point: Point, kinds: tuple[str, ...]) -> dict[str, Any]:
     Returns:
         {kind: {variant: numbers}}, see `compare`. The variants are the picture rounded to 8 bits, another
         seed of the search, and another `refine` of the inversion.
+
+    Raises:
+        ValueError: A kind has no basis.
     """
     store, face, timestep = point.store, point.face, point.timestep
     rounded = Point(store, face, timestep, rounded=True)

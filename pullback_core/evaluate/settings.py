@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from ..directions.strength import UNIT
+from .parts import PARTS
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Settings:
             those of 50 steps (0.5 T, 3 faces, 24 directions; the worst 0.987), and cost a fifth.
         refine: Fixed-point corrections of each inversion step.
         rank: Directions of a search. Rotated bases turn all of them.
+        deep_rank: Directions of the search for masks and words.
         shown: The first directions of a basis, which are measured.
         change: The change of the picture at equal change: the root mean square over the latent, of half the
             difference between both ends.
@@ -27,6 +29,8 @@ class Settings:
         renoised: Noisy versions of one picture in an averaged basis.
         carried: How many directions of each source are carried to another face.
         sources: From how many other faces directions are carried to each face.
+        parts: The parts of a face that are edited inside a mask.
+        words: How many words are tried, the first of `worded.WORDS`.
 
     Raises:
         ValueError: There are fewer than 2 faces, too few sources for them, or the timesteps do not fit.
@@ -38,6 +42,7 @@ class Settings:
     steps: int = 10
     refine: int = 2
     rank: int = 16
+    deep_rank: int = 32
     shown: int = 8
     change: float = UNIT
     length: float = 0.1
@@ -46,6 +51,8 @@ class Settings:
     renoised: int = 3
     carried: int = 6
     sources: int = 5
+    parts: tuple[str, ...] = tuple(PARTS)
+    words: int = 13
 
     def __post_init__(self) -> None:
         if self.faces < 2:

@@ -57,6 +57,23 @@ def uniformity(values: Sequence[Sequence[float]]) -> Number:
     return bootstrap(len(values), statistic)
 
 
+def mean_of_lists(values: Sequence[Sequence[float]]) -> Number:
+    """The mean of all values of all faces; each face has a list of values."""
+    return ratio_of_lists(values, [[1.0] * len(some) for some in values])
+
+
+def ratio_of_lists(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> Number:
+    """The ratio of two sums over the same faces; each face has a list of values, which stay together."""
+    above = np.array([sum(some) for some in one], dtype=float)
+    below = np.array([sum(some) for some in other], dtype=float)
+
+    def statistic(faces: np.ndarray) -> float:
+        total = below[faces].sum()
+        return float(above[faces].sum() / total) if total else np.nan
+
+    return bootstrap(len(above), statistic)
+
+
 def of_pairs(
     count: int, pairs: Sequence[tuple[int, int]], values: np.ndarray, statistic: Callable[..., float]
 ) -> Number:
