@@ -20,6 +20,7 @@ from .quality_boost import quality_boost_sampler
 from .schedules import ddim_sigmas, schedule_of
 from .session import while_sampling
 from .strengths import calibrate, preview_pictures, straight_ranges
+from .words import encode_texts, predictions
 
 __all__ = [
     "DEFAULT",
@@ -45,6 +46,7 @@ __all__ = [
     "edit_and_keep",
     "edit_pictures",
     "edited_origins",
+    "encode_texts",
     "encode_words",
     "even_strengths",
     "example_face",
@@ -61,6 +63,7 @@ __all__ = [
     "origins_of",
     "pil_to_image",
     "plot_of",
+    "predictions",
     "preview_pictures",
     "quality_boost_sampler",
     "save_basis",

@@ -143,7 +143,7 @@ def find_directions(
     if not chosen:
         basis = arranged(session, searched, noisy, options)
         if basis.knows_pictures():
-            basis = named_basis(basis, word_shifts(session, image, vocabulary(), options.seed))
+            basis = named_basis(basis, word_shifts(session, image, noisy, vocabulary(), options.seed))
         return Found(basis, searched, [""] * basis.rank, {})
     found = Found(_knowing_pictures(session, searched, noisy), searched, [""], {})
     if mask is not None:
@@ -200,7 +200,7 @@ def _towards(
     session: Session, found: Found, noisy: NoisyLatent, image: torch.Tensor, options: argparse.Namespace
 ) -> Found:
     """The direction towards words. Without a mask, the shift itself is the move."""
-    shifts = word_shifts(session, image, [options.toward, *options.keep], options.seed)
+    shifts = word_shifts(session, image, noisy, [options.toward, *options.keep], options.seed)
     for word in (options.toward, *options.keep):
         if word not in shifts:
             raise ValueError(f"The words {shorten(word)} change nothing in this picture; choose others.")

@@ -5,6 +5,7 @@ import torch
 from .. import faces
 from ..directions.words import listening_points, predicted_mean
 from ..faces.vocabulary import PHRASES, SLOT_OF
+from ..noisy import NoisyLatent
 from .session import Session
 
 
@@ -25,20 +26,21 @@ def with_word(prompt: str, word: str) -> str:
 
 
 def word_shifts(
-    session: Session, image: torch.Tensor, words: list[str], seed: int
+    session: Session, image: torch.Tensor, noisy: NoisyLatent, words: list[str], seed: int
 ) -> dict[str, torch.Tensor]:
     """What each of several words changes in the predicted picture, see `directions.words`.
 
     Args:
         session: The run.
         image: (3, h, w), the picture.
+        noisy: Its noisy latent.
         words: Phrases that the model knows.
         seed: The seed of the noises under which the model listens.
 
     Returns:
         word -> (c, h, w) in sampler coordinates. Words that change nothing are left out.
     """
-    points = listening_points(faces.encode_image(image[None]), session.denoiser.schedule, seed=seed)
+    points = listening_points(faces.encode_image(image[None]), session.denoiser.schedule, noisy, seed=seed)
     shifts = {}
     with session.phase("words", len(words) + 1) as bar:
         plain = predicted_mean(session.denoiser, points)

@@ -80,7 +80,7 @@ def test_directions_of_a_face_get_the_words_of_what_they_change():
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
     noisy = NoisyLatent(x0 + sigma * noise, torch.tensor([sigma, 0.0]))
     directions = rotated_basis(local_basis(picture, noisy, 8, tolerance=0.1))
-    points = listening_points(x0, plain.schedule, count=1)
+    points = listening_points(x0, plain.schedule, noisy)
     words = ("dark skin", "pale skin", "blond hair", "black hair", "red background", "smiling", "hat")
     shifts = {word: word_shift(plain, faces.FacesDenoiser(model, word), points) for word in words}
     named = named_basis(directions, shifts)

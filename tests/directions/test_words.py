@@ -6,6 +6,7 @@ import torch
 from pullback_core import NoisyLatent, PullbackBasis, faces, feature_jacobian, local_basis
 from pullback_core.directions.responses import responses
 from pullback_core.directions.words import (
+    TIMES,
     listening_points,
     predicted_mean,
     strongest_part,
@@ -132,10 +133,12 @@ def test_a_basis_of_the_bottleneck_finds_words_by_its_pictures():
 
 @pytest.mark.parametrize("shift", [torch.zeros(SHAPE), torch.full(SHAPE, torch.nan)])
 def test_shifts_that_are_none_are_refused(shift):
-    with pytest.raises(ValueError, match="zero or not finite"):
+    with pytest.raises(ValueError, match="changes nothing"):
         word_direction(basis(), shift)
-    with pytest.raises(ValueError, match="zero or not finite"):
+    with pytest.raises(ValueError, match="changes nothing"):
         word_direction(basis(), rows(1)[0], [shift])
+    with pytest.raises(ValueError, match="changes nothing"):
+        strongest_part(shift)
 
 
 def test_shifts_of_another_shape_are_refused():
@@ -143,32 +146,42 @@ def test_shifts_of_another_shape_are_refused():
         word_direction(basis(), torch.ones(3, 4))
 
 
-def test_listening_points_are_the_picture_under_several_noises(face):
-    _, picture, x0, _, _ = face
-    points = listening_points(x0, picture.schedule, time=0.6, count=3, seed=5)
-    assert len(points) == 3 and points.sigma == pytest.approx(picture.schedule.sigma(0.6))
-    noises = (points.x - x0) / points.sigma
-    assert noises.std() == pytest.approx(1, abs=0.05) and not torch.equal(noises[0], noises[1])
-    assert torch.equal(points.x, listening_points(x0[0], picture.schedule, time=0.6, count=3, seed=5).x)
+def test_listening_points_are_the_latent_and_the_picture_under_more_noise(face):
+    _, picture, x0, noisy, _ = face
+    points = listening_points(x0, picture.schedule, noisy, seed=5)
+    assert points[0].noisy is noisy and points[0].weight == pytest.approx(sum(p.weight for p in points[1:]))
+    others = [point.noisy for point in points[1:]]
+    assert [other.sigma for other in others] == pytest.approx([picture.schedule.sigma(t) for t in TIMES])
+    noises = [(other.x - x0) / other.sigma for other in others]
+    for noise in noises:
+        assert noise.std() == pytest.approx(1, abs=0.05)
+    assert abs(cosine(noises[0], noises[1])) < 0.1
+    again = listening_points(x0[0], picture.schedule, seed=5)
+    assert torch.equal(again[0].noisy.x, others[0].x) and len(again) == len(others)
 
 
-@pytest.mark.parametrize("options", [{"count": 0}, {"time": 0.0}, {"time": 1.5}])
-def test_impossible_points_are_refused(face, options):
-    with pytest.raises(ValueError, match="Listening takes one picture"):
-        listening_points(face[2], face[1].schedule, **options)
+def test_several_pictures_are_refused(face):
+    with pytest.raises(ValueError, match="listens at one picture"):
+        listening_points(face[2].expand(2, -1, -1, -1), face[1].schedule)
+    with pytest.raises(ValueError, match="listens at one noisy latent"):
+        listening_points(face[2], face[1].schedule, face[3].with_x(face[3].x[:, :3]))
 
 
 def test_the_shift_is_the_mean_difference_of_two_predictions(face):
-    model, picture, x0, _, _ = face
+    model, picture, x0, noisy, _ = face
     word = faces.FacesDenoiser(model, "glasses")
-    points = listening_points(x0, picture.schedule, count=2)
+    points = listening_points(x0, picture.schedule, noisy)
     shift = word_shift(picture, word, points)
     with torch.no_grad():
-        expected = word.denoise(points.x, points.sigma) - picture.denoise(points.x, points.sigma)
-    torch.testing.assert_close(shift, expected.mean(dim=0), rtol=1e-3, atol=1e-4)
+        parts = []
+        for point, weight in points:
+            change = word.denoise(point.x, point.sigma) - picture.denoise(point.x, point.sigma)
+            parts.append(weight * change[0])
+    torch.testing.assert_close(shift, sum(parts) / 2, rtol=1e-3, atol=1e-4)
     other_way = word_shift(word, picture, points)
     torch.testing.assert_close(other_way, -shift)
     torch.testing.assert_close(predicted_mean(word, points) - predicted_mean(picture, points), shift)
+    torch.testing.assert_close(word_shift(picture, word, noisy), 2 * parts[0] / 2, rtol=1e-3, atol=1e-4)
 
 
 def test_a_word_that_changes_nothing_is_refused(face):
@@ -186,7 +199,7 @@ def test_denoisers_of_two_models_are_refused(face):
 def test_the_direction_of_a_word_does_what_it_says(face):
     """Its response is that of the model itself, and it goes towards the word."""
     model, picture, x0, noisy, directions = face
-    points = listening_points(x0, picture.schedule)
+    points = listening_points(x0, picture.schedule, noisy)
     shift = word_shift(picture, faces.FacesDenoiser(model, "green background"), points)
     own = responses(picture, noisy, strongest_part(shift)[None])
     for found in (word_direction(directions, shift, own=own), word_direction(directions, shift)):
