@@ -83,7 +83,7 @@ def worded_edits(point: Point) -> dict[str, Any]:
         `word_values`. Nothing where all words are true already.
     """
     parameters = faces.example_parameters([point.face])[0]
-    words = words_to_add(parameters, WORDS[: point.store.settings.words])
+    words = words_to_add(parameters, _tried(point))
     if not words:
         return {}
     found: dict[str, Any] = {}
@@ -123,15 +123,21 @@ def word_values(word: str, change: torch.Tensor, parameters: torch.Tensor) -> di
     }
 
 
+def _tried(point: Point) -> tuple[str, ...]:
+    return WORDS[: point.store.settings.words]
+
+
 def _directions(point: Point, words: list[str]) -> dict[str, torch.Tensor]:
     """{recipe: (words, c, h, w)}."""
     latent = faces.encode_image(point.picture)
     listening = listening_points(latent, load_denoiser().schedule, point.noisy, seed=point.face)
-    heard = {word: word_shift(load_denoiser(), load_denoiser(prompt=word), listening) for word in WORDS}
+    heard = {
+        word: word_shift(load_denoiser(), load_denoiser(prompt=word), listening) for word in _tried(point)
+    }
     basis, picture = point.deep_basis(), load_denoiser(feature=PICTURE)
     rows: dict[str, list[torch.Tensor]] = {recipe: [] for recipe in RECIPES}
     for word in words:
-        others = [heard[other] for other in WORDS if SLOT_OF[other] != SLOT_OF[word]]
+        others = [heard[other] for other in _tried(point) if SLOT_OF[other] != SLOT_OF[word]]
         rows["shift"].append(word_shift(load_denoiser(), load_denoiser(prompt=word), point.noisy))
         own = responses(picture, point.noisy, strongest_part(heard[word])[None])
         rows["direction"].append(word_direction(basis, heard[word], own=own).basis.v[0])
