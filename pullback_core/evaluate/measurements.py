@@ -176,9 +176,10 @@ def tasks(store: Store) -> list[Task]:
         The tasks, which are independent of each other.
     """
     settings = store.settings
+    others = [timestep for timestep in settings.timesteps if timestep != settings.default]
     return [
         (measure_point, (store, face, timestep))
-        for timestep in settings.timesteps
+        for timestep in (settings.default, *others)
         for face in range(settings.faces)
         if _missing(store, face, timestep)
     ]
