@@ -16,8 +16,8 @@ from .known import orthonormal_known
 WELL, PARTLY, NOT = "carries over well", "carries over partly", "does not carry over"
 UNKNOWN = "may carry over or not; of this feature the alignment does not tell"
 
-# Success (the cosine of the changes of 22 attributes at source and target) of rotated directions of rank 16, at
-# 0.5 T, over 210 pairs of 42 faces of the bundled model: 0.89 at a good alignment, 0.71 at a fair one, and
+# Success (the cosine of the changes of 22 attributes at source and target) of rotated directions of rank 16
+# at 0.5 T, over 210 pairs of 42 faces of the bundled model: 0.89 at a good alignment, 0.71 at a fair one, and
 # 0.32 below it. Of directions of forms alone it is 0.70, 0.62 and 0.29; of colours 0.91, 0.78 and 0.55.
 GOOD_ALIGNMENT, FAIR_ALIGNMENT = 0.6, 0.3
 

@@ -23,8 +23,8 @@ CARRIED = "carried"  # the kind of a basis of a direction that was fitted
 
 # Success for forms and for colours on the bundled faces (12 faces, 24 pairs, 20 directions of rank 40, at
 # 0.5 T): 0.43 and 0.77 with v itself; 0.48, 0.50, 0.50, 0.49, 0.48 and 0.83, 0.84, 0.84, 0.84, 0.83 with a
-# nearness of 0.3, 0.1, 0.03, 0.01, 0.003; 0.38 and 0.80 with the exact pullback. Those faces were kind: over 42
-# other faces, 210 pairs, rotated directions of rank 16, it is 0.39 and 0.82 with 0.03.
+# nearness of 0.3, 0.1, 0.03, 0.01, 0.003; 0.38 and 0.80 with the exact pullback. Those faces were kind:
+# over 42 other faces, 210 pairs, rotated directions of rank 16, it is 0.39 and 0.82 with 0.03.
 NEARNESS = 0.03
 
 
