@@ -101,8 +101,8 @@ def feature_input():
     return io.String.Input(
         "feature",
         default="middle",
-        tooltip="The block whose response counts: middle (a UNet's bottleneck, a transformer's half "
-        "depth), or one offered after a run.",
+        tooltip="What the directions change most: picture (what the model predicts), middle (a UNet's "
+        "bottleneck, a transformer's half depth), or a block offered after a run.",
     )
 
 
