@@ -31,8 +31,11 @@ NODES = set(json.loads(Path(__file__).with_name("nodes").joinpath("contract.json
 # Workflow -> how many pictures of which height it saves.
 SAVES = {
     "quick_start": {384: 6},
-    "explore_directions": {744: 1, 432: 1, 256: 5},
+    "explore_directions": {1146: 1, 432: 1, 256: 8},
     "directions_from_words": {384: 10},
+    "edit_a_region": {384: 10},
+    "mix_and_save": {384: 6},
+    "apply_to_many": {384: 8},
     "carry_to_another_face": {384: 10},
     "save_and_load_basis": {384: 6},
     "which_timestep": {384: 12, 420: 1, 432: 2},

@@ -14,8 +14,8 @@ STAND_INS = {"UNETLoader": "StandInModel", "DualCLIPLoader": "StandInCLIP", "VAE
 def api_prompt(workflow, known):
     """A workflow in the page's format -> {node id: {"class_type": ..., "inputs": {...}}}.
 
-    known: the server's /object_info. Raises ValueError for a node type that it does not list, and for values
-    that do not fit a node's widgets one to one.
+    known: the server's /object_info. Widgets at the end that have no value get their default, as in the page.
+    Raises ValueError for a node type that it does not list, and for values that belong to no widget.
     """
     nodes = {node["id"]: node for node in workflow["nodes"]}
     links = {link[0]: link[1:3] for link in workflow["links"]}
@@ -89,8 +89,9 @@ def _values(node, known):
             options = options[0] if options else {}
             if not (isinstance(kind, list) or kind in WIDGETS):
                 continue
-            if not rest:
-                raise ValueError(f"Node {node['id']} ({node['type']}) has no value for {name!r}.")
+            if not rest:  # a widget that the node has got since the workflow was saved
+                values[name] = options["default"]
+                continue
             values[name] = rest.pop(0)
             extra = options.get("control_after_generate", name in ("seed", "noise_seed")) + bool(
                 options.get("image_upload")
