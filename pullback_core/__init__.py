@@ -18,17 +18,22 @@ from . import ddim, spectra
 from .basis import PullbackBasis
 from .compare_bases import BasisComparison, compare_bases
 from .compare_features import FeatureReport, compare_features, feature_table
+from .directions.alignment import describe_alignment
+from .directions.apply import apply_direction
 from .directions.averaging import averaged_basis, renoised
 from .directions.linear_range import linear_range
 from .directions.masked_search import search_within
 from .directions.masks import masked_basis
 from .directions.mixing import mix
 from .directions.moves import move
+from .directions.naming import named_basis
 from .directions.pictures import with_pictures
 from .directions.preview import preview_by
+from .directions.responses import responses
 from .directions.rotation import rotated_basis
 from .directions.strength import calibrated_lengths, edit_by
 from .directions.sums import sums_of_known, weighted_sums
+from .directions.words import listening_points, strongest_part, word_direction, word_shift
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
 from .linalg import subspaces
@@ -58,6 +63,7 @@ __all__ = [
     "Transported",
     "VPSchedule",
     "adjoint_error",
+    "apply_direction",
     "averaged_basis",
     "bases_over_time",
     "calibrated_lengths",
@@ -71,21 +77,27 @@ __all__ = [
     "feature_table",
     "global_basis",
     "linear_range",
+    "listening_points",
     "local_bases",
     "local_basis",
     "masked_basis",
     "mix",
     "move",
+    "named_basis",
     "parallel_transport",
     "preview_by",
     "renoised",
+    "responses",
     "rotated_basis",
     "search_within",
     "spectra",
+    "strongest_part",
     "subspaces",
     "sums_of_known",
     "top_singular_triplets",
     "transported_basis",
     "weighted_sums",
     "with_pictures",
+    "word_direction",
+    "word_shift",
 ]

@@ -15,12 +15,13 @@ def test_the_lines_of_the_readme_serve_the_host(comfy_host, within, with_noise, 
     assert lines.count("\n") == 3
 
     def work(denoiser, x0):
-        checked = comfy_host.adapter.check_derivatives(denoiser, with_noise(denoiser, x0))
+        of_picture = denoiser.with_feature("picture")
+        checked = comfy_host.adapter.check_derivatives(of_picture, with_noise(denoiser, x0))
         made = {"denoiser": checked, "x0": x0, "faces": SimpleNamespace(decode_latent=torch.clone)}
-        made |= {name: getattr(core, name) for name in ("ddim", "edit", "local_basis")}
+        made |= {name: getattr(core, name) for name in ("ddim", "edit_by", "local_basis", "rotated_basis")}
         exec(compile(lines, "README.md", "exec"), made)
         return made
 
     made = within(model, conditioning_for(kind), latent_for(model), work)
     assert made["image"].shape == made["x0"].shape and made["image"].isfinite().all()
-    assert made["basis"].rank == 8
+    assert made["basis"].kind == "rotated" and 0 < made["basis"].rank <= 16
