@@ -9,7 +9,7 @@ from pathlib import Path
 from pullback_core import ddim, edit_by, faces, figures, linear_range, local_basis, rotated_basis
 
 denoiser = faces.FacesDenoiser(faces.load_model(), feature="picture")
-image = faces.example_faces([3])
+image = faces.example_faces([6])
 x0 = faces.encode_image(image)
 
 # %% Into the noise: DDIM inversion to 0.5 T, and back again to see how exact it is.

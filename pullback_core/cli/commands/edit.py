@@ -1,8 +1,10 @@
 """The command `edit`."""
 
 import argparse
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL.Image import Image as Picture
 
@@ -22,6 +24,7 @@ POSITION = 1
 
 SHOWN_DIRECTIONS = 8
 MAP_WIDTH = 256  # pixels, of the picture of a direction
+THUMBNAIL = 256  # pixels, the most that a basis file takes
 
 
 class _Edited(NamedTuple):
@@ -44,7 +47,7 @@ class _Edited(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_source(parser, face=3)
+    add_source(parser, face=6)
     add_inversion(parser, timestep=0.5)
     add_directions(parser)
     add_choice(parser)
@@ -101,7 +104,17 @@ def run(options: argparse.Namespace) -> None:
         inversion_psnr_db=round_trip.psnr,
         directions=[edited.report for edited in edits],
     )
-    write_results(options.out, pictures, report, {"basis.safetensors": found.basis})
+    basis = replace(
+        found.basis, thumbnail=_thumbnail(image), notes=f"found by edit at {options.timestep:g} T"
+    )
+    write_results(options.out, pictures, report, {"basis.safetensors": basis})
+
+
+def _thumbnail(image: torch.Tensor) -> torch.Tensor:
+    """A small picture (h, w, 3) in uint8 of an image (3, h, w), for the file of its basis."""
+    picture = figures.to_pil(image)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    return torch.from_numpy(np.array(picture))
 
 
 def _direction_numbers(chosen: list[int] | None, rank: int) -> list[int]:

@@ -19,6 +19,8 @@ def test_the_run_without_arguments_makes_a_visible_edit(default_run):
     assert len(report["directions"]) == 8 and report["jacobian_products"] > 0 and report["seconds"]
     basis = PullbackBasis.load(default_run / "basis.safetensors")
     assert basis.kind == report["kind"] == "rotated" and basis.provenance["feature"] == "picture"
+    assert basis.thumbnail.shape == (48, 48, 3) and "0.5 T" in basis.notes
+    assert basis.names[:8] == [one["name"] for one in report["directions"]]
     assert [one["response"] for one in report["directions"]] == basis.s[:8].tolist()
     assert len(report["singular_values"]) == report["parameters"]["rank"]
     reconstruction = pixels(default_run / "reconstruction.png")
