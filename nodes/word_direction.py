@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from ..pullback_core.directions.responses import responses
-from ..pullback_core.directions.words import strongest_part, word_direction
+from ..pullback_core.directions.words import strongest_part, where_it_shows, word_direction
 from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_own_basis, require_single_noisy_latent
@@ -51,6 +51,10 @@ class WordDirection(io.ComfyNode):
                     tooltip="The share of what the word changes that the basis knows how to make.",
                 ),
                 io.String.Output(display_name="report"),
+                io.Mask.Output(
+                    display_name="MASK",
+                    tooltip="Where the word shows. Connect it to an edit, and the rest stays as it is.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -92,7 +96,7 @@ class WordDirection(io.ComfyNode):
         if found.explained < LITTLE:
             report += "; what other words change is hard to keep out: raise its rank and turn on keep"
         host.show_status(cls, report)
-        return io.NodeOutput(found.basis, found.explained, report)
+        return io.NodeOutput(found.basis, found.explained, report, where_it_shows(shift)[None])
 
 
 def _keep_input(number):

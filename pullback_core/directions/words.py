@@ -24,6 +24,7 @@ WORD = "word"  # the kind of such a basis
 # itself, and in 0.74 with these. Its share of all change is 0.35 and 0.43.
 TIMES = (0.6, 0.7, 0.8, 0.9)
 WEAK = 0.3  # parts of a shift that are weaker than this share of its strongest part are left out
+SHOWS = (0.2, 0.5)
 DAMPING = 0.003  # of moves that are fitted: 0.001 to 0.01 differ little
 KEEPING = 1e-3  # responses below this share of the largest squared one are not used to keep a word
 NO_CHANGE = "The word changes nothing in the predicted picture, so it has no direction; choose another word."
@@ -160,6 +161,26 @@ def strongest_part(shift: torch.Tensor, weak: float = WEAK) -> torch.Tensor:
     size = shift.square().sum(dim=0, keepdim=True).sqrt()
     left = (size - weak * size.max()).clamp(min=0)
     return shift * left / size.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+def where_it_shows(shift: torch.Tensor) -> torch.Tensor:
+    """A soft mask of where a word changes the picture. An edit within it leaves the rest as it was.
+
+    Args:
+        shift: (c, h, w) the shift of the word.
+
+    Returns:
+        (h, w) in [0, 1]: 0 where the size of the shift over the channels is below the first share of `SHOWS`
+        of the largest, 1 where it is above the second, and linear between them.
+
+    Raises:
+        ValueError: The shift is zero or not finite.
+    """
+    if not torch.isfinite(shift).all() or not shift.any():
+        raise ValueError(NO_CHANGE)
+    size = shift.square().sum(dim=0).sqrt()
+    low, high = SHOWS
+    return ((size / size.max() - low) / (high - low)).clamp(0, 1)
 
 
 @without_autocast()

@@ -10,6 +10,7 @@ from pullback_core.directions.words import (
     listening_points,
     predicted_mean,
     strongest_part,
+    where_it_shows,
     word_direction,
     word_shift,
 )
@@ -131,6 +132,13 @@ def test_a_basis_of_the_bottleneck_finds_words_by_its_pictures():
         word_direction(basis(provenance={"feature": "middle"}), rows(3)[1])
 
 
+def test_a_mask_of_where_a_word_shows():
+    shift = torch.zeros(2, 2, 2)
+    shift[:, 0, 0] = torch.tensor([3.0, 4.0])  # of size 5
+    shift[0, 0, 1], shift[1, 1, 1], shift[0, 1, 0] = 1.75, 1.0, -2.5
+    torch.testing.assert_close(where_it_shows(shift), torch.tensor([[1.0, 0.5], [1.0, 0.0]]))
+
+
 @pytest.mark.parametrize("shift", [torch.zeros(SHAPE), torch.full(SHAPE, torch.nan)])
 def test_shifts_that_are_none_are_refused(shift):
     with pytest.raises(ValueError, match="changes nothing"):
@@ -139,6 +147,8 @@ def test_shifts_that_are_none_are_refused(shift):
         word_direction(basis(), rows(1)[0], [shift])
     with pytest.raises(ValueError, match="changes nothing"):
         strongest_part(shift)
+    with pytest.raises(ValueError, match="changes nothing"):
+        where_it_shows(shift)
 
 
 def test_shifts_of_another_shape_are_refused():

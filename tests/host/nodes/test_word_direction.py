@@ -27,7 +27,7 @@ def hat(call, case):
 
 
 def test_the_direction_is_the_cores(call, comfy_host, case, alone, hat):
-    basis, explained, report = hat
+    basis, explained, report, mask = hat
     core = comfy_host.core
     model = alone.denoiser.model
     points = core.directions.words.listening_points(alone.x0, alone.denoiser.schedule, alone.noisy)
@@ -38,6 +38,7 @@ def test_the_direction_is_the_cores(call, comfy_host, case, alone, hat):
     assert basis.kind == "word" and basis.names == ["hat"] and basis.rank == 1
     assert basis.provenance["picture"] == case["basis"].provenance["picture"]
     assert basis.timestep == pytest.approx(TIMESTEP, abs=1e-3)
+    torch.testing.assert_close(mask[0], core.directions.words.where_it_shows(shift), rtol=1e-2, atol=0.02)
     assert 0 < explained < 1 and report.startswith(f"the basis explains {explained:.0%} of the word")
 
 
@@ -52,7 +53,7 @@ def test_a_pair_of_texts_goes_from_one_to_the_other(call, case):
 
 
 def test_words_are_kept_out(call, case, hat):
-    kept, _, _ = call(
+    kept, *_ = call(
         "PullbackWordDirection",
         **case,
         toward=words(call, "glasses, smiling, hat"),
@@ -90,15 +91,15 @@ def test_flows_have_words(call, family):
     )
     hosted = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
     (basis,) = call("PullbackBasis", **hosted, rank=1, **PICTURE)
-    direction, explained, _ = call(
+    direction, explained, _, mask = call(
         "PullbackWordDirection", **hosted, basis=basis, toward=toward, keep_1=keep, name="a word"
     )
     assert direction.names == ["a word"] and direction.v.shape[1:] == basis.v.shape[1:]
-    assert 0 <= explained <= 1
+    assert 0 <= explained <= 1 and mask.shape == (1, *basis.v.shape[-2:])
 
 
 def test_a_latent_of_unknown_picture_is_heard_at_its_own_noise(call, tiny):
     unknown = {**tiny.hosted, "latent": {"samples": tiny.latent["samples"]}, "sigmas": tiny.sigmas}
     (basis,) = call("PullbackBasis", **unknown, rank=1, **PICTURE)
-    direction, _, _ = call("PullbackWordDirection", **unknown, basis=basis, toward=tiny_conditioning(5))
+    direction, *_ = call("PullbackWordDirection", **unknown, basis=basis, toward=tiny_conditioning(5))
     assert direction.rank == 1 and direction.v.isfinite().all()
