@@ -23,8 +23,10 @@ from .masks import mask_weights, masked_basis
 from .sums import unit, weighted_sums
 
 SEARCHED = "masked search"  # the kind of its result
-RANK = 8
-PRODUCTS_FOR_EACH = 4  # the default limit of products for each direction
+# The defaults: 4 directions of 4 products each. On the bundled model at 0.5 T, 16 products after a free one
+# of 64 find as much inside a mouth, eyes, hair or a shirt as 128 to 184 products of a free search.
+RANK = 4
+PRODUCTS_FOR_EACH = 4
 # The weight outside of the mask. 0.05 finds more in as many products than 0.2 does.
 FLOOR = 0.05
 SAME_POINT = 0.05  # products that differ by more than this share are of another point
