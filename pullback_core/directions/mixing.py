@@ -80,9 +80,8 @@ def _removed(everything: PullbackBasis, weights: torch.Tensor, count: int) -> to
 def _stacked(bases: Sequence[PullbackBasis]) -> PullbackBasis:
     """All directions of several bases as one basis."""
     first = bases[0]
-    pictures = None
-    if all(basis.pictures is not None for basis in bases):
-        pictures = torch.cat([basis.pictures.to(first.pictures) for basis in bases])
+    known = [basis.pictures.to(first.v) for basis in bases if basis.pictures is not None]
+    pictures = torch.cat(known) if len(known) == len(bases) else None
     return replace(
         first,
         v=torch.cat([basis.v.to(first.v) for basis in bases]),
