@@ -70,6 +70,7 @@ __all__ = [
     "compare_bases",
     "compare_features",
     "ddim",
+    "describe_alignment",
     "edit",
     "edit_by",
     "edit_grid",
