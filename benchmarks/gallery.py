@@ -21,10 +21,10 @@ def main():
     )
     parser.add_argument("picture", help="PNG file to write")
     parser.add_argument("--faces", type=int, nargs="*", default=list(range(20)))
-    parser.add_argument("--directions", type=int, default=5)
+    parser.add_argument("--directions", type=int, default=8)
     parser.add_argument("--timestep", type=float, default=0.5)
     parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--cell", type=int, default=72)
+    parser.add_argument("--cell", type=int, default=56)
     options = parser.parse_args()
 
     denoiser = faces.FacesDenoiser(faces.load_model(), feature=PICTURE)
