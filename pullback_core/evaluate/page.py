@@ -19,6 +19,13 @@ QUALITY = {
     "off face": ("off face", 3),
     "length": ("length", 3),
 }
+BEST = {
+    "concentration": ("most concentrated", 1),
+    "concentration of forms": ("most concentrated in forms", 1),
+    "distinct": ("most different attributes", 1),
+    "off face": ("cleanest (off face)", -1),
+    "length": ("shortest", -1),
+}
 AT_EQUAL_LENGTH = {
     "concentration at equal length": ("concentration", 2),
     "distinct at equal length": ("different of 8", 1),
@@ -120,7 +127,20 @@ def _targets(report: dict[str, Any], settings: Settings) -> list[str]:
         "",
         *table(["measure", "wanted", "measured", "reached"], rows),
         "",
+        *_best(report, settings),
     ]
+
+
+def _best(report: dict[str, Any], settings: Settings) -> list[str]:
+    """Which kind is best in what, among straight moves at the default timestep."""
+    key = f"{settings.default:g}"
+    straight = {name: report["directions"][name][key] for name in KINDS}
+    lines = ["Best of all kinds, by straight moves at equal change:", ""]
+    for measure, (heading, sign) in BEST.items():
+        values = {name: sign * numbers[measure][0] for name, numbers in straight.items()}
+        name = max(values, key=values.__getitem__)
+        lines.append(f"- {heading}: {_title(name)}, {shown(straight[name][measure])}")
+    return [*lines, ""]
 
 
 def _at(report: dict[str, Any], timestep: float) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ def test_an_edit_of_the_mouth_stays_at_the_mouth(baseline, point):
     rows = found["mouth"]
     assert len(rows["inside"]) == len(rows["intended"]) == len(rows["off_face"])
     assert all(0 <= share <= 1 for share in rows["inside"])
-    assert rows["inside"][0] > 0.3  # the mouth has 2% of the picture
+    assert rows["inside"][0] > 0.1  # the mouth has 2% of the picture
 
 
 def test_every_part_has_attributes_that_are_intended():
