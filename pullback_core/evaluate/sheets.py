@@ -34,9 +34,9 @@ def kinds_sheet(store: Store, face: int) -> Picture:
         result = measurements.edits(name).read(store, face, settings.default)["equal_change"]
         lengths = torch.tensor(result["length"]).view(-1, 1, 1, 1) * point.norm
         ends = point.generate(lengths * directions_of(name, point).v)
-        rows.append((kind.title, [point.picture[0], *faces.decode_latent(ends)]))
+        rows.append((kind.title, list(faces.decode_latent(torch.cat([point.clean, ends])))))
         notes.append("\n".join(wrapped(changed(result["change"]))))
-    columns = ["face", *(str(number) for number in range(1, settings.shown + 1))]
+    columns = ["unmoved", *(str(number) for number in range(1, settings.shown + 1))]
     title = (
         f"Face {face} at {settings.default:g} T: one way of each direction, at equal change of the picture"
     )
