@@ -56,6 +56,13 @@ def over_time(call, case, latent, **options):
     )
 
 
+def apply_direction(call, inputs, **options):
+    """The edited LATENT and the report."""
+    few = {"steps": 2, "refine": 0, "rank": 2, "tolerance": 0.1, "seed": 0, "precision": "as the model"}
+    options = {"direction": 1, "strength": 1.0, "least": 0.0, **few, **options}
+    return call("PullbackApplyDirection", **inputs, **options)
+
+
 def compare(call, bases, space="features", **others):
     """A node that takes lists gets its widgets as lists too."""
     return call("PullbackBasisCompare", bases=bases, space=[space], **others)
@@ -98,6 +105,7 @@ def every_sampling_node(call, tiny, **changed):
             "PullbackBasisVisualizer", **hosted, sigmas=sigmas, basis=basis, vae=None, **SHEET_OPTIONS
         ),
         "PullbackBasisOverTime": lambda: over_time(call, SimpleNamespace(**hosted), hosted["latent"]),
+        "PullbackApplyDirection": lambda: apply_direction(call, {**hosted, "basis": basis}),
     }
 
 

@@ -10,6 +10,7 @@ import torch
 from node_calls import (
     BASIS_OPTIONS,
     SHEET_OPTIONS,
+    apply_direction,
     edit,
     every_sampling_node,
     invert,
@@ -88,6 +89,7 @@ def runs(call, case):
         "PullbackBasisOverTime": lambda model: over_time(
             call, SimpleNamespace(**on(model)), case.latent, rank=1
         ),
+        "PullbackApplyDirection": lambda model: apply_direction(call, {**on(model), "basis": case.basis}),
         "float32": lambda model: call(
             "PullbackBasis",
             **on(model),
@@ -110,6 +112,7 @@ RUNS = (
     "PullbackGuidanceEdit",
     "PullbackBasisVisualizer",
     "PullbackBasisOverTime",
+    "PullbackApplyDirection",
     "float32",
     "quality boost",
 )
@@ -206,6 +209,7 @@ SAMPLING = (
     "PullbackGuidanceEdit",
     "PullbackBasisVisualizer",
     "PullbackBasisOverTime",
+    "PullbackApplyDirection",
 )
 
 
@@ -238,7 +242,7 @@ def test_models_without_a_unet_are_refused(call, tiny, node):
         every_sampling_node(call, tiny, model=other)[node]()
 
 
-@pytest.mark.parametrize("node", ["PullbackBasis", "PullbackBasisOverTime"])
+@pytest.mark.parametrize("node", ["PullbackBasis", "PullbackBasisOverTime", "PullbackApplyDirection"])
 def test_a_patch_without_a_derivative_is_refused(call, tiny, node):
     model = tiny.model.clone()
     model.set_model_input_block_patch(lambda h, options: h / 2 + h.detach() / 2)
