@@ -49,6 +49,7 @@ def feature_jacobian(
         batch_size=limits.batch_size if batch_size is None else batch_size,
         offload=limits.offload if offload is None else offload,
         progress=progress,
+        resident=limits.resident,
     )
 
 

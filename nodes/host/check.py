@@ -10,6 +10,7 @@ from ...pullback_core import NoisyLatent
 from ...pullback_core.linalg.check import DerivativeErrors, derivative_errors
 from ...pullback_core.local_basis import feature_jacobian, in_network_coordinates
 from ...pullback_core.models.denoiser import Denoiser, ProductLimits
+from .memory import plain_weights
 
 # The bundled model has: adjoint 1e-7, difference at most 0.009, value 1e-6.
 ADJOINT_TOLERANCE, DIFFERENCE_TOLERANCE, VALUE_TOLERANCE = 0.02, 0.1, 0.05
@@ -62,7 +63,8 @@ class _DenoiserWithProducts(Denoiser):
         """
         one_by_one = self.products_one_by_one
         batch_size = 1 if one_by_one else self.denoiser.evaluation_batch_size(latent_shape)
-        return ProductLimits(batch_size, self.denoiser.products_exceed_memory(latent_shape))
+        exceeded = self.denoiser.products_exceed_memory(latent_shape)
+        return ProductLimits(batch_size, exceeded, plain_weights(self.denoiser.networks))
 
 
 class CheckedDenoiser(_DenoiserWithProducts):

@@ -39,6 +39,7 @@ class HostDenoiser(Denoiser):
         provenance: As in every `Denoiser`, with "precision" (a dtype) in addition.
         feature: The name of the block whose output is h, or `PICTURE`.
         passed_checks: What `check_derivatives` found out in this and in earlier samplings.
+        networks: The modules that are computed with.
         foreign_operators: The names of other libraries' operators that `encode` met.
     """
 
@@ -51,7 +52,7 @@ class HostDenoiser(Denoiser):
         self._holds_films = guider.inner_model.latent_format.latent_dimensions == 3
         self._network = network_of(guider.model_patcher)
         # The models that are loaded beside it belong to ControlNets and to patches.
-        self._networks = [self._network, *_modules_of(guider.loaded_models)]
+        self.networks = [self._network, *_modules_of(guider.loaded_models)]
         precision = guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()
         self.provenance = {
             "model": model_fingerprint(guider.model_patcher),
@@ -175,13 +176,13 @@ class HostDenoiser(Denoiser):
 
     @contextmanager
     def _differentiable(self, float32, copy_slices):
-        computing = differentiable(self._networks, self.foreign_operators, copy_slices)
+        computing = differentiable(self.networks, self.foreign_operators, copy_slices)
         with computing, self._precision(float32):
             yield
 
     @contextmanager
     def _as_hosted(self, float32):
-        with without_low_precision_matmul(self._networks), self._precision(float32), ExactAttention():
+        with without_low_precision_matmul(self.networks), self._precision(float32), ExactAttention():
             yield
 
     def _precision(self, float32):

@@ -4,6 +4,7 @@ import math
 
 import comfy.model_management
 import comfy.patcher_extension
+import torch
 
 from ...pullback_core.models.denoiser import PICTURE
 
@@ -90,3 +91,9 @@ def _batch_of_products(model, feature, noise_shape, prompts):
     if model.model_size() + needed + evaluation > total:
         return OFFLOADED
     return OFFLOADED + math.ceil(needed / evaluation)
+
+
+def plain_weights(networks):
+    """The weights of networks that are used as they are stored. Packed ones are unpacked for each use."""
+    weights = [weight for network in networks for weight in network.parameters()]
+    return [weight for weight in weights if type(weight) in (torch.Tensor, torch.nn.Parameter)]

@@ -1,6 +1,6 @@
 """What autograd records for the products with a Jacobian, and what it says where there is no derivative."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -30,6 +30,7 @@ class DerivativeGraphs:
         f: Maps (1, *in_shape) to (1, *out_shape), in operations that autograd can differentiate twice.
         x: (*in_shape), the point of linearisation.
         offload: Keep what is recorded in main memory.
+        resident: Tensors that are not offloaded, see `offloading`.
 
     Attributes:
         value: (*out_shape), f(x) with its autograd graph.
@@ -38,9 +39,15 @@ class DerivativeGraphs:
         IndependentError: Autograd sees no dependence of f(x) on x.
     """
 
-    def __init__(self, f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, offload: bool) -> None:
-        self._f, self._offload = f, offload
-        with _recording(), offloading() if offload else nullcontext():
+    def __init__(
+        self,
+        f: Callable[[torch.Tensor], torch.Tensor],
+        x: torch.Tensor,
+        offload: bool,
+        resident: Sequence[torch.Tensor] = (),
+    ) -> None:
+        self._f, self._offload, self._resident = f, offload, resident
+        with _recording(), offloading(resident) if offload else nullcontext():
             self._x = x.detach().clone().requires_grad_()
             self.value = f(self._x.clone()[None])[0]
         _require_dependence(self.value, self._x)
@@ -78,7 +85,7 @@ class DerivativeGraphs:
             return self._backward
         # u is zero, so most of what is computed from it is zero too. Autograd would keep all that, because
         # second derivatives need it.
-        with _recording(), dropping_zeros(self._offload):
+        with _recording(), dropping_zeros(self._offload, self._resident):
             u = torch.zeros_like(self.value).requires_grad_()
             row = _gradient(self.value, self._x, u, create_graph=True)
         if row is None:

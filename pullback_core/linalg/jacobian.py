@@ -11,7 +11,7 @@ tensor([[2., 4., 6.]])
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -42,6 +42,7 @@ class Jacobian:
             of that device's memory, and more time.
         progress: Called as progress(products so far) after each batch. An exception that it raises ends the
             work.
+        resident: Tensors of f that are on the device anyway, such as weights. They are not offloaded.
 
     Attributes:
         f: As given.
@@ -65,6 +66,7 @@ class Jacobian:
         batch_size: int | None = None,
         offload: bool = False,
         progress: Callable[[int], object] | None = None,
+        resident: Sequence[torch.Tensor] = (),
     ) -> None:
         if not torch.is_floating_point(x):
             raise ValueError(f"A Jacobian needs a real floating-point x, got {x.dtype}.")
@@ -75,6 +77,7 @@ class Jacobian:
         self.batch_size, self.offload = batch_size, offload
         self.products = 0
         self.progress = progress
+        self._resident = resident
         self._graphs: DerivativeGraphs | None = None
 
     @property
@@ -106,7 +109,7 @@ class Jacobian:
     def _recorded(self) -> DerivativeGraphs:
         while self._graphs is None:
             try:
-                self._graphs = DerivativeGraphs(self.f, self.x, self.offload)
+                self._graphs = DerivativeGraphs(self.f, self.x, self.offload, self._resident)
             except torch.OutOfMemoryError:
                 if self.offload:
                     raise

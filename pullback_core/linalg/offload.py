@@ -1,6 +1,6 @@
 """Where autograd keeps the tensors that a backward pass needs: in main memory, or nowhere if all are zero."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -10,26 +10,42 @@ OFFLOADED_BYTES = 2**20  # smaller tensors take less memory than time
 Restore = Callable[[], torch.Tensor]
 
 
-def offloading() -> saved_tensors_hooks:
-    """Make a context in which autograd keeps large tensors of other devices in main memory."""
-    # The function is looked up when a tensor is saved, so that a benchmark can replace it.
-    return saved_tensors_hooks(lambda tensor: keep_in_main_memory(tensor), _restore)
-
-
-def dropping_zeros(offload: bool) -> saved_tensors_hooks:
-    """Make a context in which autograd keeps no memory for tensors of zeros.
+def offloading(resident: Sequence[torch.Tensor] = ()) -> saved_tensors_hooks:
+    """Make a context in which autograd keeps large tensors of other devices in main memory.
 
     Args:
-        offload: Keep the other tensors as `offloading` does.
+        resident: Tensors that stay where they are, such as weights, because something else holds them.
 
     Returns:
         The context.
     """
+    places = _places(resident)
+
+    def keep(tensor: torch.Tensor) -> Restore:
+        # The function is looked up when a tensor is saved, so that a benchmark can replace it.
+        return _keep(tensor) if _place(tensor) in places else keep_in_main_memory(tensor)
+
+    return saved_tensors_hooks(keep, _restore)
+
+
+def dropping_zeros(offload: bool, resident: Sequence[torch.Tensor] = ()) -> saved_tensors_hooks:
+    """Make a context in which autograd keeps no memory for tensors of zeros.
+
+    Args:
+        offload: Keep the other tensors as `offloading` does.
+        resident: As in `offloading`.
+
+    Returns:
+        The context.
+    """
+    places = _places(resident)
 
     def keep_unless_zero(tensor: torch.Tensor) -> Restore:
-        if tensor.any():
-            return keep_in_main_memory(tensor) if offload else _keep(tensor)
-        return _keep_zeros(tensor)
+        if not tensor.any():
+            return _keep_zeros(tensor)
+        if offload and _place(tensor) not in places:
+            return keep_in_main_memory(tensor)
+        return _keep(tensor)
 
     return saved_tensors_hooks(keep_unless_zero, _restore)
 
@@ -52,6 +68,15 @@ def keep_in_main_memory(tensor: torch.Tensor) -> Restore:
         return kept.to(device, non_blocking=True)
 
     return restore
+
+
+def _place(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _places(tensors: Sequence[torch.Tensor]) -> set[int]:
+    """Where the memory of tensors begins. A tensor without memory is at 0, as others without memory are."""
+    return {_place(tensor) for tensor in tensors}
 
 
 def _keep(tensor: torch.Tensor) -> Restore:

@@ -17,10 +17,12 @@ class ProductLimits(NamedTuple):
     Attributes:
         batch_size: Products that run at once; None runs all that are asked for.
         offload: Keep activations in main memory between products, see `Jacobian`.
+        resident: Tensors that are not offloaded, such as weights, because they are on the device anyway.
     """
 
     batch_size: int | None = None
     offload: bool = False
+    resident: Sequence[torch.Tensor] = ()
 
 
 class Denoiser(ABC):

@@ -276,4 +276,9 @@ def test_activations_are_offloaded_where_the_host_has_little_memory_free(
         monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: free)
         return limits(checked, noisy)
 
-    assert check(tiny_model(), then=limits_there) == (None, offload)
+    model = tiny_model()
+    batch_size, offloaded, resident = check(model, then=limits_there)
+    assert (batch_size, offloaded) == (None, offload)
+    assert {id(weight) for weight in resident} == {
+        id(weight) for weight in model.model.diffusion_model.parameters()
+    }

@@ -24,6 +24,23 @@ def test_offloaded_activations_give_the_same_products(monkeypatch):
     assert len(kept) > 100
 
 
+def test_weights_that_are_resident_are_not_offloaded(monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        offload, "keep_in_main_memory", lambda tensor: (kept.append(tensor), lambda: tensor)[1]
+    )
+    network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).double()
+    weights = list(network.requires_grad_(False).parameters())
+    places = {weight.data_ptr() for weight in weights}
+    v, products = draw(2, 4, seed=1), []
+    for resident in ((), weights):
+        kept.clear()
+        operator = Jacobian(network, draw(4), offload=True, resident=resident)
+        products.append(operator.vjp(operator.jvp(v)))
+        assert kept and any(tensor.data_ptr() in places for tensor in kept) == (not resident)
+    assert torch.equal(*products)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_offloading_takes_less_memory_of_the_device():
     peaks = []
