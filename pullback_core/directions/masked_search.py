@@ -24,7 +24,7 @@ from .sums import unit, weighted_sums
 
 SEARCHED = "masked search"  # the kind of its result
 # The defaults: 4 directions of 4 products each. On the bundled model at 0.5 T, 16 products after a free one
-# of 64 find as much inside a mouth, eyes, hair or a shirt as 128 to 184 products of a free search.
+# of 64 find as much inside a mouth, eyes, hair or a shirt as 100 to 184 products of a free search.
 RANK = 4
 PRODUCTS_FOR_EACH = 4
 # The weight outside of the mask. 0.05 finds more in as many products than 0.2 does.
