@@ -31,7 +31,7 @@ def run_tasks(tasks: list[Task], name: str, *, jobs: int = 1, backend: str | Non
         pass
 
 
-def joblib_context(jobs: int, backend: str | None) -> AbstractContextManager:
+def joblib_context(jobs: int, backend: str | None) -> AbstractContextManager[object]:
     """A context in which joblib uses a backend.
 
     Args:
@@ -88,7 +88,7 @@ def _with_threads(threads: int, function: Any, arguments: tuple) -> None:
     function(*arguments)
 
 
-def _configured_joblib(backend: str) -> AbstractContextManager:
+def _configured_joblib(backend: str) -> AbstractContextManager[object]:
     import joblib
 
     if backend == "ray":

@@ -23,7 +23,7 @@ class ResultCache:
     def __init__(self, folder: str | Path, command: str) -> None:
         self.folder, self._command = Path(folder).resolve(), command
 
-    def path(self, kind: str, key: tuple, ending: str) -> Path:
+    def path(self, kind: str, key: tuple[object, ...], ending: str) -> Path:
         """The file of a result.
 
         Args:

@@ -75,13 +75,11 @@ SHIFT = RECIPES[0]  # d_w itself
 SUFFIXES = {"equal_change": "", "equal_length": " at equal length"}
 
 
-def _of_faces(
-    store: Store, measurement: measurements.Measurement, timestep: float
-) -> list[dict[str, dict[str, Any]]]:
+def _of_faces(store: Store, measurement: measurements.Measurement, timestep: float) -> list[dict[str, Any]]:
     return [measurement.read(store, face, timestep) for face in range(store.settings.faces)]
 
 
-def _per_face(results: list[dict[str, dict[str, Any]]]) -> dict[str, list[float]]:
+def _per_face(results: list[dict[str, Any]]) -> dict[str, list[float]]:
     """{measure: a value for each face}."""
     values: dict[str, list[float]] = {}
     for result in results:
