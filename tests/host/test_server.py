@@ -287,7 +287,7 @@ def test_a_workflow_runs_and_saves_its_pictures(server, name):
     pictures = run.pictures()
     assert Counter(len(picture) for picture in pictures) == SAVES[name]
     assert min(picture.std() for picture in pictures) > 5
-    if name in ("quick_start", "save_and_load_basis"):
+    if name in ("quick_start", "save_and_load_basis", "mix_and_save"):
         check_row(pictures[0], pictures[1:])
     elif name == "which_timestep":  # three pictures at each timestep, the lowest first, then the three plots
         rows = [pictures[start : start + 3] for start in range(0, 12, 3)]
@@ -297,6 +297,8 @@ def test_a_workflow_runs_and_saves_its_pictures(server, name):
         assert changes[0] > 1 and changes == sorted(changes), (
             "the nearer to pure noise, the bigger the change"
         )
+    elif name == "apply_to_many":  # the faces, then the same faces edited
+        assert all(difference(*pair) > 1 for pair in zip(pictures[:4], pictures[4:]))
     elif name != "explore_directions":
         upper, lower = pictures[:5], pictures[5:]
         check_row(upper[2], upper)
