@@ -27,6 +27,7 @@ RECIPES = {
     "shift": "d_w itself",
     "direction": "direction of the word",
     "direction_keep": "direction of the word that keeps the other words",
+    "direction_mask": "direction of the word, inside the mask of where it shows",
 }
 MASKED = {
     "inside": ("share inside", 2),

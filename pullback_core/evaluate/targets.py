@@ -64,9 +64,9 @@ def targets(timestep: float) -> list[Target]:
         Target("mask of the mouth: intended attribute first", ("masks", "mouth", "intended first"), 0.8),
         Target("words: right", ("words", "direction", "right"), 0.9),
         Target("words: first", ("words", "direction", "first"), 0.65),
-        Target("words with words to keep: right", ("words", "direction_keep", "right"), 0.9),
+        Target("words inside their masks: right", ("words", "direction_mask", "right"), 0.9),
         Target(
-            "words with words to keep: purity, of that of d_w", ("words", "direction_keep", PURITY_RATIO), 1.3
+            "words inside their masks: purity, of that of d_w", ("words", "direction_mask", PURITY_RATIO), 1.3
         ),
         Target("strength: deviation / mean, all timesteps", ("strength", "measured", "all"), most=0.2),
     ]

@@ -8,7 +8,7 @@ import torch
 from .. import faces
 from ..directions.responses import responses
 from ..directions.strength import calibrated_lengths
-from ..directions.words import listening_points, strongest_part, word_direction, word_shift
+from ..directions.words import listening_points, strongest_part, where_it_shows, word_direction, word_shift
 from ..faces.parameters import COLUMN, columns
 from ..faces.vocabulary import INTERVALS, PALETTES, SLOT_OF, SLOTS, TOKEN, classify
 from ..models.denoiser import PICTURE
@@ -33,7 +33,7 @@ WORDS = (
 # 13 forms, and 3 colours of three channels each.
 GROUPS = {faces.NAMES[index]: [index] for index in measures.FORMS}
 GROUPS |= {name: list(columns(name)) for name in ("hair", "background", "shirt")}
-RECIPES = ("shift", "direction", "direction_keep")
+RECIPES = ("shift", "direction", "direction_keep", "direction_mask")
 
 
 def words_to_add(parameters: torch.Tensor, words: Sequence[str] = WORDS) -> list[str]:
@@ -73,7 +73,8 @@ def worded_edits(point: Point) -> dict[str, Any]:
 
     The recipes: "shift" is d_w itself, x0(z, word) - x0(z) at the noisy latent. "direction" is that of
     `word_direction`, with the shift heard at `listening_points`. "direction_keep" keeps the words of all
-    other attributes unchanged.
+    other attributes unchanged. "direction_mask" blends the edit of "direction" with the unmoved picture
+    where the word does not show.
 
     Args:
         point: The face.
@@ -86,17 +87,27 @@ def worded_edits(point: Point) -> dict[str, Any]:
     words = words_to_add(parameters, _tried(point))
     if not words:
         return {}
+    heard = _heard(point)
     found: dict[str, Any] = {}
-    for recipe, directions in _directions(point, words).items():
+    for recipe, directions in _directions(point, words, heard).items():
         lengths = calibrated_lengths(load_denoiser(), point.noisy, directions, [1.0]).lengths
         unit = directions / directions.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         ends = point.generate(lengths.view(-1, 1, 1, 1) * unit)
-        pictures = faces.decode_latent(torch.cat([ends, point.clean])).clamp(-1, 1)
-        before = pictures[-1:].expand_as(pictures[:-1])
-        changes = measures.attribute_change(load_regressor(), pictures[:-1], before)
-        rows = [word_values(word, change, parameters) for word, change in zip(words, changes)]
-        found[recipe] = {"word": words} | {name: [row[name] for row in rows] for name in rows[0]}
+        found[recipe] = _judged(point, words, ends, parameters)
+        if recipe == "direction":
+            masks = torch.stack([where_it_shows(heard[word]) for word in words])[:, None]
+            blended = point.clean + masks * (ends - point.clean)
+            found["direction_mask"] = _judged(point, words, blended, parameters)
     return found
+
+
+def _judged(point: Point, words: list[str], ends: torch.Tensor, parameters: torch.Tensor) -> dict[str, Any]:
+    """The values of edits for words, whose ends are (words, c, h, w)."""
+    pictures = faces.decode_latent(torch.cat([ends, point.clean])).clamp(-1, 1)
+    before = pictures[-1:].expand_as(pictures[:-1])
+    changes = measures.attribute_change(load_regressor(), pictures[:-1], before)
+    rows = [word_values(word, change, parameters) for word, change in zip(words, changes)]
+    return {"word": words} | {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def word_values(word: str, change: torch.Tensor, parameters: torch.Tensor) -> dict[str, float]:
@@ -127,15 +138,20 @@ def _tried(point: Point) -> tuple[str, ...]:
     return WORDS[: point.store.settings.words]
 
 
-def _directions(point: Point, words: list[str]) -> dict[str, torch.Tensor]:
-    """{recipe: (words, c, h, w)}."""
+def _heard(point: Point) -> dict[str, torch.Tensor]:
+    """The shifts of the words that are tried, heard at several noise levels."""
     latent = faces.encode_image(point.picture)
     listening = listening_points(latent, load_denoiser().schedule, point.noisy, seed=point.face)
-    heard = {
-        word: word_shift(load_denoiser(), load_denoiser(prompt=word), listening) for word in _tried(point)
-    }
+    shifts = {}
+    for word in _tried(point):
+        shifts[word] = word_shift(load_denoiser(), load_denoiser(prompt=word), listening)
+    return shifts
+
+
+def _directions(point: Point, words: list[str], heard: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """{recipe: (words, c, h, w)}."""
     basis, picture = point.deep_basis(), load_denoiser(feature=PICTURE)
-    rows: dict[str, list[torch.Tensor]] = {recipe: [] for recipe in RECIPES}
+    rows: dict[str, list[torch.Tensor]] = {recipe: [] for recipe in RECIPES[:3]}
     for word in words:
         others = [heard[other] for other in _tried(point) if SLOT_OF[other] != SLOT_OF[word]]
         rows["shift"].append(word_shift(load_denoiser(), load_denoiser(prompt=word), point.noisy))
