@@ -128,7 +128,8 @@ class SupportPage:
 
 def shortened(sentence):
     """A refusal without the errors that it reports, which differ a little from machine to machine."""
-    return re.sub(r" \((adjoint|value) error [^)]*\)", "", sentence)
+    sentence = re.sub(r" \((adjoint|value) error [^)]*\)", "", sentence)
+    return re.sub(r"(cannot be differentiated here) \(.*\)(, so)", r"\1\2", sentence)
 
 
 def verdicts(text):
