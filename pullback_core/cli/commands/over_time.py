@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> None:
     )
     session.require_rank(options.rank, image)
 
-    found = _bases(session, image, timesteps, options)
-    found = [one._replace(basis=arranged(session, one.basis, one.noisy, options)) for one in found]
+    searched = _bases(session, image, timesteps, options)
+    found = [one._replace(basis=arranged(session, one.basis, one.noisy, options)) for one in searched]
     numbers = range(options.direction, min(options.direction + SHOWN_DIRECTIONS - 1, options.rank) + 1)
     edits = [_edits(session, one, numbers, options) for one in found]
     bases = [one.basis for one in found]
@@ -69,9 +69,9 @@ def run(options: argparse.Namespace) -> None:
         list(zip(row_names, edits)),
         [f"{number} {sign}" for number in numbers for sign in "-+"],
         row_notes=[
-            f"effective rank {spectra.effective_rank(basis.s):.1f}\n"
+            f"effective rank {spectra.effective_rank(one.basis.s):.1f}\n"
             f"{spectra.mean_frequency(faces.decode_latent(basis.v)).mean():.1f} cycles per picture"
-            for basis in bases
+            for one, basis in zip(searched, bases)
         ],
         cell=cell_width(image),
         title="The first directions, by timestep",
@@ -84,10 +84,12 @@ def run(options: argparse.Namespace) -> None:
         bases=[
             {
                 "timestep": basis.timestep,
-                "singular_values": basis.s.tolist(),
+                "kind": basis.kind,
+                "singular_values": one.basis.s.tolist(),
+                "responses": basis.s.tolist(),
                 "jacobian_products": basis.products,
             }
-            for basis in bases
+            for one, basis in zip(searched, bases)
         ],
         distances=distances.tolist(),
     )

@@ -13,10 +13,12 @@ def test_over_time(tmp_path):
     assert main(["over-time", *QUICK, "--timesteps", "0.8", "0.4", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert [basis["timestep"] for basis in report["bases"]] == pytest.approx([0.4, 0.8], abs=1e-3)
+    assert all(one["kind"] == "rotated" for one in report["bases"])
+    for one in report["bases"]:
+        assert one["singular_values"] == sorted(one["singular_values"], reverse=True)
     assert report["distances"][0][1] > 0.1
     assert (
-        PullbackBasis.load(tmp_path / "basis_0.4.safetensors").s.tolist()
-        == report["bases"][0]["singular_values"]
+        PullbackBasis.load(tmp_path / "basis_0.4.safetensors").s.tolist() == report["bases"][0]["responses"]
     )
     assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == [
         "basis_0.4.safetensors",
