@@ -37,7 +37,9 @@ class Store:
         self._cache, self.settings = ResultCache(folder, "evaluation"), settings
         self.folder = self._cache.folder
         sizes = asdict(settings)
-        del sizes["faces"]  # what is measured on a face does not depend on how many there are
+        # What is measured on a face does not depend on how many there are, nor on the other timesteps.
+        for name in ("faces", "timesteps", "default"):
+            del sizes[name]
         self._key = (
             file_fingerprint(faces.WEIGHTS),
             file_fingerprint(regressor.WEIGHTS),
