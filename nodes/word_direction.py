@@ -1,7 +1,8 @@
 from comfy_api.latest import io
 
 from ..pullback_core.directions.responses import responses
-from ..pullback_core.directions.words import strongest_part, where_it_shows, word_direction
+from ..pullback_core.directions.shifts import strongest_part, where_it_shows
+from ..pullback_core.directions.words import word_direction
 from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_own_basis, require_single_noisy_latent

@@ -31,9 +31,10 @@ from .directions.pictures import with_pictures
 from .directions.preview import preview_by
 from .directions.responses import responses
 from .directions.rotation import rotated_basis
+from .directions.shifts import strongest_part
 from .directions.strength import calibrated_lengths, edit_by
 from .directions.sums import sums_of_known, weighted_sums
-from .directions.words import listening_points, strongest_part, word_direction, word_shift
+from .directions.words import listening_points, word_direction, word_shift
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
 from .linalg import subspaces

@@ -14,7 +14,8 @@ from ..directions.naming import named_basis
 from ..directions.pictures import with_pictures
 from ..directions.responses import responses
 from ..directions.rotation import rotated_basis
-from ..directions.words import strongest_part, word_direction
+from ..directions.shifts import strongest_part
+from ..directions.words import word_direction
 from ..models.denoiser import PICTURE
 from ..noisy import NoisyLatent
 from .options import path, prompt, shorten, whole

@@ -7,8 +7,9 @@ import torch
 
 from .. import faces
 from ..directions.responses import responses
+from ..directions.shifts import strongest_part, where_it_shows
 from ..directions.strength import calibrated_lengths
-from ..directions.words import listening_points, strongest_part, where_it_shows, word_direction, word_shift
+from ..directions.words import listening_points, word_direction, word_shift
 from ..faces.parameters import COLUMN, columns
 from ..faces.vocabulary import INTERVALS, PALETTES, SLOT_OF, SLOTS, TOKEN, classify
 from ..models.denoiser import PICTURE

@@ -5,12 +5,11 @@ import torch
 
 from pullback_core import NoisyLatent, PullbackBasis, faces, feature_jacobian, local_basis
 from pullback_core.directions.responses import responses
+from pullback_core.directions.shifts import strongest_part, where_it_shows
 from pullback_core.directions.words import (
     TIMES,
     listening_points,
     predicted_mean,
-    strongest_part,
-    where_it_shows,
     word_direction,
     word_shift,
 )
