@@ -138,6 +138,12 @@ def preview_report(store: Store) -> dict[str, Any]:
     """The cosine of the change that J0 foretells with the true one: of each kind at each timestep.
 
     J0 foretells straight moves, so x-space guidance is left out.
+
+    Args:
+        store: The cache of the evaluation.
+
+    Returns:
+        {kind: {timestep: (value, low, high)}}.
     """
     report: dict[str, Any] = {}
     for timestep in store.settings.timesteps:
