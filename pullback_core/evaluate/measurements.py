@@ -36,7 +36,13 @@ MASKED = (
     "local_basis.py",
 )
 STRONG = ("evaluate/strengths.py", "directions/strength.py", "directions/seen.py", "directions/ray.py")
-WORDED = ("evaluate/worded.py", "directions/words.py", "directions/strength.py", "local_basis.py")
+WORDED = (
+    "evaluate/worded.py",
+    "directions/words.py",
+    "directions/shifts.py",
+    "directions/strength.py",
+    "local_basis.py",
+)
 ROTATED = ("directions/rotation.py", "directions/sums.py")
 AVERAGED = ("directions/averaging.py", "linalg/stacked.py")
 

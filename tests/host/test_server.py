@@ -223,7 +223,7 @@ def smaller(prompt):
     small = {
         "PullbackDDIMInvert": {"steps": 10, "refine": 1},
         "PullbackBasis": {"rank": 4, "tolerance": 0.1},
-        "PullbackGuidanceEdit": {"steps": 6, "strengths": 2},
+        "PullbackGuidanceEdit": {"steps": 6, "strengths": 2, "direction": 1},
     }
     for node in prompt.values():
         node["inputs"].update(small.get(node["class_type"], {}))

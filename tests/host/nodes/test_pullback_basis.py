@@ -72,7 +72,9 @@ def test_a_patched_model_has_another_basis_and_says_so(call, comfy_host, tiny):
 
 @pytest.mark.parametrize("feature", ["output_3", "bottleneck", "", "input_-1", "Middle"])
 def test_unknown_features_are_refused_with_the_known_ones(call, tiny, feature):
-    with refused("no block named .* choose middle, picture or one of input_0, .*, output_0, output_1, output_2"):
+    with refused(
+        "no block named .* choose middle, picture or one of input_0, .*, output_0, output_1, output_2"
+    ):
         call(
             "PullbackBasis",
             **tiny.hosted,
