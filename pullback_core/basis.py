@@ -170,7 +170,8 @@ class PullbackBasis:
         predicted = None if self.predicted is None else self.predicted.to(device)
         space = self.search_space
         if space is not None:
-            space = SearchSpace(*(rows.to(device) for rows in space[:3]), space.scale)
+            q, images, returns = (rows.to(device) for rows in space[:3])
+            space = SearchSpace(q, images, returns, space.scale)
         return replace(self, **parts, pictures=pictures, predicted=predicted, search_space=space)
 
     def save(self, path: str | Path) -> None:

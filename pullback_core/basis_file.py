@@ -175,8 +175,8 @@ def _with_space_apart(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
 def _with_space(values: dict[str, Any]) -> dict[str, Any]:
     """The attributes of a basis from what a file holds."""
     scale = values.pop("space_scale")
-    rows = [values.pop(name, None) for name in SPACE_TENSORS]
-    space = None if rows[0] is None else SearchSpace(*rows, scale)
+    q, images, returns = (values.pop(name, None) for name in SPACE_TENSORS)
+    space = None if q is None else SearchSpace(q, images, returns, scale)
     return {**dict.fromkeys(OPTIONAL_TENSORS), **values, "search_space": space}
 
 

@@ -72,8 +72,9 @@ def alignment(index: int, source: PullbackBasis, target: PullbackBasis, image: t
     images = [orthonormal_known(basis)[1] * region for basis in (source, target)]
     if min(len(rows) for rows in images) >= FEW:
         measured = measured * _likeness(*images) ** 0.5
-    if source.predicted is not None and target.predicted is not None and len(region) == source.v[0].numel():
-        pictures = [region * basis.predicted.cpu().double().flatten() for basis in (source, target)]
+    predicted = [basis.predicted for basis in (source, target) if basis.predicted is not None]
+    if len(predicted) == 2 and len(region) == source.v[0].numel():
+        pictures = [region * picture.cpu().double().flatten() for picture in predicted]
         plain = _plainness(change) ** 2
         measured = measured * (plain + (1 - plain) * _cosine(*pictures))
     return float(measured)

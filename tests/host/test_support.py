@@ -34,6 +34,8 @@ COMBINED = ("float16", "float8 as bfloat16", "half of it offloaded", "GGUF-like"
 # These do not change h here.
 SAME_H = ("none", "EasyCache", "torch.compile", "compiled blocks", "timestep ranges", "LCM")
 FULL = "float32"
+# Computed in float32. Fp8 files: only what is not in fp8 is in half precision, and in older hosts alone.
+STORED_IN_HALF = ("half of it offloaded", "scaled float8")
 # The rows that may differ from one network to another, for families of which the others are not measured.
 FEWER_WEIGHTS = (FULL, "bfloat16", "scaled float8", "half of it offloaded")
 FEWER_PATCHES = ("LoRA", "ControlNet", "IPAdapter-like", "compiled blocks", "reference picture")
@@ -116,7 +118,7 @@ def measured_cell(comfy_host, within, with_noise, call, monkeypatch, plain):
             return Cell(None, str(error))
         half = weights == "float16" or "bfloat16" in weights or "multiplied" in weights
         rounded = half
-        if weights == "half of it offloaded" and feature == "picture":  # its weights are float16
+        if weights in STORED_IN_HALF and feature == "picture":
             rounded = family in FLOWS and FLOWS[family].decodes_as_stored
         assert errors.adjoint < (5e-3 if rounded else 1e-6)
         assert errors.difference < (0.1 if rounded and not half else 2e-3)

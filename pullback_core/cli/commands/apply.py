@@ -194,6 +194,7 @@ def _pictures(rows: list[_Row], options: argparse.Namespace, source: PullbackBas
             f"{len(rows)} pictures",
         )
     for row in shown:
-        if row.applied.picture is not None:
-            pictures[f"{row.name}.edited.png"] = figures.to_pil(_image_of(row))
+        edited = _image_of(row)
+        if edited is not None:
+            pictures[f"{row.name}.edited.png"] = figures.to_pil(edited)
     return pictures
