@@ -13,19 +13,23 @@ from pullback_core import (
     NoisyLatent,
     bases_over_time,
     ddim,
+    edit_by,
     edit_grid,
     faces,
     figures,
     global_basis,
     local_basis,
-    parallel_transport,
+    rotated_basis,
     spectra,
+    transported_basis,
 )
 from pullback_core.linalg import subspaces
+from pullback_core.models.denoiser import PICTURE
 
-TIMESTEP, STEPS, CELL = 0.7, 50, 128  # STEPS over the whole of T
-FACE = 3
-SOURCE, TARGET, CARRIED_TIMESTEP = 7, 4, 0.8  # a pair with a clear alignment
+TIMESTEP, STEPS, CELL = 0.5, 50, 128  # STEPS over the whole of T
+FACE = 6
+SHOWN_DIRECTIONS = (0, 4, 5, 6, 7)  # of it: shirt, hair, mouth, skin, background
+SOURCE, TARGET, CARRIED = 6, 5, 5  # a pair with a clear alignment, and the direction
 FACE_IN_TIME = 6
 AVERAGED, SHOWN, GLOBAL_TIMESTEP = (
     range(6),
@@ -39,20 +43,35 @@ PROMPT = "smiling, glasses, long hair, hat"
 class Edits:
     """One example face, its noise and its basis, and pictures of what directions do to it."""
 
-    def __init__(self, number, timestep=TIMESTEP):
-        self.denoiser = faces.FacesDenoiser(faces.load_model())
+    def __init__(self, number, timestep=TIMESTEP, feature=PICTURE):
+        model = faces.load_model()
+        self.denoiser = faces.FacesDenoiser(model)
         sigmas = self.denoiser.schedule.sigmas(round(STEPS * timestep), start=timestep)
         self.image = faces.example_faces([number])[0]
         clean = faces.encode_image(self.image[None])
         self.noisy = ddim.invert(self.denoiser, clean, sigmas, refine=6)
-        self.basis = local_basis(self.denoiser, self.noisy, 8)
+        found = faces.FacesDenoiser(model, feature=feature)
+        if feature == PICTURE:
+            self.search = local_basis(found, self.noisy, 16, keep_space=True)
+            self.basis = rotated_basis(self.search)
+        else:
+            self.basis = local_basis(found, self.noisy, 8)
 
     def generate(self, noisy, **options):
         return list(faces.decode_latent(ddim.generate(self.denoiser, noisy, **options)))
 
     def rows(self, directions, strengths, **options):
-        """A list of pictures for each direction."""
-        pictures = self.generate(edit_grid(self.denoiser, self.noisy, directions, strengths), **options)
+        """A list of pictures for each direction, by strengths in units of what is seen."""
+        return self._generated(
+            edit_by(self.denoiser, self.noisy, directions, strengths), strengths, **options
+        )
+
+    def guided_rows(self, directions, strengths):
+        """A list of pictures for each direction, by x-space guidance."""
+        return self._generated(edit_grid(self.denoiser, self.noisy, directions, strengths), strengths)
+
+    def _generated(self, edits, strengths, **options):
+        pictures = self.generate(edits, **options)
         return [pictures[start : start + len(strengths)] for start in range(0, len(pictures), len(strengths))]
 
 
@@ -98,25 +117,25 @@ def help_pictures():
 def pictures_of_one_face():
     """What the nodes do to one example face."""
     one = Edits(FACE)
-    v = one.basis.v
+    shown = one.basis.select(SHOWN_DIRECTIONS)
     noise = faces.decode_latent(one.noisy.x / one.denoiser.schedule.scale(one.noisy.sigma))[0]
     strengths = [-1.0, -0.5, 0.0, 0.5, 1.0]
     columns = [f"{strength:+g}" if strength else "0" for strength in strengths]
-    numbered = [f"direction {number}" for number in range(1, 6)]
-    sheet = one.rows(v[:5], strengths)
-    maps = [figures.direction_map(image) for image in faces.decode_latent(v[:5])]
-    strong = [one.rows(v[:1], [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
+    numbered = [f"direction {index + 1}" for index in SHOWN_DIRECTIONS]
+    sheet = one.rows(shown, strengths)
+    maps = [figures.direction_map(image) for image in faces.decode_latent(shown.v)]
+    strong = [one.rows(shown.select([1]), [-2.0, 2.0], boost_below=boost)[0] for boost in (0.0, 0.3)]
     basis_rows = [(name, [map, row[0], row[2], row[4]]) for name, map, row in zip(numbered, maps, sheet)]
     invert_row = [one.image, noise, one.generate(one.noisy)[0]]
     boost_rows = list(zip(["euler", "quality boost"], strong))
-    file_row = [one.image, maps[0], sheet[0][4]]
+    file_row = [one.image, maps[1], sheet[1][4]]
     return {
         "invert": sheet_of([("", invert_row)], ["picture", "noise", "picture again"]),
         "basis": sheet_of(basis_rows, ["itself", "-1", "0", "+1"]),
-        "edit": sheet_of([(numbered[0], sheet[0])], columns),
+        "edit": sheet_of([(numbered[1], sheet[1])], columns),
         "visualizer": figures.contact_sheet(list(zip(numbered, sheet)), columns, cell=96),
         "boost": sheet_of(boost_rows, ["-2", "+2"]),
-        "files": sheet_of([("", file_row)], ["picture", "direction 1 in the file", "edited with it"]),
+        "files": sheet_of([("", file_row)], ["picture", "direction in the file", "edited with it"]),
     }
 
 
@@ -126,14 +145,14 @@ def sheet_of(rows, columns):
 
 def transport():
     """A direction of one face, and the same direction carried over to another face."""
-    source, target = Edits(SOURCE, CARRIED_TIMESTEP), Edits(TARGET, CARRIED_TIMESTEP)
-    carried = parallel_transport(0, source.basis, target.basis)
+    source, target = Edits(SOURCE), Edits(TARGET)
+    carried, alignment = transported_basis(CARRIED, source.basis, target.search, method="fitted")
     strengths = [-1.0, 0.0, 1.0]
     rows = [
-        ("source", source.rows(source.basis.v[:1], strengths)[0]),
-        ("carried over", target.rows(carried.direction[None], strengths)[0]),
+        ("source", source.rows(source.basis.select([CARRIED]), strengths)[0]),
+        ("carried over", target.rows(carried, strengths)[0]),
     ]
-    notes = ["", f"alignment {carried.alignment:.2f}"]
+    notes = ["", f"alignment {alignment:.2f}"]
     return figures.contact_sheet(rows, ["-1", "0", "+1"], row_notes=notes, cell=CELL)
 
 
@@ -175,12 +194,12 @@ def bases_at(timesteps):
 
 def common_direction():
     """The first direction of a global basis, on faces that are in the mean and on others."""
-    cases = {number: Edits(number, GLOBAL_TIMESTEP) for number in {*AVERAGED, *SHOWN}}
+    cases = {number: Edits(number, GLOBAL_TIMESTEP, "middle") for number in {*AVERAGED, *SHOWN}}
     common = global_basis([cases[number].basis for number in AVERAGED], "matched").v[:1]
     names = ["in the mean" if number in AVERAGED else "another face" for number in SHOWN]
     return figures.contact_sheet(
         [
-            (name, cases[number].rows(common, [-1.0, -0.5, 0.0, 0.5, 1.0])[0])
+            (name, cases[number].guided_rows(common, [-1.0, -0.5, 0.0, 0.5, 1.0])[0])
             for name, number in zip(names, SHOWN)
         ],
         ["-1", "-0.5", "0", "+0.5", "+1"],
@@ -215,7 +234,7 @@ def banner(cell=180):
     strip = Image.new("RGB", (7 * cell, 3 * cell))
     for row, number in enumerate(BANNER_FACES):
         one = Edits(number)
-        edits = one.rows(one.basis.v[:3], [-1.0, 1.0])
+        edits = one.rows(one.basis.select([0, 4, 5]), [-1.0, 1.0])
         pictures = [*(pair[0] for pair in edits), one.image, *(pair[1] for pair in edits)]
         for column, picture in enumerate(pictures):
             strip.paste(figures.to_pil(picture, cell), (column * cell, row * cell))
