@@ -38,6 +38,9 @@ class Differentiable(TorchFunctionMode):
         if not torch.is_grad_enabled():
             return function(*args, **kwargs)
         args, kwargs = as_autograd_inputs(function, args, kwargs)
+        if function is torch.Tensor.addcmul_:
+            # As in x.addcmul_(x, scale): autograd keeps the factors, one of which is overwritten.
+            args = args[0], *(_apart_from(args[0], factor) for factor in args[1:])
         rule = RULES.get(function)
         if rule is not None:
             return rule.call(function, *args, **kwargs)
@@ -64,6 +67,12 @@ def as_autograd_inputs(
     target = args[:1] if is_in_place(function) else ()
     args = *target, *(_as_autograd_input(part) for part in args[len(target) :])
     return args, {name: _as_autograd_input(part) for name, part in kwargs.items()}
+
+
+def _apart_from(target: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """The factor, as a copy where it is in the memory of the target."""
+    shared = factor.untyped_storage().data_ptr() == target.untyped_storage().data_ptr()
+    return factor.clone() if shared else factor
 
 
 def is_in_place(function: Callable[..., Any]) -> bool:

@@ -115,6 +115,22 @@ def test_in_place_functions_are_known_by_their_names(function, expected):
     assert is_in_place(function) == expected
 
 
+def modulate_in_place(x):
+    """As PixelDiT modulates by what depends on the picture."""
+    y, scale = torch.sin(x), torch.tanh(x)
+    return y.addcmul_(y, scale)
+
+
+def test_a_factor_of_an_in_place_product_may_be_its_target():
+    x, u = draw(3, 4), draw(1, 3, 4, seed=1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        Jacobian(modulate_in_place, x).vjp(u)
+    errors = derivative_errors(
+        Jacobian(within_differentiable(modulate_in_place), x), modulate_in_place, changes=(1e-5,)
+    )
+    assert errors.adjoint < 1e-12 and errors.difference < 1e-7 and errors.value < 1e-12
+
+
 def overwrite_a_slice(x):
     """Autograd keeps one slice for the derivative of the sine, and the other one is overwritten."""
     x = 2 * x
