@@ -33,12 +33,12 @@ def test_the_direction_is_the_cores(call, comfy_host, case, alone, hat):
     points = core.directions.words.listening_points(alone.x0, alone.denoiser.schedule, alone.noisy)
     other = core.faces.FacesDenoiser(model, "glasses, smiling, hat")
     shift = core.directions.words.word_shift(alone.denoiser, other, points)
-    expected = core.directions.words.strongest_part(shift).flatten()
+    expected = core.directions.shifts.strongest_part(shift).flatten()
     assert torch.cosine_similarity(basis.v.flatten(), expected, dim=0) > 0.99
     assert basis.kind == "word" and basis.names == ["hat"] and basis.rank == 1
     assert basis.provenance["picture"] == case["basis"].provenance["picture"]
     assert basis.timestep == pytest.approx(TIMESTEP, abs=1e-3)
-    torch.testing.assert_close(mask[0], core.directions.words.where_it_shows(shift), rtol=1e-2, atol=0.02)
+    torch.testing.assert_close(mask[0], core.directions.shifts.where_it_shows(shift), rtol=1e-2, atol=0.02)
     assert 0 < explained < 1 and report.startswith(f"the basis explains {explained:.0%} of the word")
 
 
