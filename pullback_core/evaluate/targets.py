@@ -31,7 +31,7 @@ class Target(NamedTuple):
     @property
     def bound(self) -> str:
         """The wanted bound, in words."""
-        return f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+        return f"at least {self.least:.3g}" if self.least is not None else f"at most {self.most:.3g}"
 
 
 def targets(timestep: float) -> list[Target]:
