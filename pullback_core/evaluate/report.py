@@ -67,7 +67,7 @@ def directions_report(store: Store) -> dict[str, Any]:
             report.setdefault(name, {})[f"{timestep:g}"] = numbers
     for name, numbers in _repeatability(store).items():
         report[name][f"{store.settings.default:g}"] |= numbers
-    return report
+    return {name: report[name] for name in kinds_at(store, store.settings.default)}
 
 
 COMPARED = ("concentration", "attributes", "off face", "length")
