@@ -157,8 +157,8 @@ def _quality(report: dict[str, Any], settings: Settings) -> list[str]:
         "",
         *numbers_table("directions", QUALITY, rows),
         "",
-        "The sum over all attributes is largest where a direction changes many things at once. It says "
-        "nothing about the worth of a direction, and is shown because it was asked for before.",
+        "The sum over all attributes is largest where a direction changes many things at once. It "
+        "does not tell how good a direction is.",
         "",
         f"## At equal length, {settings.default:g} T",
         "",
