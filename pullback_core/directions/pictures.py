@@ -8,6 +8,7 @@ from ..linalg.precision import without_autocast
 from ..local_basis import feature_jacobian
 from ..models.denoiser import PICTURE, Denoiser
 from ..noisy import NoisyLatent
+from .sums import unit
 
 
 @without_autocast()
@@ -54,3 +55,29 @@ def with_pictures(
     jacobian = feature_jacobian(denoiser, noisy, batch_size=batch_size, offload=offload, progress=progress)
     changes = jacobian.jvp(basis.v.to(jacobian.x)).to(basis.v)
     return replace(basis, pictures=changes, products=basis.products + basis.rank)
+
+
+def as_picture_basis(basis: PullbackBasis) -> PullbackBasis:
+    """The same directions as a basis of the feature "picture".
+
+    Args:
+        basis: A basis that knows what its directions do to the picture.
+
+    Returns:
+        A basis whose s and u say what its directions do to the picture. It keeps its search space only if
+        `basis` is of this feature already.
+
+    Raises:
+        ValueError: The basis does not know what its directions do to the picture.
+    """
+    changes = basis.picture_changes()
+    if basis.pictures is None:
+        return basis
+    return replace(
+        basis,
+        s=changes.flatten(1).norm(dim=1),
+        u=unit(changes),
+        pictures=None,
+        provenance={**basis.provenance, "feature": PICTURE},
+        search_space=None,
+    )

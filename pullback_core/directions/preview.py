@@ -58,15 +58,56 @@ def preview_by(
             it, or the mask is empty.
     """
     changes = _changes(clean, basis)
-    weights = torch.ones_like(changes) if mask is None else mask * torch.ones_like(changes)
-    if not weights.any():
-        raise ValueError("The mask is empty, so there is nothing to edit.")
-    squares = (changes.square() * weights).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1)
-    if not (squares > 0).all():
-        raise ValueError("A direction changes nothing in the picture, so no strength of it can be shown.")
-    steps = UNIT * weights * changes / squares.sqrt().view(-1, 1, 1, 1)
+    lengths = unit_lengths(basis, mask).to(changes).view(-1, 1, 1, 1)
+    steps = lengths * _weights(changes, mask) * changes
     amounts = torch.as_tensor(strengths, dtype=changes.dtype, device=changes.device).flatten()
     return (clean + torch.einsum("s,rchw->rschw", amounts, steps)).flatten(0, 1)
+
+
+def unit_lengths(basis: PullbackBasis, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The length of the move along each direction that changes the picture by one unit, to first order.
+
+    Args:
+        basis: A basis that knows what its directions do to the picture.
+        mask: (h, w) or broadcastable to the latent, 1 where the edit acts.
+
+    Returns:
+        (rank,) lengths in network coordinates, in float64 on the CPU.
+
+    Raises:
+        ValueError: The basis does not know what its directions do to the picture, a direction does nothing to
+            it, or the mask is empty.
+    """
+    sizes = seen_sizes(basis.picture_changes(), mask)
+    # Written so that NaN fails.
+    if not (sizes > 0).all():
+        raise ValueError("A direction changes nothing in the picture, so no strength of it can be shown.")
+    return UNIT / sizes
+
+
+def seen_sizes(changes: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The size of changes of the picture, as strengths count it.
+
+    Args:
+        changes: (k, c, h, w) in sampler coordinates.
+        mask: (h, w) or broadcastable to them, 1 where the edit acts.
+
+    Returns:
+        (k,) root mean squares inside the mask, in float64 on the CPU.
+
+    Raises:
+        ValueError: The mask is empty.
+    """
+    changes = changes.detach().cpu().double()
+    weights = _weights(changes, mask)
+    if not weights.any():
+        raise ValueError("The mask is empty, so there is nothing to edit.")
+    return ((changes.square() * weights).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1)).sqrt()
+
+
+def _weights(changes: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """How much an edit acts at each number of changes (k, c, h, w)."""
+    return torch.ones_like(changes) if mask is None else mask.to(changes) * torch.ones_like(changes)
 
 
 def _changes(clean: torch.Tensor, basis: PullbackBasis) -> torch.Tensor:

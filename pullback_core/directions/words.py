@@ -13,11 +13,12 @@ import torch
 
 from ..basis import PullbackBasis, are_same_level, require_one_origin
 from ..linalg.precision import without_autocast
-from ..models.denoiser import PICTURE, Denoiser
+from ..models.denoiser import Denoiser
 from ..models.schedule import NoiseSchedule
 from ..noisy import NoisyLatent
+from .pictures import as_picture_basis
 from .shifts import NO_CHANGE
-from .sums import sums_of_known, unit, weighted_sums
+from .sums import sums_of_known, weighted_sums
 
 WORD = "word"  # the kind of such a basis
 # Times at which a model listens. Measured on the bundled model, 5 faces and 42 pairs of a face and a word, at
@@ -219,14 +220,9 @@ def _without(weights: torch.Tensor, rows: torch.Tensor, keep: torch.Tensor, coun
 
 def _everything_known(basis: PullbackBasis) -> PullbackBasis:
     """All vectors whose effect on the picture is known, as one basis of the feature "picture"."""
-    changes = basis.picture_changes()  # refuses a basis that does not know
-    known = basis
-    if basis.pictures is not None:
-        provenance = {**basis.provenance, "feature": PICTURE}
-        s = changes.flatten(1).norm(dim=1)
-        known = replace(basis, s=s, u=unit(changes), pictures=None, provenance=provenance)
-    elif basis.search_space is not None:
-        known = sums_of_known(basis, torch.eye(len(basis.known_products()[0])), WORD)
+    known = as_picture_basis(basis)  # refuses a basis that does not know
+    if known.search_space is not None:
+        known = sums_of_known(known, torch.eye(len(known.known_products()[0])), WORD)
     return replace(known, search_space=None, names=[], notes="", thumbnail=None)
 
 

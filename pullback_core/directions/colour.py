@@ -1,0 +1,42 @@
+"""Directions that recolour a part of the picture, told from those that change its form."""
+
+import torch
+import torch.nn.functional as F
+
+PATCHES = 8  # the shorter side of the picture in patches
+RECOLOURS = 0.5  # a change recolours where at least this share of its energy is left after averaging
+
+
+def flat_share(changes: torch.Tensor, patches: int = PATCHES) -> torch.Tensor:
+    """The share of the energy of changes that is left when each patch of the picture is averaged.
+
+    A new colour of a region is the same change all over it, so averages keep it. A new form adds at one place
+    what it takes at the place beside it, so averages lose it.
+
+    Args:
+        changes: (k, 3, h, w) changes of pictures in pixels.
+        patches: How many patches the shorter side has.
+
+    Returns:
+        (k,) in [0, 1]; 0 for no change.
+    """
+    height, width = changes.shape[-2:]
+    scale = patches / min(height, width)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    means = F.adaptive_avg_pool2d(changes.float(), size)
+    back = F.interpolate(means, size=(height, width), mode="nearest")
+    energy = changes.float().square().flatten(1).sum(dim=1)
+    kept = (back * changes.float()).flatten(1).sum(dim=1)
+    return (kept / energy.clamp(min=torch.finfo(torch.float32).tiny)).clamp(0, 1)
+
+
+def recolours(changes: torch.Tensor) -> torch.Tensor:
+    """Whether changes recolour parts of the picture rather than change its form.
+
+    Args:
+        changes: (k, 3, h, w) changes of pictures in pixels.
+
+    Returns:
+        (k,) booleans.
+    """
+    return flat_share(changes) >= RECOLOURS
