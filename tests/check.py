@@ -16,6 +16,7 @@ STEPS = {
     "format": ["-m", "ruff", "format", "--check"],
     "types": ["-m", "basedpyright", "--pythonpath", sys.executable],
     "public-types": ["tests/public_types.py"],
+    "page": ["tests/page_tools/run.py"],
     "doctests": ["-m", "pytest", "-q", "--durations=0", "--doctest-modules", "pullback_core"],
     "tests": ["-m", "pytest"],
 }

@@ -20,6 +20,7 @@ CODE = [
     path
     for folder in ("pullback_core", "nodes", "benchmarks", "tests", "notebooks")
     for path in sorted((ROOT / folder).rglob("*.py"))
+    if "node_modules" not in path.parts
 ] + [ROOT / "__init__.py"]
 SOURCE = [path for path in CODE if path.relative_to(ROOT).parts[0] not in ("tests", "notebooks")]
 CORE = [path for path in SOURCE if path.relative_to(ROOT).parts[0] == "pullback_core"]

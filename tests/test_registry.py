@@ -72,7 +72,7 @@ def test_its_pictures_have_the_shape_that_the_registry_shows(project, field, rat
         assert picture.width / picture.height == pytest.approx(ratio, rel=0.01)
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "web" / "js").glob("*.js")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", sorted((ROOT / "web" / "js").rglob("*.js")), ids=lambda path: path.stem)
 def test_the_page_is_extended_by_its_hooks_alone(script):
     """A replaced prototype also acts on other packs' nodes, and newer pages may not call it."""
     assert ".prototype" not in script.read_text()

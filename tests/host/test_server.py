@@ -56,7 +56,9 @@ class Server:
 
     def __init__(self, base):
         self.output, self.log = base / "output", base / "server.log"
-        clutter = shutil.ignore_patterns(".*", "__pycache__", "output", "shared", "build", "*.egg-info")
+        clutter = shutil.ignore_patterns(
+            ".*", "__pycache__", "node_modules", "output", "shared", "build", "*.egg-info"
+        )
         shutil.copytree(PACK, base / "custom_nodes" / NAME, ignore=clutter)
         stand_ins = base / "custom_nodes" / "stand_ins"
         stand_ins.mkdir()
