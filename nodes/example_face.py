@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from . import host
-from .inputs import CATEGORY
+from .inputs import CATEGORY, count_input
 
 
 class ExampleFace(io.ComfyNode):
@@ -21,11 +21,14 @@ class ExampleFace(io.ComfyNode):
                     min=0,
                     max=100_000,
                     tooltip="Which face. Every number is another one.",
-                )
+                ),
+                count_input(
+                    "count", "How many faces, from this number on, as one batch.", largest=16, optional=True
+                ),
             ],
             outputs=[io.Image.Output(display_name="IMAGE")],
         )
 
     @classmethod
-    def execute(cls, number):
-        return io.NodeOutput(host.example_face(number))
+    def execute(cls, number, count=1):
+        return io.NodeOutput(host.example_faces(number, count))

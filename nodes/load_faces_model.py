@@ -15,9 +15,15 @@ class LoadFacesModel(io.ComfyNode):
             category=CATEGORY,
             description="The small model of drawn faces, 48x48 pixels, that comes with the pack. Nothing "
             "to download.",
-            outputs=[io.Model.Output(display_name="MODEL"), io.Vae.Output(display_name="VAE")],
+            outputs=[
+                io.Model.Output(display_name="MODEL"),
+                io.Vae.Output(display_name="VAE"),
+                io.Conditioning.Output(
+                    display_name="CONDITIONING", tooltip="No words: any face. For words, Faces Prompt."
+                ),
+            ],
         )
 
     @classmethod
     def execute(cls):
-        return io.NodeOutput(*host.load_faces())
+        return io.NodeOutput(*host.load_faces(), host.encode_words(""))

@@ -8,7 +8,7 @@ from .basis_files import basis_files, basis_path, described_basis, save_basis
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
 from .edits import applied_pictures, edit_and_keep, edit_pictures, even_strengths, finish_edits
-from .faces import advice_on_size, encode_words, example_face, load_faces
+from .faces import advice_on_size, encode_words, example_faces, load_faces
 from .features import DEFAULT, blocks_of, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image, thumbnail_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
@@ -49,7 +49,7 @@ __all__ = [
     "encode_texts",
     "encode_words",
     "even_strengths",
-    "example_face",
+    "example_faces",
     "feature_named",
     "features_of",
     "finish_edits",

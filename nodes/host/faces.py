@@ -29,11 +29,11 @@ def encode_words(text):
         return [[bundled_model().context([text]), {}]]
 
 
-def example_face(number):
-    """A drawn face that the bundled model has never seen, as IMAGE."""
-    from ...pullback_core.faces import example_faces
+def example_faces(number, count):
+    """Drawn faces that the bundled model has never seen, from a number on, as a batch of IMAGE."""
+    from ...pullback_core import faces
 
-    return core_to_image(example_faces([number]))
+    return core_to_image(faces.example_faces(range(number, number + count)))
 
 
 def advice_on_size(node, model, latent):

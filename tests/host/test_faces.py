@@ -21,7 +21,7 @@ SHEET = {
 
 @pytest.fixture(scope="module")
 def model_and_vae(call):
-    return call("PullbackLoadFacesModel")
+    return call("PullbackLoadFacesModel")[:2]
 
 
 @pytest.fixture(scope="module")

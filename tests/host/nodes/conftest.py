@@ -9,9 +9,20 @@ from tiny_models import tiny_conditioning, tiny_latent, tiny_model
 
 
 @pytest.fixture(scope="session")
+def schemas(comfy_host):
+    """The schema of every node of the pack by node id, in the order in which ComfyUI gets them."""
+    module = comfy_host.nodes["PullbackBasis"].RELATIVE_PYTHON_MODULE
+    found = {}
+    for name, node in comfy_host.nodes.items():
+        if getattr(node, "RELATIVE_PYTHON_MODULE", None) == module:
+            found[name] = node.define_schema()
+    return found
+
+
+@pytest.fixture(scope="session")
 def face(call):
     """A face of the bundled model, inverted, and its basis: the answers of the nodes themselves."""
-    model, vae = call("PullbackLoadFacesModel")
+    model, vae, _ = call("PullbackLoadFacesModel")
     (image,) = call("PullbackExampleFace", number=FACE)
     (conditioning,) = call("PullbackFacesPrompt", text=WORDS)
     with torch.inference_mode():
@@ -91,7 +102,7 @@ def family(call, face):
 @pytest.fixture(scope="session")
 def studio(call):
     """The bundled model with empty words, and functions that connect its nodes."""
-    model, vae = call("PullbackLoadFacesModel")
+    model, vae, _ = call("PullbackLoadFacesModel")
     (conditioning,) = call("PullbackFacesPrompt", text="")
     return Studio(call, model, conditioning, vae)
 
