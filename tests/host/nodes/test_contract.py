@@ -37,17 +37,6 @@ BEGIN, END = "<!-- nodes -->\n", "<!-- end of nodes -->\n"
 
 
 @pytest.fixture(scope="module")
-def schemas(comfy_host):
-    """The schema of every node of the pack by node id, in the order in which ComfyUI gets them."""
-    module = comfy_host.nodes["PullbackBasis"].RELATIVE_PYTHON_MODULE
-    found = {}
-    for name, node in comfy_host.nodes.items():
-        if getattr(node, "RELATIVE_PYTHON_MODULE", None) == module:
-            found[name] = node.define_schema()
-    return found
-
-
-@pytest.fixture(scope="module")
 def rows(schemas):
     """{node id: (inputs, outputs)}, as contract.json has them."""
     return {name: row_of(schema) for name, schema in schemas.items()}
