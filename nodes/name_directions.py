@@ -60,7 +60,7 @@ class NameDirections(io.ComfyNode):
     def execute(cls, model, conditioning, latent, sigmas, basis, words, prompt="", clip=None):
         require_single_noisy_latent(model, latent, sigmas)
         basis.picture_changes()  # refuses a basis without names to find, before the model runs
-        names = _words(words)
+        names = host.split_words(words)
         texts = [f"{prompt.strip()}, {name}" if prompt.strip() else name for name in names]
         conditionings = [conditioning, *host.encode_texts(model, clip, texts)]
         bar = host.Progress(len(conditionings))
@@ -71,9 +71,3 @@ class NameDirections(io.ComfyNode):
         report = "\n".join(lines) or "no word says what a direction changes; give other words"
         host.show_status(cls, report)
         return io.NodeOutput(named, report)
-
-
-def _words(text):
-    """The words of a text, each of them once."""
-    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
-    return list(dict.fromkeys(part for part in parts if part))

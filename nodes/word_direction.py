@@ -1,8 +1,6 @@
 from comfy_api.latest import io
 
-from ..pullback_core.directions.responses import responses
-from ..pullback_core.directions.shifts import strongest_part, where_it_shows
-from ..pullback_core.directions.words import word_direction
+from ..pullback_core.directions.shifts import where_it_shows
 from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_own_basis, require_single_noisy_latent
@@ -86,9 +84,7 @@ class WordDirection(io.ComfyNode):
         def work(denoiser, noisy):
             require_noise(denoiser, latent, noisy)
             require_own_basis(denoiser, basis, latent, noisy)
-            checked = host.check_derivatives(denoiser, noisy)
-            own = responses(checked, noisy, strongest_part(shift)[None].to(noisy.x)).to("cpu")
-            return word_direction(basis, shift, keep, own=own, name=name.strip())
+            return host.direction_of_shift(denoiser, noisy, basis, shift, keep, name.strip())
 
         found = host.while_sampling(
             model, conditioning, latent, work, sigmas=sigmas, feature=PICTURE, products=True

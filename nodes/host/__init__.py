@@ -5,6 +5,9 @@ result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
 from .basis_files import basis_files, basis_path, described_basis, save_basis
+from .board import run_board
+from .board_library import keep_setting
+from .board_rows import BoardInputs
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
 from .edits import applied_pictures, edit_and_keep, edit_pictures, even_strengths, finish_edits
@@ -20,10 +23,11 @@ from .quality_boost import quality_boost_sampler
 from .schedules import ddim_sigmas, schedule_of
 from .session import while_sampling
 from .strengths import calibrate, preview_pictures, straight_ranges
-from .words import encode_texts, predictions
+from .words import direction_of_shift, encode_texts, predictions, split_words
 
 __all__ = [
     "DEFAULT",
+    "BoardInputs",
     "CheckedDenoiser",
     "HostDenoiser",
     "MaskedDenoiser",
@@ -42,6 +46,7 @@ __all__ = [
     "core_to_image",
     "ddim_sigmas",
     "described_basis",
+    "direction_of_shift",
     "direction_preview",
     "edit_and_keep",
     "edit_pictures",
@@ -55,6 +60,7 @@ __all__ = [
     "finish_edits",
     "image_to_core",
     "inverted_origins",
+    "keep_setting",
     "kept_parts",
     "load_faces",
     "mask_of",
@@ -66,9 +72,11 @@ __all__ = [
     "predictions",
     "preview_pictures",
     "quality_boost_sampler",
+    "run_board",
     "save_basis",
     "schedule_of",
     "show_status",
+    "split_words",
     "straight_ranges",
     "thumbnail_to_image",
     "while_sampling",

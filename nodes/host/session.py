@@ -103,8 +103,13 @@ def _samples_of(model, latent):
 
 def _passed_checks_of(model, conditioning, settings):
     """The checks that a MODEL passed with this CONDITIONING and these settings, also in earlier samplings."""
-    objects = tuple(_reference(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
-    return _passed_checks.setdefault(model, {}).setdefault((*settings, objects), {})
+    key = (*settings, objects_of(conditioning))
+    return _passed_checks.setdefault(model, {}).setdefault(key, {})
+
+
+def objects_of(conditioning):
+    """What a fingerprint does not tell of a CONDITIONING: its ControlNets and hooks, as weak references."""
+    return tuple(_reference(extra.get(name)) for _, extra in conditioning for name in ("control", "hooks"))
 
 
 def _reference(part):

@@ -1,6 +1,9 @@
 """What a model predicts under the words of a CONDITIONING."""
 
-from ...pullback_core.directions.words import listening_points, predicted_mean
+from ...pullback_core.directions.responses import responses
+from ...pullback_core.directions.shifts import strongest_part
+from ...pullback_core.directions.words import listening_points, predicted_mean, word_direction
+from .check import check_derivatives
 from .faces import encode_words
 from .fingerprints import FINGERPRINT
 from .origins import origins_of
@@ -68,3 +71,31 @@ def encode_texts(model, clip, texts):
     if model.get_attachment(FINGERPRINT) is None:
         raise ValueError("Words of this model need its text encoder; connect the CLIP of its loader.")
     return [encode_words(text) for text in texts]
+
+
+def split_words(text):
+    """The words or phrases of a text, which stand between commas or on lines. Each of them comes once."""
+    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def direction_of_shift(denoiser, noisy, basis, shift, keep=(), name=""):
+    """The direction of a word. It takes a product of the model.
+
+    Args:
+        denoiser: The denoiser that is at work, with the feature "picture".
+        noisy: The one picture of a noisy LATENT as a `NoisyLatent`.
+        basis: A basis of this picture.
+        shift: What the word changes: the difference of two `predictions`.
+        keep: The shifts of words that shall not change.
+        name: The name of the direction.
+
+    Returns:
+        The core's `WordDirection`, on the CPU.
+
+    Raises:
+        ValueError: As in the core's `word_direction`.
+    """
+    vector = strongest_part(shift)[None].to(noisy.x)
+    own = responses(check_derivatives(denoiser, noisy), noisy, vector).to("cpu")
+    return word_direction(basis, shift, keep, own=own, name=name)

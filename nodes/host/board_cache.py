@@ -1,0 +1,121 @@
+"""What a board keeps between two runs of its node, so that a new setting costs the true edit alone."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from weakref import ref
+
+import numpy as np
+import torch
+
+from ...pullback_core import PullbackBasis
+from .board_rows import BoardRow, Still
+from .board_state import Setting
+from .fingerprints import conditioning_fingerprint
+from .session import objects_of
+
+# Boards that are kept. One with 16 directions takes about 50 MB at 1024 x 1024 pixels, without its basis.
+MOST_BOARDS = 4
+
+_boards = OrderedDict()  # id of a node -> its `Board`; the one that ran last is at the end
+
+
+class MadeOf:
+    """Tells whether two runs of a node got the same inputs.
+
+    Inputs are told apart by identity: the host gives a node the same objects again as long as the nodes
+    before it did not run again. Models are held weakly, so no board keeps one alive.
+
+    Args:
+        inputs: `BoardInputs`.
+        basis: The basis that was connected.
+    """
+
+    def __init__(self, inputs, basis):
+        self._objects = [ref(part) for part in (basis, inputs.model, inputs.vae)]
+        self._conditioning = _key_of(inputs.conditioning)
+        # A LATENT is a dict, and some nodes change a dict in place. What is in it is small enough to be held.
+        self._latent = dict(inputs.latent)
+        self._sigmas = inputs.sigmas.clone()
+
+    def are(self, inputs, basis):
+        """Whether the inputs are these."""
+        objects = (basis, inputs.model, inputs.vae)
+        return (
+            all(known() is part for known, part in zip(self._objects, objects))
+            and _key_of(inputs.conditioning) == self._conditioning
+            and inputs.latent.keys() == self._latent.keys()
+            and all(inputs.latent[name] is part for name, part in self._latent.items())
+            and torch.equal(inputs.sigmas, self._sigmas)
+        )
+
+
+def _key_of(conditioning):
+    """What tells a CONDITIONING from others. A stock node may make an equal one anew."""
+    return conditioning_fingerprint(conditioning), objects_of(conditioning)
+
+
+@dataclass
+class Board:
+    """A board.
+
+    Attributes:
+        made_of: The inputs that it was made of.
+        inputs: `BoardInputs`, without the model, the VAE and the conditioning.
+        basis: The basis, without its search space.
+        id: The text that tells the basis from others.
+        still: The picture without an edit.
+        small: The small version of it that the page shows, (h, w, 3) in uint8.
+        rows: The `BoardRow` of each direction of the basis.
+        words: word -> its `BoardRow`.
+        refused: word -> why it has none.
+        plain: (c, h, w) what the model predicts without words, None where no word was asked for.
+        clip: A weak reference to the CLIP that the words were made with; None for no CLIP.
+        before: The file of `small`, as the page gets it.
+        changes: The file of the changes of all rows, and the words whose rows are in it.
+        shown: The `Setting` whose true picture was made last, and that picture, (h, w, 3) in uint8.
+    """
+
+    made_of: MadeOf
+    basis: PullbackBasis
+    id: str
+    still: Still
+    small: np.ndarray
+    rows: list[BoardRow]
+    words: dict[str, BoardRow] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    plain: torch.Tensor | None = None
+    clip: ref | None = None
+    before: dict | None = None
+    changes: tuple[dict, list[str]] | None = None
+    shown: tuple[Setting, np.ndarray] | None = None
+
+    def rows_with(self, words):
+        """The rows of the basis and those of the words that have one."""
+        return self.rows + [self.words[word] for word in words if word in self.words]
+
+    def previewed(self, setting):
+        """What the page shows of a setting, (h, w, 3) in levels of 255, neither rounded nor cut off."""
+        levels = self.small.astype(np.float32)
+        for row, amount in zip(self.rows, setting.mix):
+            levels = levels + amount * row.picture.levels()
+        for word, amount in setting.words.items():
+            levels = levels + amount * self.words[word].picture.levels()
+        return levels
+
+
+def kept_board(node):
+    """The `Board` of a node, None where there is none. node: its id."""
+    return _boards.get(node)
+
+
+def keep_board(node, board):
+    """Keep the board of a node, and forget the one that did not run for the longest time.
+
+    node: the id of the node; None, where a script runs it, keeps nothing.
+    """
+    if node is None:
+        return
+    _boards[node] = board
+    _boards.move_to_end(node)
+    while len(_boards) > MOST_BOARDS:
+        _boards.popitem(last=False)
