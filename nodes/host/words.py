@@ -1,5 +1,7 @@
 """What a model predicts under the words of a CONDITIONING."""
 
+import re
+
 from ...pullback_core.directions.responses import responses
 from ...pullback_core.directions.shifts import strongest_part
 from ...pullback_core.directions.words import listening_points, predicted_mean, word_direction
@@ -8,6 +10,8 @@ from .faces import encode_words
 from .fingerprints import FINGERPRINT
 from .origins import origins_of
 from .session import while_sampling
+
+SEPARATORS = re.compile("[,\n\uff0c\u3001]")  # the comma in Latin and in Chinese script, and lines
 
 
 def listening_place(denoiser, noisy, latent):
@@ -75,7 +79,7 @@ def encode_texts(model, clip, texts):
 
 def split_words(text):
     """The words or phrases of a text, which stand between commas or on lines. Each of them comes once."""
-    parts = [part.strip() for part in text.replace("\n", ",").split(",")]
+    parts = [part.strip() for part in SEPARATORS.split(text)]
     return list(dict.fromkeys(part for part in parts if part))
 
 
