@@ -7,47 +7,20 @@ in custom_nodes/, and ~/comfy/ComfyUI. COMFYUI_PYTHON is its interpreter. Withou
 
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, os.path.dirname(__file__))  # for `hosts`
+from hosts import find_host, find_python
+
 PACK = Path(__file__).parents[1]
 # What one process of ComfyUI runs: a file of tests, or a folder of them that share pictures and bases.
 RUNS = [*sorted((PACK / "tests" / "host").glob("test_*.py")), PACK / "tests" / "host" / "nodes"]
 LONGEST = 3600  # seconds for one process; far more than a busy machine needs
-
-
-def find_host():
-    """ComfyUI's folder, or a reason to skip."""
-    given = os.environ.get("COMFYUI_PATH")
-    if given:
-        places = [Path(given).expanduser()]
-    else:
-        places = [PACK.parents[1]] if PACK.parent.name == "custom_nodes" else []
-        places.append(Path.home() / "comfy" / "ComfyUI")
-    for place in places:
-        if (place / "comfy" / "samplers.py").is_file():
-            return place.resolve()
-    pytest.skip(
-        f"no ComfyUI in {' or '.join(str(place) for place in places)}; set COMFYUI_PATH to test the nodes"
-    )
-
-
-def find_python(host):
-    """ComfyUI's interpreter, or a reason to skip."""
-    given = os.environ.get("COMFYUI_PYTHON")
-    if given:
-        return given
-    for place in (
-        host / folder / python
-        for folder in (".venv", "venv")
-        for python in ("bin/python", "Scripts/python.exe")
-    ):
-        if place.is_file():
-            return str(place)
-    pytest.skip(f"no .venv or venv in {host}; set COMFYUI_PYTHON to its interpreter to test the nodes")
 
 
 @lru_cache

@@ -1,0 +1,156 @@
+"""ComfyUI's page in Chromium, used as an artist uses it: by clicking, dragging and typing."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+from page_server import NAME
+from PIL import Image
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE = {"width": 1400, "height": 900}
+WAIT = 180_000  # milliseconds that the page may take for anything; far more than a busy machine needs
+IS_READY = "() => Boolean(window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow)"
+FIND_NODES = """type => {
+  const found = [];
+  const visit = graph => {
+    for (const node of graph.nodes) {
+      if (node.type === type) found.push(node);
+      if (node.subgraph) visit(node.subgraph);
+    }
+  };
+  visit(window.app.rootGraph ?? window.app.graph);
+  return found;
+}"""
+
+
+class ComfyPage:
+    """One tab of the browser.
+
+    messages: the lines of its console; prompts: what it queued, in order; shots: where its screenshots go.
+    """
+
+    def __init__(self, page, server, shots, name):
+        self.page, self.server, self.shots, self.name = page, server, shots, name
+        self.messages, self.prompts = [], []
+        page.set_default_timeout(WAIT)
+        page.on("console", self._take_message)
+        page.on("pageerror", self._take_error)
+        page.on("request", self._take_request)
+        page.on("dialog", self._take_dialog)
+
+    def _take_message(self, message):
+        if message.type in ("error", "warning"):
+            self.messages.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def _take_error(self, error):
+        self.messages.append(f"uncaught: {error.message} {error.stack}")
+
+    def _take_request(self, request):
+        if request.method == "POST" and request.url.split("?")[0].endswith("/prompt"):
+            self.prompts.append(request.post_data_json)
+
+    def _take_dialog(self, dialog):
+        dialog.accept()  # "leave the page?" at a reload
+
+    def open(self):
+        """Load the page and wait until it can be used."""
+        self.page.goto(self.server.url)
+        self.wait_for(IS_READY)
+        self.settle()
+
+    def reload(self):
+        """Load the page again, as the key F5 does."""
+        self.page.reload()
+        self.wait_for(IS_READY)
+        self.settle()
+
+    def wait_for(self, condition, argument=None):
+        """Wait until an expression of the page is true."""
+        self.page.wait_for_function(condition, arg=argument, timeout=WAIT)
+
+    def settle(self):
+        """Let the page draw what it has, and answer what it was told."""
+        self.page.wait_for_timeout(700)
+
+    def open_template(self, name):
+        """Open a template of the pack by clicks in the template browser, and close what lies above it."""
+        dialog = self.page.locator("[data-testid='template-workflows-content']")
+        if not dialog.is_visible():
+            self.page.get_by_label("Templates", exact=True).first.click()
+        self.page.get_by_text(NAME, exact=True).first.click()
+        self.page.get_by_test_id(f"template-workflow-{name}").click()
+        dialog.wait_for(state="hidden")
+        self.settle()
+
+    def load(self, workflow):
+        """Put a workflow, as it is in a file, on the canvas."""
+        self.page.evaluate("async workflow => { await window.app.loadGraphData(workflow); }", workflow)
+        self.settle()
+
+    def saved(self):
+        """The workflow as a file would have it."""
+        text = self.page.evaluate(
+            "() => JSON.stringify((window.app.rootGraph ?? window.app.graph).serialize())"
+        )
+        return json.loads(text)
+
+    def run(self):
+        """Click Run and wait for the end. Returns the status of the last prompt."""
+        before = len(self.prompts)
+        self.page.get_by_test_id("queue-button").click()
+        self.wait_for_prompts(before + 1)
+        return self.finish()
+
+    def wait_for_prompts(self, count):
+        """Wait until the page has queued that many prompts since it was made."""
+        for _ in range(WAIT // 50):
+            if len(self.prompts) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{len(self.prompts)} prompts were queued, not {count}")
+
+    def finish(self):
+        """Wait until the server is idle and the page knows. Returns the status of the last prompt."""
+        self.page.wait_for_timeout(200)
+        self.server.wait_until_idle()
+        self.settle()
+        return self.server.history()[-1]["status"]["status_str"]
+
+    def nodes(self, node_type):
+        """The ids of the nodes of a type, those in subgraphs too."""
+        return self.page.evaluate(f"type => ({FIND_NODES})(type).map(node => String(node.id))", node_type)
+
+    def widget(self, node_type, name):
+        """The value of a widget of the one node of a type."""
+        return self.page.evaluate(
+            f"([type, name]) => ({FIND_NODES})(type)[0].widgets.find(widget => widget.name === name).value",
+            [node_type, name],
+        )
+
+    def shoot(self, what):
+        """Keep a screenshot."""
+        label = re.sub(r"[^\w.]+", "_", f"{self.name}_{what}")
+        self.page.screenshot(path=str(self.shots / f"{label}.png"))
+
+
+def canvas_picture(locator):
+    """What a canvas shows, as an array (height, width, 3) of 0..255."""
+    data = locator.evaluate("canvas => canvas.toDataURL('image/png').split(',')[1]")
+    return decode(data)
+
+
+def decode(text):
+    """The picture of a PNG in base64, as an array (height, width, 3) of 0..255."""
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        return np.asarray(picture.convert("RGB"), dtype=float)

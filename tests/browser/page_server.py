@@ -1,0 +1,102 @@
+"""A ComfyUI that serves its page, in folders of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+PACK = Path(__file__).parents[2]
+NAME = "ComfyUI-Pullback"
+RENDERERS = ("classic", "nodes2")  # the page draws nodes on its canvas, or as elements (Nodes 2.0)
+LIMIT = 600  # seconds that a start or a run may take; far more than a busy machine needs
+
+
+def free_port():
+    """A port that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class PageServer:
+    """A running server of one ComfyUI; the pack is linked into its custom_nodes.
+
+    host: ComfyUI's folder; python: its interpreter; base: an empty folder; options: more of the command line.
+    """
+
+    def __init__(self, host, python, base, *options):
+        self.base, self.log = base, base / "server.log"
+        (base / "custom_nodes").mkdir()
+        (base / "custom_nodes" / NAME).symlink_to(PACK, target_is_directory=True)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base), *options]
+        self.process = subprocess.Popen(
+            command,
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+            cwd=host,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        try:
+            self._wait_for_start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_for_start(self):
+        deadline = time.monotonic() + LIMIT
+        while True:
+            try:
+                return self.get("/system_stats")
+            except OSError:
+                ended = self.process.poll() is not None
+                assert not ended and time.monotonic() < deadline, (
+                    f"the server did not start:\n{self.log.read_text(errors='replace')[-3000:]}"
+                )
+                time.sleep(0.2)
+
+    def stop(self):
+        """End the server."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def get(self, path):
+        """The answer to a request, decoded from JSON."""
+        with urllib.request.urlopen(self.url + path, timeout=LIMIT) as answer:
+            return json.loads(answer.read())
+
+    def post(self, path, content):
+        """Send JSON; raises `urllib.error.HTTPError` where the server refuses it."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(content).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+            return answer.read()
+
+    def use_renderer(self, name):
+        """Set how the page draws nodes, and that it does not greet a new user."""
+        self.post("/settings", {"Comfy.VueNodes.Enabled": name == "nodes2", "Comfy.TutorialCompleted": True})
+
+    def is_idle(self):
+        """Whether nothing runs and nothing waits."""
+        return not any(self.get("/queue").values())
+
+    def wait_until_idle(self):
+        """Wait until nothing runs and nothing waits."""
+        deadline = time.monotonic() + LIMIT
+        while not self.is_idle():
+            assert time.monotonic() < deadline, "the queue did not empty"
+            time.sleep(0.1)
+
+    def history(self):
+        """What was run, the oldest first: the answers of /history."""
+        return list(self.get("/history").values())
