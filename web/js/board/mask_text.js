@@ -1,0 +1,159 @@
+// A painted region as a short text, for the state of a board, and back.
+//
+// The text holds the mask on a coarse grid in 16 levels, as runs of equal levels: "WIDTHxHEIGHT:" and bytes
+// in base64. A byte has a level in its upper half, and the length of the run less 1 in its lower half. 15 there
+// means that the next byte adds to it, so a run has at most 16 + 255 cells.
+import { averages, sizeWithin } from "./averages.js";
+
+/** @typedef {{width: number, height: number, levels: Uint8Array}} Grid */
+
+// The long edge of the grid: that of the latent of a picture of 512 pixels, and of the bundled faces. Python
+// measures in latents what is inside a mask.
+export const GRID = 64;
+const LEVELS = 15;
+const SHORT = 15; // runs up to this length take one byte
+const LONGEST = SHORT + 1 + 255;
+const FORM = /^(\d{1,2})x(\d{1,2}):([A-Za-z0-9+/]*={0,2})$/;
+
+/**
+ * A mask as text.
+ * @param {Uint8Array} mask - height x width, 255 inside
+ * @param {number} width
+ * @param {number} height
+ * @returns {string} "" for a mask that is empty
+ */
+export function maskToText(mask, width, height) {
+  const [columns, lines] = sizeWithin(width, height, GRID);
+  const cells = averages(mask, width, height, 1, columns, lines);
+  const levels = Uint8Array.from(cells, (value) => Math.round((value * LEVELS) / 255));
+  if (!levels.some((level) => level > 0)) return "";
+  return `${columns}x${lines}:${btoa(String.fromCharCode(...runsOf(levels)))}`;
+}
+
+/**
+ * The bytes of the runs of equal levels.
+ * @param {Uint8Array} levels
+ * @returns {number[]}
+ */
+function runsOf(levels) {
+  const bytes = [];
+  for (let start = 0; start < levels.length; ) {
+    let length = 1;
+    while (length < LONGEST && levels[start + length] === levels[start]) length++;
+    const level = levels[start] << 4;
+    if (length <= SHORT) bytes.push(level | (length - 1));
+    else bytes.push(level | SHORT, length - SHORT - 1);
+    start += length;
+  }
+  return bytes;
+}
+
+/**
+ * The grid that a text holds.
+ * @param {unknown} text
+ * @returns {Grid | null} null where it is no such text
+ */
+export function textToGrid(text) {
+  const found = typeof text === "string" ? FORM.exec(text) : null;
+  if (!found) return null;
+  const [width, height] = [Number(found[1]), Number(found[2])];
+  if (width < 1 || height < 1 || width > GRID || height > GRID) return null;
+  const levels = levelsOf(bytesOf(found[3]), width * height);
+  return levels ? { width, height, levels } : null;
+}
+
+/**
+ * The bytes of a text in base64.
+ * @param {string} text
+ * @returns {Uint8Array} empty where the text is not well formed
+ */
+function bytesOf(text) {
+  if (text.length % 4) return new Uint8Array();
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/**
+ * The levels of runs.
+ * @param {Uint8Array} bytes
+ * @param {number} count - how many there must be
+ * @returns {Uint8Array | null} null where there is another number
+ */
+function levelsOf(bytes, count) {
+  const levels = new Uint8Array(count);
+  let end = 0;
+  for (let index = 0; index < bytes.length; index++) {
+    const level = bytes[index] >> 4;
+    let length = (bytes[index] & 15) + 1;
+    if (length > SHORT) {
+      index++;
+      length += bytes[index]; // NaN where the text ends too early
+    }
+    if (!(end + length <= count)) return null;
+    levels.fill(level, end, end + length);
+    end += length;
+  }
+  return end === count ? levels : null;
+}
+
+/**
+ * A mask of a text, smooth between the cells of its grid.
+ * @param {unknown} text
+ * @param {number} width
+ * @param {number} height
+ * @returns {Uint8Array | null} height x width, 255 inside; null where it is no such text
+ */
+export function textToMask(text, width, height) {
+  const grid = textToGrid(text);
+  if (!grid) return null;
+  const mask = new Uint8Array(width * height);
+  const [columns, lines] = [placesIn(width, grid.width), placesIn(height, grid.height)];
+  for (let y = 0; y < height; y++) {
+    const [above, below, down] = lines[y];
+    for (let x = 0; x < width; x++) {
+      const [left, right, across] = columns[x];
+      const upper = between(grid.levels, above * grid.width, left, right, across);
+      const lower = between(grid.levels, below * grid.width, left, right, across);
+      mask[y * width + x] = Math.round((255 / LEVELS) * (upper + down * (lower - upper)));
+    }
+  }
+  return mask;
+}
+
+/**
+ * For each pixel of a line the two cells whose middles are beside it, and how far it is on the way from the
+ * first to the second.
+ * @param {number} pixels
+ * @param {number} cells
+ * @returns {[number, number, number][]}
+ */
+function placesIn(pixels, cells) {
+  return Array.from({ length: pixels }, (_, pixel) => {
+    const place = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / pixels - 0.5));
+    const first = Math.floor(place);
+    return [first, Math.min(first + 1, cells - 1), place - first];
+  });
+}
+
+/**
+ * A value between two cells of a line.
+ * @param {Uint8Array} levels
+ * @param {number} start - of the line
+ * @param {number} left
+ * @param {number} right
+ * @param {number} across - 0 at the left cell, 1 at the right one
+ * @returns {number}
+ */
+function between(levels, start, left, right, across) {
+  return levels[start + left] + across * (levels[start + right] - levels[start + left]);
+}
+
+/**
+ * What each cell of a grid counts, in the size of other cells.
+ * @param {Grid} grid
+ * @param {number} width
+ * @param {number} height
+ * @returns {Float32Array} height x width, from 0 to 1
+ */
+export function gridWeights(grid, width, height) {
+  return averages(grid.levels, grid.width, grid.height, 1, width, height).map((level) => level / LEVELS);
+}
