@@ -21,6 +21,8 @@ NEEDED = (
     "pullback_core/faces/faces.safetensors",
     "web/js/features.js",
     "web/docs/PullbackBasis.md",
+    "web/docs/PullbackBasis/zh.md",
+    "locales/zh/main.json",
     "workflows/quick_start.json",
     "requirements.txt",
     "README.md",
