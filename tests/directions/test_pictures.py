@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pullback_core import NoisyLatent, faces, local_basis
-from pullback_core.directions.pictures import with_pictures
+from pullback_core.directions.pictures import as_picture_basis, with_pictures
 from pullback_core.directions.rotation import rotated_basis
 
 
@@ -60,3 +60,14 @@ def test_what_does_not_fit_is_refused(case):
         with_pictures(foreign, of_picture, noisy)
     with pytest.raises(ValueError, match="noise level"):
         with_pictures(replace(basis, sigma=2 * noisy.sigma), of_picture, noisy)
+
+
+def test_directions_of_a_basis_of_h_as_those_of_the_picture(case):
+    _, of_picture, noisy, basis = case
+    known = with_pictures(basis, of_picture, noisy)
+    own = as_picture_basis(known)
+    torch.testing.assert_close(own.picture_changes(), known.pictures)
+    assert own.pictures is None and own.provenance["feature"] == "picture"
+    assert torch.equal(own.v, basis.v) and as_picture_basis(own) is own
+    with pytest.raises(ValueError, match="does not know"):
+        as_picture_basis(basis)
