@@ -57,7 +57,7 @@ def test_one_direction_alone_is_itself():
 def test_inside_a_mask_the_strength_is_that_inside():
     mask = torch.zeros(3, 4)
     mask[:, :2] = 1
-    basis, strength = mix_setting(BASIS, [1, 1, 0], mask=mask)
+    _, strength = mix_setting(BASIS, [1, 1, 0], mask=mask)
     inside = sum_of_moves([1, 1, 0], mask=mask)[..., :2]
     assert strength * UNIT == pytest.approx(float(inside.square().mean().sqrt()))
 
