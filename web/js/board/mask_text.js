@@ -1,8 +1,9 @@
 // A painted region as a short text, for the state of a board, and back.
 //
 // The text holds the mask on a coarse grid in 16 levels, as runs of equal levels: "WIDTHxHEIGHT:" and bytes
-// in base64. A byte has a level in its upper half, and the length of the run less 1 in its lower half. 15 there
-// means that the next byte adds to it, so a run has at most 16 + 255 cells.
+// in base64. A byte has a level in its upper half, and the length of the run less 1 in its lower half. A 15
+// in the lower half means that the next byte adds to it, so a run has at most 16 + 255 cells.
+
 import { averages, sizeWithin } from "./averages.js";
 
 /** @typedef {{width: number, height: number, levels: Uint8Array}} Grid */
