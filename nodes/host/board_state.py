@@ -1,7 +1,6 @@
 """The state of a board: the setting that its page writes into a widget, as JSON."""
 
 import json
-import math
 from typing import NamedTuple
 
 from ...pullback_core.directions.identity import is_same_basis
@@ -101,7 +100,8 @@ def _parsed(text):
 def _strength(value, name):
     """A strength as a float. Raises ValueError where it is none; name: what has it."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or abs(value) > MOST:
+    # Written so that NaN fails.
+    if not is_number or not abs(value) <= MOST:
         raise ValueError(
             f"The state of the board gives {name[:40]} the strength {str(value)[:20]}, and a number from "
             f"-{MOST:g} to {MOST:g} is needed; {ADVICE}."
