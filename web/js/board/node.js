@@ -1,0 +1,162 @@
+// A board in its node: the widgets that hold its setting, the page's own list of changes, and the server.
+
+import { api } from "../../../../scripts/api.js";
+import { app } from "../../../../scripts/app.js";
+import { findWidget } from "../page/graph.js";
+import { fileUrl } from "../page/outputs.js";
+import { runNodes, stopNodes } from "../page/queue.js";
+import { text } from "../page/strings.js";
+import { Board } from "./control.js";
+import { addStyle } from "./style.js";
+import { leaveWheelToPage } from "./wheel.js";
+
+const WIDGET = "board";
+const LIVE = "pullback.live"; // the property of the node that says whether a release runs it
+const SIZE = [600, 860]; // of a new node
+const LEAST = 420; // pixels of height that a board needs
+const OPTIONAL = ["clip", "mask", "words", "state"]; // inputs that need no connection
+
+/**
+ * Give a node its board.
+ * @param {ComfyNode} node
+ */
+export function addBoard(node) {
+  addStyle();
+  const board = new Board(hostOf(node));
+  for (const name of ["words", "state"]) hide(findWidget(node, name));
+  const widget = node.addDOMWidget(WIDGET, "PULLBACK_BOARD", board.element, {
+    serialize: false, hideOnZoom: false, getMinHeight: () => LEAST,
+  });
+  Object.assign(widget, { serialize: false, board });
+  leaveWheelToPage(board.element);
+  follow(node, board);
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+}
+
+/**
+ * The board of a node.
+ * @param {ComfyNode} node
+ * @returns {Board | undefined}
+ */
+export function boardOf(node) {
+  const widget = /** @type {{board?: Board} | undefined} */ (/** @type {unknown} */ (findWidget(node, WIDGET)));
+  return widget?.board;
+}
+
+/**
+ * Keep a widget out of sight. Older pages know the first way, newer ones the second.
+ * @param {ComfyWidget | undefined} widget
+ */
+function hide(widget) {
+  if (!widget) return;
+  widget.hidden = true;
+  widget.options.hidden = true;
+}
+
+/**
+ * Tell a board what happens to its node.
+ * @param {ComfyNode} node
+ * @param {Board} board
+ */
+function follow(node, board) {
+  const named = () => {
+    board.element.dataset.node = String(node.id);
+  };
+  const configured = node.onConfigure;
+  node.onConfigure = function (...given) {
+    configured?.apply(this, given);
+    named();
+    board.restore();
+  };
+  const connected = node.onConnectionsChange;
+  node.onConnectionsChange = function (...given) {
+    connected?.apply(this, given);
+    board.refresh();
+  };
+  const added = node.onAdded;
+  node.onAdded = function (...given) {
+    added?.apply(this, given);
+    named();
+  };
+  for (const name of ["words", "state"]) {
+    const widget = findWidget(node, name);
+    if (!widget) continue;
+    const { callback } = widget;
+    widget.callback = function (...given) {
+      callback?.apply(this, given);
+      board.readState();
+    };
+  }
+  named();
+}
+
+/**
+ * Tell the page that the workflow changed, so that it is marked, saved and can be undone there too.
+ * @param {() => void} change
+ */
+function recorded(change) {
+  app.canvas.emitBeforeChange();
+  change();
+  app.canvas.emitAfterChange();
+}
+
+/**
+ * What a board needs of its node.
+ * @param {ComfyNode} node
+ * @returns {import("./types.js").BoardHost}
+ */
+function hostOf(node) {
+  const read = (/** @type {string} */ name) => String(findWidget(node, name)?.value ?? "");
+  const write = (/** @type {string} */ name, /** @type {string} */ value) => {
+    const widget = findWidget(node, name);
+    if (widget) widget.value = value;
+  };
+  const socket = (/** @type {string} */ name) => node.inputs.find((input) => input.name === name);
+  return {
+    readState: () => read("state"),
+    writeState: (value) => recorded(() => write("state", value)),
+    readWords: () => read("words"),
+    writeWords: (value) => write("words", value),
+    wordsAreLinked: () => socket("words")?.link != null,
+    missing: () => (node.inputs ?? [])
+      .filter(({ name, link }) => link == null && !OPTIONAL.includes(name))
+      .map(({ name, label, localized_name: localized }) => label || localized || name),
+    isLive: () => node.properties[LIVE] !== false,
+    setLive: (live) => recorded(() => {
+      node.properties[LIVE] = live;
+    }),
+    run: () => runNodes([node]),
+    cancel: () => void stopNodes([node]),
+    address: fileUrl,
+    keep: (name, state) => keep(boardOf(node)?.model.payload?.node ?? String(node.id), name, state),
+    library: async () => (await asked("/pullback/library")).json(),
+    thumbnailAddress: (file) => api.apiURL(`/pullback/library/thumbnail?${new URLSearchParams({ file })}`),
+  };
+}
+
+/**
+ * Keep a setting in the library.
+ * @param {string} node - its id on the server
+ * @param {string} name
+ * @param {string} state
+ * @returns {Promise<string>} where it is
+ */
+async function keep(node, name, state) {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify({ node, name, state });
+  return (await (await asked("/pullback/keep", { method: "POST", headers, body })).json()).file;
+}
+
+/**
+ * Ask the server. What it refuses becomes an error of one sentence.
+ * @param {string} route
+ * @param {RequestInit} [request]
+ * @returns {Promise<Response>}
+ */
+async function asked(route, request) {
+  const answer = await api.fetchApi(route, request);
+  if (answer.ok) return answer;
+  const isSentence = answer.headers.get("Content-Type")?.includes("json");
+  const said = isSentence ? (await answer.json()).error : "";
+  throw new Error(said || text("board.refused", { status: answer.status }));
+}

@@ -1,0 +1,142 @@
+// The sliders in their groups: in the region, form, colour. Eight are in sight, "more" shows the rest.
+
+import { element } from "../page/dom.js";
+import { text } from "../page/strings.js";
+import { Fold, press } from "./controls.js";
+import { Slider } from "./slider.js";
+import { Tasks } from "./tasks.js";
+
+export const IN_SIGHT = 8; // directions that are shown at first
+const THUMBNAIL = 88; // pixels of the longer edge, twice what is seen
+
+/**
+ * What a slider is called.
+ * @param {import("./types.js").SliderSpec} spec
+ * @returns {string}
+ */
+export function labelOf({ kind, name, index }) {
+  if (name) return name;
+  return text(kind === "region" ? "board.region_number" : "board.direction_number", { number: index + 1 });
+}
+
+/**
+ * Put pixels into a canvas of their size.
+ * @param {HTMLCanvasElement} canvas
+ * @param {ImageData} pixels
+ */
+export function showPixels(canvas, pixels) {
+  canvas.width = pixels.width;
+  canvas.height = pixels.height;
+  canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+}
+
+/** All sliders of a board. */
+export class SliderPanel {
+  /**
+   * @param {import("./slider.js").SliderHost} host
+   * @param {() => void} more - told when more or fewer sliders are shown
+   */
+  constructor(host, more) {
+    this.host = host;
+    this.all = false; // whether all directions are shown
+    this.more = more;
+    /** @type {Map<string, Slider>} */
+    this.sliders = new Map();
+    this.tasks = new Tasks();
+    this.folds = {
+      region: new Fold("region", text("board.in_region"), true),
+      form: new Fold("form", text("board.form"), true),
+      colour: new Fold("colour", text("board.colour"), true),
+    };
+    this.moreLine = element("div", { class: "pb-more" });
+    this.element = element("div", { class: "pb-groups" }, [
+      this.folds.region.element, this.folds.form.element, this.folds.colour.element, this.moreLine,
+    ]);
+    this.words = element("div", { class: "pb-slider-list" }); // the words' field shows it below itself
+    this.regional = false;
+  }
+
+  /**
+   * Make the sliders anew, for other directions or another region.
+   * @param {import("./model.js").BoardModel} model
+   */
+  build(model) {
+    const regional = model.sliders.some(({ kind }) => kind === "region");
+    if (regional !== this.regional) { // plain sliders step aside for those of a region
+      this.folds.form.set(!regional);
+      this.folds.colour.set(!regional);
+      this.folds.region.set(true);
+      this.regional = regional;
+    }
+    this.sliders = new Map();
+    const lists = { region: this.list(), form: this.list(), colour: this.list(), word: this.words };
+    this.words.replaceChildren();
+    for (const spec of model.sliders) {
+      if (spec.kind === "direction" && spec.index >= IN_SIGHT && !this.all) continue;
+      const slider = new Slider(spec, labelOf(spec), this.host);
+      this.sliders.set(spec.id, slider);
+      const group = spec.kind === "direction" ? (spec.colour ? "colour" : "form") : spec.kind;
+      lists[group].append(slider.element);
+    }
+    for (const name of /** @type {("region" | "form" | "colour")[]} */ (["region", "form", "colour"])) {
+      this.folds[name].body.replaceChildren(lists[name]);
+      this.folds[name].element.hidden = !lists[name].childElementCount;
+    }
+    this.showMore(model.directions);
+    this.values(model);
+    this.thumbnails(model);
+  }
+
+  /** An empty list of sliders. */
+  list() {
+    return element("div", { class: "pb-slider-list" });
+  }
+
+  /**
+   * The button that shows all directions, where there are more.
+   * @param {number} count
+   */
+  showMore(count) {
+    this.moreLine.replaceChildren();
+    if (count <= IN_SIGHT) return;
+    const label = this.all ? text("board.fewer") : text("board.more", { count: count - IN_SIGHT });
+    const button = press(label, [label], () => {
+      this.all = !this.all;
+      this.more();
+    }, "pb-quiet");
+    this.moreLine.append(button);
+  }
+
+  /**
+   * Show the values of a setting.
+   * @param {import("./model.js").BoardModel} model
+   */
+  values(model) {
+    let hidden = 0;
+    for (const spec of model.sliders) {
+      const value = model.values.get(spec.id) ?? 0;
+      const slider = this.sliders.get(spec.id);
+      if (slider) slider.set(value);
+      else if (value) hidden += 1;
+    }
+    this.moreLine.classList.toggle("pb-set", hidden > 0); // a direction out of sight is set
+  }
+
+  /**
+   * Make the thumbnails at both ends of each slider, while the page is idle.
+   * @param {import("./model.js").BoardModel} model
+   */
+  thumbnails(model) {
+    const { pictures } = model;
+    if (!pictures) return;
+    const pieces = [];
+    for (const slider of this.sliders.values()) {
+      const ends = /** @type {[HTMLCanvasElement, number][]} */ ([[slider.low, -1], [slider.high, 1]]);
+      for (const [canvas, sign] of ends) {
+        const amounts = slider.spec.weights.map((weight) => sign * weight);
+        pieces.push(() => showPixels(canvas, pictures.thumbnail(amounts, THUMBNAIL)));
+      }
+    }
+    this.tasks.set(pieces);
+  }
+}
