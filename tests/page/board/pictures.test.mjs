@@ -40,7 +40,7 @@ for (const amounts of [[], [0, 0, 1], [1, -2, 0.5, 3], [0.3, -1, 2, 0.1, -0.7, 1
   });
 }
 
-test("one slider that moves gives the whole setting at every amount, and leaves the pictures as they are", () => {
+test("one slider that moves gives the whole setting at every amount, and changes no picture", () => {
   const pictures = noisyBoard({ directions: 5, words: 1 });
   const still = Float64Array.of(0.5, 0, -1, 0, 0.2, 1);
   const weights = Float64Array.of(0.1, 0.9, -0.3, 0, 0, 0); // of a region: several rows at once

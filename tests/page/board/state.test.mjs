@@ -47,7 +47,9 @@ const UNUSABLE = {
   "a word without a number": { words: { smiling: "much" } },
 };
 for (const [name, parts] of Object.entries(UNUSABLE)) {
-  test(`a state with ${name} sets nothing, as in Python`, () => assert.equal(readState(changed(parts)), null));
+  test(`a state with ${name} sets nothing, as in Python`, () => {
+    assert.equal(readState(changed(parts)), null);
+  });
 }
 
 test("a state of Python, without places of sliders, shows its mix", () => {
