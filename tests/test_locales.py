@@ -162,14 +162,15 @@ def names_of(node, part, language):
     texts, names = texts_of(language, "nodeDefs.json"), {}
     for key, english in NODES[node].get(part, {}).items():
         name = texts[f"{node}.{part}.{key}.name"]
-        names[english["name"]] = f"{name} ({key})" if part == "inputs" and name != key else name
+        is_told = part == "inputs" and name.lower() != key
+        names[english["name"]] = f"{name} ({key})" if is_told else name
     return names
 
 
 @pytest.mark.parametrize("node", NODES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_tables_of_a_help_page_name_inputs_and_outputs_as_the_node_does(language, node):
-    """Behind the name of an input is its name in the code, as in 'Latent (latent), Sigmas (sigmas)'."""
+    """Behind the name of an input is its name in the code, as in 'Directions (rank)', if it is another one."""
     for english, table in zip(tables_of(page_of(node, "en")), tables_of(page_of(node, language))):
         if english[0] in PARTS:
             names = names_of(node, PARTS[english[0]], language)

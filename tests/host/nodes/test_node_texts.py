@@ -1,7 +1,7 @@
 """The English texts of the nodes in locales/en are those of the code.
 
-The page prefers the texts of locales/en/nodeDefs.json to those of the code, so they must not differ. After a
-change of a text, PULLBACK_REWRITE=1 writes the file. tests/test_locales.py compares the other languages with it.
+The page prefers the texts of locales/en/nodeDefs.json to those of the code, so they must not differ.
+PULLBACK_REWRITE=1 writes the file after a change. tests/test_locales.py compares other languages with it.
 """
 
 import json
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-FILE = Path(__file__).parents[3] / "locales" / "en" / "nodeDefs.json"
+ENGLISH = Path(__file__).parents[3] / "locales" / "en"
+FILE = ENGLISH / "nodeDefs.json"
 REWRITE = os.environ.get("PULLBACK_REWRITE") == "1"
 # The page reads texts of nodes as messages, in which these have a meaning: {name}, @:link, one | many.
 SPECIAL = set("{}@|")
@@ -57,3 +58,14 @@ def test_english_is_what_the_code_says(texts):
 def test_the_page_can_show_every_text_as_it_is(texts):
     assert [text for text in text_leaves(texts) if SPECIAL & set(text)] == []
     assert not [name for name in texts if "." in name]
+
+
+def test_every_option_has_a_text(schemas):
+    """web/js/option_labels.js shows them. The list of Load Pullback Basis is of files."""
+    options = set()
+    for schema in schemas.values():
+        for part in schema.inputs or []:
+            if part.get_io_type() == "COMBO" and part.id != "file":
+                options |= set(part.options)
+    texts = json.loads((ENGLISH / "main.json").read_text(encoding="utf-8"))["pullback"]["options"]
+    assert texts == {option: option for option in options}
