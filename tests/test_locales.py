@@ -170,7 +170,7 @@ def names_of(node, part, language):
 @pytest.mark.parametrize("node", NODES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_tables_of_a_help_page_name_inputs_and_outputs_as_the_node_does(language, node):
-    """Behind the name of an input is its name in the code, as in 'Directions (rank)', if it is another one."""
+    """Behind the name of an input is its name in the code, as in 'Directions (rank)', if they differ."""
     for english, table in zip(tables_of(page_of(node, "en")), tables_of(page_of(node, language))):
         if english[0] in PARTS:
             names = names_of(node, PARTS[english[0]], language)
