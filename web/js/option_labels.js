@@ -6,14 +6,23 @@ import { app } from "../../../scripts/app.js";
 import { loadStrings, text } from "./page/strings.js";
 
 /**
- * The text of an option; the option itself where it has no text, such as a file.
+ * The text of an option, or undefined where it has none, such as a file.
+ * @param {unknown} option
+ * @returns {string | undefined}
+ */
+function textOf(option) {
+  const key = `options.${option}`;
+  const found = text(key);
+  return found === key ? undefined : found;
+}
+
+/**
+ * The text of an option, or the option itself.
  * @param {string | null} [option]
  * @returns {string}
  */
 function labelOf(option) {
-  const key = `options.${option ?? ""}`;
-  const label = text(key);
-  return label === key ? String(option ?? "") : label;
+  return textOf(option) ?? String(option ?? "");
 }
 
 app.registerExtension({
@@ -21,8 +30,9 @@ app.registerExtension({
   setup: loadStrings,
   nodeCreated(/** @type {ComfyNode} */ node) {
     if (!node.comfyClass?.startsWith("Pullback")) return;
-    for (const widget of node.widgets ?? []) {
-      if (widget.type === "combo") widget.options.getOptionLabel = labelOf;
+    for (const { options, type } of node.widgets ?? []) {
+      const values = type === "combo" && Array.isArray(options.values) ? options.values : [];
+      if (values.some(textOf)) options.getOptionLabel = labelOf;
     }
   },
 });
