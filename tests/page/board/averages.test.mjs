@@ -41,7 +41,7 @@ test("a picture may grow: cells are repeated, and windows of two cells are avera
 });
 
 test("channels stay apart", () => {
-  assertClose(averages([1, 10, 3, 30, 5, 50, 7, 70], 2, 2, 2, 1, 1), [4, 40]);
+  assertClose(averages(Uint8Array.of(1, 10, 3, 30, 5, 50, 7, 70), 2, 2, 2, 1, 1), [4, 40]);
 });
 
 test("the same size has the same values, in an array of its own", () => {

@@ -1,5 +1,7 @@
 // Pictures and masks brought to another size by averages of areas.
 
+/** @typedef {Int8Array | Uint8Array | Float32Array} Numbers */
+
 /**
  * The size of a picture whose long edge is brought down to so many pixels. Smaller pictures keep their size.
  * @param {number} width
@@ -15,7 +17,7 @@ export function sizeWithin(width, height, longEdge) {
 /**
  * The averages of areas. The windows are those of torch's `adaptive_avg_pool2d`, so that a mask means the
  * same in the page as in Python: of whole pixels, from floor(i in / out) to ceil((i + 1) in / out).
- * @param {ArrayLike<number>} values - height x width x channels
+ * @param {Numbers} values - height x width x channels
  * @param {number} width
  * @param {number} height
  * @param {number} channels
@@ -24,14 +26,49 @@ export function sizeWithin(width, height, longEdge) {
  * @returns {Float32Array} newHeight x newWidth x channels
  */
 export function averages(values, width, height, channels, newWidth, newHeight) {
-  const narrow = averagesOfColumns(values, width, height, channels, newWidth);
-  // The lines of the result are averages of whole lines: a picture of one column, with as many channels.
-  return averagesOfColumns(narrow, height, 1, newWidth * channels, newHeight);
+  // The numbers of a line lie together, so lines come first.
+  const fewer = averagesOfLines(values, width * channels, height, newHeight);
+  return averagesOfColumns(fewer, width, newHeight, channels, newWidth);
+}
+
+/**
+ * The pixels that an average is taken of.
+ * @param {number} index - of the average
+ * @param {number} size - of the picture
+ * @param {number} newSize
+ * @returns {[number, number]} the first pixel, and the one after the last
+ */
+function windowOf(index, size, newSize) {
+  return [Math.floor((index * size) / newSize), Math.ceil(((index + 1) * size) / newSize)];
+}
+
+/**
+ * The lines of a picture, brought to another number.
+ * @param {Numbers} values - height x length
+ * @param {number} length
+ * @param {number} height
+ * @param {number} newHeight
+ * @returns {Float32Array} newHeight x length
+ */
+function averagesOfLines(values, length, height, newHeight) {
+  if (newHeight === height) return new Float32Array(values);
+  const result = new Float32Array(newHeight * length);
+  const numbers = new Float32Array(length); // a loop over arrays of several types would be slow
+  for (let y = 0; y < newHeight; y++) {
+    const [first, end] = windowOf(y, height, newHeight);
+    const target = y * length;
+    for (let line = first; line < end; line++) {
+      numbers.set(values.subarray(line * length, (line + 1) * length));
+      for (let index = 0; index < length; index++) result[target + index] += numbers[index];
+    }
+    for (let index = target; index < target + length; index++) result[index] /= end - first;
+  }
+  return result;
 }
 
 /**
  * Each line of a picture, brought to another length.
- * @param {ArrayLike<number>} values - height x width x channels
+ * @param {Float32Array} values - height x width x channels
  * @param {number} width
  * @param {number} height
  * @param {number} channels
@@ -39,18 +76,15 @@ export function averages(values, width, height, channels, newWidth, newHeight) {
  * @returns {Float32Array} height x newWidth x channels
  */
 function averagesOfColumns(values, width, height, channels, newWidth) {
-  if (newWidth === width) return Float32Array.from(values);
+  if (newWidth === width) return values;
   const result = new Float32Array(height * newWidth * channels);
   for (let x = 0; x < newWidth; x++) {
-    const first = Math.floor((x * width) / newWidth);
-    const end = Math.ceil(((x + 1) * width) / newWidth);
-    const share = 1 / (end - first);
+    const [first, end] = windowOf(x, width, newWidth);
     for (let y = 0; y < height; y++) {
-      const target = (y * newWidth + x) * channels;
-      for (let from = (y * width + first) * channels; from < (y * width + end) * channels; from += channels) {
-        for (let channel = 0; channel < channels; channel++) {
-          result[target + channel] += share * values[from + channel];
-        }
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = 0;
+        for (let pixel = first; pixel < end; pixel++) sum += values[(y * width + pixel) * channels + channel];
+        result[(y * newWidth + x) * channels + channel] = sum / (end - first);
       }
     }
   }

@@ -103,7 +103,7 @@ function strengthOf(mixture, energies) {
  */
 function signOf(change) {
   let sum = 0;
-  for (const value of change) sum += value ** 3;
+  for (let index = 0; index < change.length; index++) sum += change[index] * change[index] * change[index];
   return sum < 0 ? -1 : 1;
 }
 
