@@ -7,20 +7,21 @@ import { allNodes, findNode } from "./page/graph.js";
 import { onOutput } from "./page/outputs.js";
 import { loadStrings } from "./page/strings.js";
 
-/** The boards whose run is under way. */
-function busyBoards() {
-  const boards = allNodes().map(boardOf);
-  return boards.filter((board) => board !== undefined && board.view.status.busy);
+/** The runs of boards that are under way. */
+function runs() {
+  const runners = allNodes().map((node) => boardOf(node)?.runner);
+  return runners.filter((runner) => runner?.busy);
 }
 
 /** Tell boards how far their run is, and why it failed. */
 function listenToServer() {
   api.addEventListener("progress", ({ detail }) => {
     const title = findNode(detail.node)?.title ?? "";
-    for (const board of busyBoards()) board?.progress(title, detail.value / detail.max);
+    for (const run of runs()) run?.progress(title, detail.value / detail.max);
   });
   api.addEventListener("execution_error", ({ detail }) => {
-    for (const board of busyBoards()) if (board) board.failure = detail.exception_message.trim().split("\n")[0];
+    const [failure] = detail.exception_message.trim().split("\n");
+    for (const run of runs()) if (run) run.failure = failure;
   });
 }
 

@@ -12,12 +12,11 @@ const COVER = 0.5; // opacity of the tint
 export class Brush {
   /**
    * @param {import("./stage.js").Stage} stage
-   * @param {(mask: Uint8Array, done: boolean) => void} painted - called for each piece of a stroke, and at its end
-   * @param {() => void} cleared
+   * @param {import("./hand.js").Hand} hand - told of each piece of a stroke, and of its end
    */
-  constructor(stage, painted, cleared) {
+  constructor(stage, hand) {
     this.stage = stage;
-    this.painted = painted;
+    this.hand = hand;
     this.active = false;
     this.mask = new Uint8Array(0);
     this.size = [1, 1];
@@ -28,7 +27,8 @@ export class Brush {
     this.radius = this.range("board.brush_size", 0.02, 0.3, 0.1);
     this.softness = this.range("board.brush_soft", 0, 1, 0.5);
     this.eraser = press(text("board.brush_erase"), [icon("erase")], () => this.setErase(!this.erase));
-    this.clear = press(text("board.brush_clear"), [icon("clear"), text("board.brush_clear")], cleared);
+    const clear = text("board.brush_clear");
+    this.clear = press(clear, [icon("clear"), clear], () => hand.clear());
     this.clear.input.dataset.pullback = "brush-clear";
     this.element = element("div", { class: "pb-tools pb-brush-tools" }, [
       this.radius.shell, this.softness.shell, this.eraser, this.clear,
@@ -151,7 +151,7 @@ export class Brush {
       stroke(this.mask, this.size[0], this.size[1], last, next, this.shape());
       last = next;
       this.show();
-      this.painted(this.mask, false);
+      this.hand.paint(this.mask, false);
     };
     layer.setPointerCapture(down.pointerId);
     this.stage.frame.classList.add("pb-stroke");
@@ -160,7 +160,7 @@ export class Brush {
     const done = () => {
       drag.abort();
       this.stage.frame.classList.remove("pb-stroke");
-      this.painted(this.mask, true);
+      this.hand.paint(this.mask, true);
     };
     for (const name of ["pointerup", "pointercancel"]) layer.addEventListener(name, done, drag);
   }

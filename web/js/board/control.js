@@ -7,6 +7,7 @@ import { Keep } from "./keep.js";
 import { listenToKeys, listenToPicture } from "./listen.js";
 import { drawBefore, isSameMask, loadMask, loadPicture, loadPictures } from "./load.js";
 import { BoardModel } from "./model.js";
+import { Runner } from "./run.js";
 import { Sheet } from "./sheet.js";
 import { signed } from "./slider.js";
 import { SliderPanel, labelOf } from "./sliders.js";
@@ -15,7 +16,6 @@ import { View } from "./view.js";
 import { Words } from "./words.js";
 
 const AGREES = 0.85; // cosine of previewed and true change; below it the badge warns
-const SETTLED = 150; // milliseconds after a release until the run, so that a quick second change joins in
 
 /** One board, of one node. */
 export class Board {
@@ -25,22 +25,21 @@ export class Board {
     this.model = new BoardModel();
     this.stage = new Stage((shows) => this.shows(shows));
     this.hand = new Hand(this);
+    this.runner = new Runner(this);
     this.view = new View(this.actions(), this.stage);
     this.panel = new SliderPanel(this.hand, () => this.rebuild());
-    this.words = new Words({ ...host, run: () => this.run() }, this.panel.words);
+    this.words = new Words({ ...host, run: () => this.runner.run() }, this.panel.words);
     this.sheet = new Sheet(this.hand);
     this.keep = new Keep(host, () => (this.model.isSet ? this.model.write() : ""));
-    this.brush = new Brush(this.stage, (mask, done) => this.hand.paint(mask, done), () => this.hand.clear());
+    this.brush = new Brush(this.stage, this.hand);
     this.view.head.append(this.brush.element);
-    const parts = [this.panel.element, this.words.fold.element, this.sheet.fold.element, this.keep.fold.element];
-    this.view.panel.append(...parts);
+    for (const part of [this.panel, this.words.fold, this.sheet.fold, this.keep.fold]) {
+      this.view.panel.append(part.element);
+    }
     this.element = this.view.element;
     this.image = new ImageData(1, 1); // what is composed into
     this.truth = /** @type {CanvasImageSource | null} */ (null); // the true picture of the last run
-    this.failure = ""; // what the server says of the run under way, if it fails
     this.takes = 0;
-    this.runs = 0;
-    this.settling = 0; // the timer between a release and its run
     listenToPicture(this);
     listenToKeys(this);
     this.refresh();
@@ -60,7 +59,7 @@ export class Board {
       undo: () => this.travel("past"),
       redo: () => this.travel("future"),
       reset: () => this.reset(),
-      run: () => this.run(),
+      run: () => this.runner.run(),
       cancel: () => this.host.cancel(),
       live: (/** @type {boolean} */ live) => this.toggle(() => this.host.setLive(live)),
     };
@@ -73,7 +72,7 @@ export class Board {
   toggle(change) {
     change();
     this.showTools();
-    this.runIfLive();
+    this.runner.runIfLive();
   }
 
   /**
@@ -93,7 +92,7 @@ export class Board {
       this.accept(payload, pictures, given);
       if (!this.view.status.busy) this.view.status.show(payload.note ?? "");
     } catch (error) {
-      this.fail(error);
+      this.runner.fail(error);
     }
   }
 
@@ -124,7 +123,8 @@ export class Board {
     this.panel.build(this.model);
     const { regional, sliders } = this.panel;
     const shown = this.model.sliders.filter(({ id }) => sliders.has(id));
-    this.sheet.build(this.model, shown.filter(({ kind }) => kind === "word" || (kind === "region") === regional));
+    const wanted = regional ? "region" : "direction";
+    this.sheet.build(this.model, shown.filter(({ kind }) => kind === "word" || kind === wanted));
   }
 
   /** Show the setting: picture, badge, sliders, cells, tools. */
@@ -151,8 +151,13 @@ export class Board {
   showTools() {
     const { model, stage, brush } = this;
     this.view.tools.show({
-      ran: model.pictures !== null, undo: model.past.length > 0, redo: model.future.length > 0, set: model.isSet,
-      wipe: stage.wipe !== null, brush: brush.active, live: this.host.isLive(),
+      ran: model.pictures !== null,
+      undo: model.past.length > 0,
+      redo: model.future.length > 0,
+      set: model.isSet,
+      wipe: stage.wipe !== null,
+      brush: brush.active,
+      live: this.host.isLive(),
     });
   }
 
@@ -180,9 +185,10 @@ export class Board {
     const { model, view, stage } = this;
     const { agreement } = model.payload ?? {};
     if (!model.isSet) view.setBadge("before", text("board.badge_before"));
-    else if (stage.shown !== "true" && model.beyond) view.setBadge("beyond", text("board.badge_beyond"));
-    else if (stage.shown !== "true") view.setBadge("preview", text("board.badge_preview"));
-    else if (agreement === undefined) view.setBadge("true", text("board.badge_true"));
+    else if (stage.shown !== "true") {
+      const kind = model.isBeyond(model.amounts()) ? "beyond" : "preview";
+      view.setBadge(kind, text(`board.badge_${kind}`));
+    } else if (agreement === undefined) view.setBadge("true", text("board.badge_true"));
     else {
       const percent = Math.round(100 * agreement);
       view.setBadge(agreement < AGREES ? "differs" : "true", text("board.badge_agrees", { percent }));
@@ -196,7 +202,8 @@ export class Board {
    */
   showLook(id, value) {
     const spec = this.model.find(id);
-    if (spec) this.view.setBadge("preview", `${labelOf(spec)} ${signed(value)}`);
+    const isBeyond = this.model.isBeyond(this.model.amountsWith(id, value));
+    if (spec) this.view.setBadge(isBeyond ? "beyond" : "preview", `${labelOf(spec)} ${signed(value)}`);
   }
 
   /** Remember the setting, write it into the node, and run if the board is live. */
@@ -204,7 +211,7 @@ export class Board {
     if (!this.model.payload) return;
     if (this.model.commit()) this.host.writeState(this.model.text);
     this.refresh();
-    this.runIfLive();
+    this.runner.runIfLive();
   }
 
   /** Take over a state that something else wrote into the node. */
@@ -228,7 +235,7 @@ export class Board {
    */
   takeCell(index, strength) {
     this.hand.choose(`direction:${index}`, strength);
-    if (!this.host.isLive()) this.run();
+    if (!this.host.isLive()) this.runner.run();
   }
 
   /** Set all sliders to 0. */
@@ -245,7 +252,7 @@ export class Board {
     const moved = this.show(() => this.model.travel(where));
     if (!moved) return;
     this.host.writeState(this.model.text);
-    this.runIfLive();
+    this.runner.runIfLive();
   }
 
   /**
@@ -262,60 +269,5 @@ export class Board {
     this.rebuild();
     this.refresh();
     return result;
-  }
-
-  /** Run soon if the board is live and the true picture is not that of the setting. */
-  runIfLive() {
-    clearTimeout(this.settling);
-    const { model, host } = this;
-    if (!host.isLive() || !model.isSet || model.isTrue) return;
-    this.settling = window.setTimeout(() => !this.hand.held && this.run(), SETTLED);
-  }
-
-  /** Make the true picture of the setting. */
-  async run() {
-    clearTimeout(this.settling);
-    const run = ++this.runs;
-    this.failure = "";
-    this.setBusy(true);
-    try {
-      const outcome = await this.host.run();
-      if (run !== this.runs) return; // a newer one is under way
-      this.setBusy(false);
-      if (outcome === "stopped") this.view.status.show(text("board.stopped"));
-      if (outcome === "failed") this.fail(new Error(this.failure || text("board.failed")));
-    } catch (error) {
-      if (run === this.runs) this.fail(error);
-    }
-  }
-
-  /**
-   * Say that a run is under way, or that none is.
-   * @param {boolean} busy
-   */
-  setBusy(busy) {
-    this.element.dataset.busy = String(busy);
-    if (busy) this.view.status.show(text("board.running"), "busy");
-    else if (this.view.status.busy) this.view.status.show(this.model.payload?.note ?? "");
-  }
-
-  /**
-   * Say how far the run is.
-   * @param {string} title - of the node that the server computes now
-   * @param {number} share - from 0 to 1
-   */
-  progress(title, share) {
-    const running = text("board.running_node", { title });
-    this.view.status.show(title ? running : text("board.running"), "busy");
-    this.view.status.progress(share);
-  }
-
-  /**
-   * Say what went wrong, in one line. The board goes on.
-   * @param {unknown} error
-   */
-  fail(error) {
-    this.setBusy(false);
-    this.view.status.show(error instanceof Error ? error.message : String(error), "error");
   }
 }

@@ -14,7 +14,10 @@ export class Keep {
     this.host = host;
     this.state = state;
     this.field = element("input", {
-      type: "text", class: "pb-field", placeholder: text("board.keep_name"), "aria-label": text("board.keep_name"),
+      type: "text",
+      class: "pb-field",
+      placeholder: text("board.keep_name"),
+      "aria-label": text("board.keep_name"),
       "data-pullback": "keep-name",
     });
     this.button = press(text("board.keep"), [text("board.keep")], () => this.save(), "pb-strong");
@@ -23,7 +26,8 @@ export class Keep {
     this.grid = element("div", { class: "pb-kept", "data-pullback": "library" });
     this.fold = new Fold("keep", text("board.keep_title"), false, (open) => open && this.list());
     this.fold.head.input.dataset.pullback = "keep";
-    this.fold.body.append(element("div", { class: "pb-line" }, [this.field, this.button]), this.said, this.grid);
+    const line = element("div", { class: "pb-line" }, [this.field, this.button]);
+    this.fold.body.append(line, this.said, this.grid);
     this.field.addEventListener("input", () => this.refresh());
     this.field.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.isComposing) this.save();
@@ -71,7 +75,8 @@ export class Keep {
     try {
       const kept = await this.host.library();
       this.grid.replaceChildren(...kept.map((entry) => this.entry(entry)));
-      if (!kept.length) this.grid.append(element("span", { class: "pb-quiet-text" }, [text("board.library_empty")]));
+      if (kept.length) return;
+      this.grid.append(element("span", { class: "pb-quiet-text" }, [text("board.library_empty")]));
     } catch (error) {
       this.say(error instanceof Error ? error.message : String(error), true);
     }
@@ -83,11 +88,13 @@ export class Keep {
    * @returns {HTMLElement}
    */
   entry({ file, name, notes, thumbnail }) {
+    const src = this.host.thumbnailAddress(file);
     const picture = thumbnail
-      ? element("img", { src: this.host.thumbnailAddress(file), alt: "", loading: "lazy", draggable: "false" })
+      ? element("img", { src, alt: "", loading: "lazy", draggable: "false" })
       : element("span", { class: "pb-no-picture" });
     const title = [name || file, notes, file].filter(Boolean).join("\n");
-    const attributes = { class: "pb-entry", title, "data-pullback": "library-entry", "data-file": file };
-    return element("figure", attributes, [picture, element("figcaption", {}, [name || file])]);
+    const marks = { "data-pullback": "library-entry", "data-file": file };
+    const caption = element("figcaption", { text: name || file });
+    return element("figure", { class: "pb-entry", title, ...marks }, [picture, caption]);
   }
 }

@@ -31,12 +31,13 @@ export function listenToPicture(board) {
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => stage.hold(false));
   // Presses on what has no input of its own: keys of the board go on working.
   view.element.addEventListener("mousedown", (event) => {
-    if (takesText(event.target)) return;
+    if (event.target instanceof HTMLInputElement) return;
     event.preventDefault();
-    const own = event.target instanceof HTMLInputElement ? event.target : null;
     const within = view.element.contains(document.activeElement) && !takesText(document.activeElement);
-    if (own) own.focus({ preventScroll: true });
-    else if (!within) view.tools.before.input.focus({ preventScroll: true });
+    if (!within) view.tools.before.input.focus({ preventScroll: true });
+  });
+  view.element.addEventListener("click", ({ target }) => { // Safari does not focus a button that is pressed
+    if (target instanceof HTMLInputElement) target.focus({ preventScroll: true });
   });
 }
 

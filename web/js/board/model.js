@@ -10,6 +10,7 @@ const ROUNDED = 1e-2; // a mix whose sliders miss it by less is that of these sl
 
 /** The setting of a board. */
 export class BoardModel {
+  /** A board that did not run yet. */
   constructor() {
     this.payload = /** @type {import("./types.js").Payload | null} */ (null);
     this.pictures = /** @type {import("./pictures.js").BoardPictures | null} */ (null);
@@ -150,9 +151,13 @@ export class BoardModel {
     return sum;
   }
 
-  /** Whether the setting lies beyond its linear range, so that the preview will not hold. */
-  get beyond() {
-    return usedUp(this.amounts(), this.payload?.rows ?? []) > 1;
+  /**
+   * Whether a setting lies beyond its linear range, so that the preview will not hold.
+   * @param {Float64Array} amounts
+   * @returns {boolean}
+   */
+  isBeyond(amounts) {
+    return usedUp(amounts, this.payload?.rows ?? []) > 1;
   }
 
   /** Whether anything is set. */
@@ -161,7 +166,7 @@ export class BoardModel {
   }
 
   /**
-   * Take another region. What was set in the region before stays in the picture: it moves to the plain sliders.
+   * Take another region. What was set in the one before stays in the picture: plain sliders take it over.
    * @param {Uint8Array | null} mask
    */
   setMask(mask) {

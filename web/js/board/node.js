@@ -39,8 +39,8 @@ export function addBoard(node) {
  * @returns {Board | undefined}
  */
 export function boardOf(node) {
-  const widget = /** @type {{board?: Board} | undefined} */ (/** @type {unknown} */ (findWidget(node, WIDGET)));
-  return widget?.board;
+  const widget = /** @type {unknown} */ (findWidget(node, WIDGET));
+  return /** @type {{board?: Board} | undefined} */ (widget)?.board;
 }
 
 /**

@@ -9,7 +9,7 @@ import { signed } from "./slider.js";
 import { labelOf, showPixels } from "./sliders.js";
 import { Tasks } from "./tasks.js";
 
-const STRENGTHS = [-3, -2, -1, 1, 2, 3];
+const STRENGTHS = [-2, -1, 1, 2];
 const CELL = 128; // pixels of the longer edge of a cell's picture
 
 /**
@@ -44,10 +44,11 @@ export class Sheet {
     this.model = model;
     this.cells = [];
     const head = STRENGTHS.map((strength) => element("span", { class: "pb-sheet-head" }, [signed(strength)]));
-    const rows = [element("div", { class: "pb-sheet-row", role: "row" }, [element("span", {}), ...head])];
+    const rows = [element("div", { class: "pb-sheet-row", role: "row" }, [element("span"), ...head])];
     for (const spec of shown) {
       const cells = STRENGTHS.map((strength) => this.cell(spec, strength));
-      const name = element("span", { class: "pb-sheet-name", title: labelOf(spec) }, [labelOf(spec)]);
+      const short = spec.name || String(spec.index + 1);
+      const name = element("span", { class: "pb-sheet-name", title: labelOf(spec) }, [short]);
       rows.push(element("div", { class: "pb-sheet-row", role: "row" }, [name, ...cells]));
     }
     this.grid.replaceChildren(...rows);
@@ -66,8 +67,9 @@ export class Sheet {
     const beyond = strength < -spec.range[0] || strength > spec.range[1];
     const said = `${labelOf(spec)} ${signed(strength)}`;
     const label = beyond ? text("board.cell_beyond", { cell: said }) : said;
-    const button = press(label, [canvas], () => this.host.choose(spec.id, strength), beyond ? "pb-cell pb-beyond" : "pb-cell");
-    Object.assign(button.input.dataset, { pullback: "cell", row: String(spec.index), strength: String(strength) });
+    const choose = () => this.host.choose(spec.id, strength);
+    const button = press(label, [canvas], choose, beyond ? "pb-cell pb-beyond" : "pb-cell");
+    Object.assign(button.input.dataset, { pullback: "cell", row: spec.index, strength });
     button.setAttribute("role", "gridcell");
     button.input.tabIndex = -1; // arrows lead from cell to cell
     button.addEventListener("pointerenter", (event) => {

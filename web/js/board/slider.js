@@ -7,6 +7,7 @@ export const REACH = 3; // the strengths at the ends of a track; faces break up 
 const STEP = 0.1; // of an arrow key; with Shift a tenth of it
 const FINE = 0.1; // with Shift a drag moves so much slower
 const CATCH = 0.06; // a drag that comes so near to 0 stays at 0
+const VISIBLE = 0.005; // smaller values are written as 0
 const HANDLE = 9; // pixels around the handle where a press does not make it jump
 
 /**
@@ -24,7 +25,8 @@ export function onTrack(value) {
  * @returns {string}
  */
 export function signed(value) {
-  return value > 0 ? `+${Number(value.toFixed(2))}` : String(Number(value.toFixed(2)));
+  const rounded = Number(value.toFixed(2)) || 0; // never -0
+  return rounded > 0 ? `+${rounded}` : String(rounded);
 }
 
 /**
@@ -55,7 +57,8 @@ export class Slider {
       element("span", { class: "pb-slider-name", title: label }, [label]), this.shareText(), this.number,
     ]);
     const middle = element("div", { class: "pb-slider-middle" }, [head, this.track]);
-    this.element = element("div", { class: "pb-slider", "data-pullback": "row", "data-row": spec.index }, [this.low, middle, this.high]);
+    const marks = { "data-pullback": "row", "data-row": spec.index };
+    this.element = element("div", { class: "pb-slider", ...marks }, [this.low, middle, this.high]);
     this.mark();
     this.listen();
     this.set(0);
@@ -104,7 +107,7 @@ export class Slider {
    */
   set(value) {
     this.value = value;
-    this.number.textContent = value ? signed(value) : "0";
+    this.number.textContent = signed(value);
     this.input.value = String(value);
     this.input.setAttribute("aria-valuetext", signed(value));
     this.track.style.setProperty("--pb-value", percent(value));
@@ -112,7 +115,7 @@ export class Slider {
     this.track.style.setProperty("--pb-to", percent(Math.max(0, value)));
     const beyond = value < -this.spec.range[0] || value > this.spec.range[1];
     this.element.classList.toggle("pb-beyond", beyond);
-    this.element.classList.toggle("pb-set", value !== 0);
+    this.element.classList.toggle("pb-set", Math.abs(value) >= VISIBLE);
   }
 
   /**

@@ -20,6 +20,15 @@ export function labelOf({ kind, name, index }) {
 }
 
 /**
+ * What the look of a slider depends on.
+ * @param {import("./types.js").SliderSpec} spec
+ * @returns {unknown[]}
+ */
+function described({ id, name, range, colour, share, weights }) {
+  return [id, name, range, colour, share, ...weights];
+}
+
+/**
  * Put pixels into a canvas of their size.
  * @param {HTMLCanvasElement} canvas
  * @param {ImageData} pixels
@@ -54,6 +63,7 @@ export class SliderPanel {
     ]);
     this.words = element("div", { class: "pb-slider-list" }); // the words' field shows it below itself
     this.regional = false;
+    this.built = ""; // what the sliders were made of
   }
 
   /**
@@ -68,6 +78,12 @@ export class SliderPanel {
       this.folds.region.set(true);
       this.regional = regional;
     }
+    const built = JSON.stringify([this.all, model.sliders.map(described)]);
+    if (built === this.built) { // the same sliders: they stay, and so does the focus
+      this.values(model);
+      return;
+    }
+    this.built = built;
     this.sliders = new Map();
     const lists = { region: this.list(), form: this.list(), colour: this.list(), word: this.words };
     this.words.replaceChildren();
@@ -82,7 +98,7 @@ export class SliderPanel {
       this.folds[name].body.replaceChildren(lists[name]);
       this.folds[name].element.hidden = !lists[name].childElementCount;
     }
-    this.showMore(model.directions);
+    this.showMore(regional ? 0 : model.directions);
     this.values(model);
     this.thumbnails(model);
   }

@@ -1,4 +1,4 @@
-// The picture, large: before, preview or true, by holding or by a wipe. One canvas, drawn once a frame at most.
+// The picture, large: before, preview or true, by holding or by a wipe. It is drawn once a frame at most.
 
 import { element } from "../page/dom.js";
 
@@ -102,7 +102,7 @@ export class Stage {
     if (!this.before) return;
     const start = performance.now();
     if (this.compose) {
-      /** @type {CanvasRenderingContext2D} */ (this.small.getContext("2d")).putImageData(this.compose(), 0, 0);
+      this.small.getContext("2d")?.putImageData(this.compose(), 0, 0);
       this.compose = null;
     }
     this.draw(this.before);

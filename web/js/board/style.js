@@ -4,65 +4,79 @@ const ID = "pullback-board-style";
 
 const BASE = `
 .pullback-board {
-  --pb-fg: var(--fg-color, #ddd); --pb-soft: var(--descrip-text, #999); --pb-bg: var(--comfy-menu-bg, #353535);
+  --pb-fg: var(--fg-color, #ddd); --pb-soft: var(--descrip-text, #999);
+  --pb-bg: var(--comfy-menu-bg, #353535);
   --pb-field: var(--comfy-input-bg, #222); --pb-line: var(--border-color, #4e4e4e);
   --pb-text: var(--input-text, var(--pb-fg)); --pb-accent: var(--primary-background, #3f8cff);
   --pb-on: #fff; --pb-good: #2f9e62; --pb-warn: #c77d0a; --pb-bad: #d64545;
   --pb-thin: color-mix(in srgb, var(--pb-fg) 12%, transparent);
-  position: relative; box-sizing: border-box; width: 100%; height: 100%; min-height: 0; overflow: hidden;
+  position: relative; box-sizing: border-box; width: 100%; height: 100%; min-height: 0;
+  overflow: hidden;
   container-type: size; border-radius: 8px; background: var(--pb-bg); color: var(--pb-fg);
   font: 13px/1.3 system-ui, sans-serif; user-select: none; -webkit-user-select: none; text-align: left;
 }
 .pullback-board *, .pullback-board *::before { box-sizing: border-box; }
 .pullback-board [hidden] { display: none !important; }
-.pullback-board svg { width: 16px; height: 16px; flex: none; fill: none; stroke: currentColor; stroke-width: 1.4;
+.pullback-board svg { width: 16px; height: 16px; flex: none; fill: none; stroke: currentColor;
+  stroke-width: 1.4;
   stroke-linecap: round; stroke-linejoin: round; }
 .pb-layout { display: flex; flex-direction: column; width: 100%; height: 100%; }
 .pb-head { display: flex; flex-direction: column; flex: 1 1 58%; min-height: 0; }
-.pb-panel { flex: 0 1 42%; min-height: 0; overflow: hidden auto; padding: 2px 10px 10px; scrollbar-width: thin;
+.pb-panel { flex: 0 1 42%; min-height: 0; overflow: hidden auto; padding: 2px 10px 10px;
+  scrollbar-width: thin;
   scrollbar-color: var(--pb-line) transparent; border-top: 1px solid var(--pb-line); }
-@container (min-aspect-ratio: 6/5) {
+@container (min-aspect-ratio: 1/1) {
   .pb-layout { flex-direction: row; }
-  .pb-head { flex: 1 1 56%; min-width: 0; }
-  .pb-panel { flex: 0 1 44%; min-width: 250px; border-top: 0; border-left: 1px solid var(--pb-line); }
+  .pb-head { flex: 1 1 60%; min-width: 0; }
+  .pb-panel { flex: 0 0 max(40%, 264px); border-top: 0; border-left: 1px solid var(--pb-line); }
 }
 .pb-is-empty .pb-panel, .pb-is-empty .pb-tools { display: none; }
 `;
 
 const PICTURE = `
-.pb-stage { position: relative; flex: 1; min-height: 0; display: flex; align-items: center; justify-content: center;
+.pb-stage { position: relative; flex: 1; min-height: 0; display: flex; align-items: center;
+  justify-content: center;
   background: color-mix(in srgb, var(--pb-field) 70%, #000 8%); overflow: hidden; }
 .pb-frame { position: relative; flex: none; }
 .pb-is-empty .pb-frame { display: none; }
-.pb-picture { display: block; width: 100%; height: 100%; touch-action: none; cursor: zoom-out; }
-.pb-picture { cursor: pointer; }
-.pb-divider { display: none; position: absolute; top: 0; bottom: 0; left: var(--pb-wipe, 50%); width: 28px;
+.pb-picture { display: block; width: 100%; height: 100%; touch-action: none; cursor: pointer; }
+.pb-divider { display: none; position: absolute; top: 0; bottom: 0; left: var(--pb-wipe, 50%);
+  width: 28px;
   margin-left: -14px; cursor: ew-resize; touch-action: none; }
-.pb-divider::before { content: ""; position: absolute; left: 13px; top: 0; bottom: 0; width: 2px; background: #fff;
+.pb-divider::before { content: ""; position: absolute; left: 13px; top: 0; bottom: 0; width: 2px;
+  background: #fff;
   box-shadow: 0 0 4px #000a; }
-.pb-divider i { position: absolute; left: 2px; top: calc(50% - 12px); width: 24px; height: 24px; border-radius: 50%;
+.pb-divider i { position: absolute; left: 2px; top: calc(50% - 12px); width: 24px; height: 24px;
+  border-radius: 50%;
   border: 2px solid #fff; background: #0008; box-shadow: 0 0 4px #000a; }
 .pb-wiping .pb-divider { display: block; }
-.pb-badge { position: absolute; left: 8px; top: 8px; max-width: calc(100% - 16px); padding: 3px 9px; border-radius: 99px;
+.pb-badge { position: absolute; left: 8px; top: 8px; max-width: calc(100% - 16px); padding: 3px 9px;
+  border-radius: 99px;
   font-size: 12px; font-weight: 600; color: #fff; background: #000a; pointer-events: none; }
 .pb-badge[data-kind="true"] { background: var(--pb-good); }
 .pb-badge[data-kind="beyond"], .pb-badge[data-kind="differs"] { background: var(--pb-warn); }
 .pb-badge[data-kind="before"] { opacity: 0.75; font-weight: 400; }
-.pb-status { position: absolute; left: 8px; right: 8px; bottom: 8px; display: flex; align-items: center; gap: 8px;
-  padding: 3px 4px 3px 10px; border-radius: 6px; overflow: hidden; color: #fff; background: #000b; min-height: 28px; }
+.pb-status { position: absolute; left: 8px; right: 8px; bottom: 8px; display: flex;
+  align-items: center; gap: 8px;
+  padding: 3px 4px 3px 10px; border-radius: 6px; overflow: hidden; color: #fff; background: #000b;
+  min-height: 28px; }
 .pb-status.pb-error { background: var(--pb-bad); }
-.pb-status-words { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; user-select: text; }
-.pb-bar { position: absolute; left: 0; bottom: 0; height: 3px; background: var(--pb-accent); transition: width 0.2s; }
-.pb-mask { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; pointer-events: none; touch-action: none;
+.pb-status-words { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+  user-select: text; }
+.pb-bar { position: absolute; left: 0; bottom: 0; height: 3px; background: var(--pb-accent);
+  transition: width 0.2s; }
+.pb-mask { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; pointer-events: none;
+  touch-action: none;
   transition: opacity 0.15s; }
 .pb-painting .pb-mask { pointer-events: auto; cursor: none; }
 .pb-painting:hover .pb-mask, .pb-stroke .pb-mask { opacity: 1; }
-.pb-cursor { display: none; position: absolute; aspect-ratio: 1; transform: translate(-50%, -50%); border-radius: 50%;
+.pb-cursor { display: none; position: absolute; aspect-ratio: 1; transform: translate(-50%, -50%);
+  border-radius: 50%;
   border: 1.5px solid #fff; box-shadow: 0 0 0 1px #000a, inset 0 0 0 1px #0006; pointer-events: none; }
 .pb-painting:hover .pb-cursor, .pb-stroke .pb-cursor { display: block; }
-.pb-frame:has(.pb-painting) { overflow: hidden; }
 .pb-painting { overflow: hidden; }
-.pb-empty { display: none; flex-direction: column; align-items: center; gap: 10px; max-width: 380px; padding: 24px;
+.pb-empty { display: none; flex-direction: column; align-items: center; gap: 10px; max-width: 380px;
+  padding: 24px;
   text-align: center; color: var(--pb-soft); }
 .pb-empty > svg { width: 40px; height: 40px; stroke-width: 0.8; }
 .pb-empty strong { color: var(--pb-fg); font-size: 15px; }
@@ -71,16 +85,20 @@ const PICTURE = `
 `;
 
 const TOOLS = `
-.pb-tools { display: flex; align-items: center; justify-content: space-between; gap: 8px; padding: 6px 10px; flex: none;
+.pb-tools { display: flex; align-items: center; justify-content: space-between; gap: 8px;
+  padding: 6px 10px; flex: none;
   min-width: 0; flex-wrap: wrap; }
 .pb-tool-group { display: flex; align-items: center; gap: 4px; }
-.pb-press { position: relative; display: inline-flex; align-items: center; justify-content: center; gap: 6px;
+.pb-press { position: relative; display: inline-flex; align-items: center; justify-content: center;
+  gap: 6px;
   min-height: 28px; padding: 0 8px; border-radius: 6px; color: var(--pb-text); }
-.pb-press > input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; padding: 0; opacity: 0;
+.pb-press > input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; padding: 0;
+  opacity: 0;
   cursor: pointer; touch-action: manipulation; }
 .pb-icon { width: 32px; padding: 0; }
 .pb-press:hover { background: var(--pb-thin); }
-.pb-press:has(input:focus-visible), .pb-live:has(input:focus-visible) { outline: 2px solid var(--pb-accent); outline-offset: 1px; }
+.pb-press:has(input:focus-visible),
+  .pb-live:has(input:focus-visible) { outline: 2px solid var(--pb-accent); outline-offset: 1px; }
 .pb-pressed { background: var(--pb-accent); color: var(--pb-on); }
 .pb-pressed:hover { background: var(--pb-accent); filter: brightness(1.1); }
 .pb-strong { padding: 0 12px; background: var(--pb-accent); color: var(--pb-on); font-weight: 600; }
@@ -88,21 +106,27 @@ const TOOLS = `
 .pb-run > svg { fill: currentColor; width: 12px; height: 12px; }
 .pb-off { opacity: 0.35; }
 .pb-off > input { cursor: default; }
-.pb-live { position: relative; display: flex; align-items: center; gap: 6px; padding: 4px 6px; border-radius: 6px; cursor: pointer; }
-.pb-live input { appearance: none; width: 28px; height: 16px; margin: 0; border-radius: 99px; background: var(--pb-line);
+.pb-live { position: relative; display: flex; align-items: center; gap: 6px; padding: 4px 6px;
+  border-radius: 6px; cursor: pointer; }
+.pb-live input { appearance: none; width: 28px; height: 16px; margin: 0; border-radius: 99px;
+  background: var(--pb-line);
   cursor: pointer; transition: background 0.15s; }
-.pb-live input::before { content: ""; display: block; width: 12px; height: 12px; margin: 2px; border-radius: 50%;
+.pb-live input::before { content: ""; display: block; width: 12px; height: 12px; margin: 2px;
+  border-radius: 50%;
   background: #fff; transition: transform 0.15s; }
 .pb-live input:checked { background: var(--pb-accent); }
 .pb-live input:checked::before { transform: translateX(12px); }
 .pb-brush-tools { padding-top: 0; justify-content: flex-start; }
-.pb-tool-range { display: flex; align-items: center; gap: 6px; color: var(--pb-soft); flex: 1; min-width: 90px; }
-.pb-tool-range input { flex: 1; min-width: 50px; margin: 0; accent-color: var(--pb-accent); touch-action: none; }
+.pb-tool-range { display: flex; align-items: center; gap: 6px; color: var(--pb-soft); flex: 1;
+  min-width: 90px; }
+.pb-tool-range input { flex: 1; min-width: 50px; margin: 0; accent-color: var(--pb-accent);
+  touch-action: none; }
 `;
 
 const PANEL = `
 .pb-fold + .pb-fold, .pb-groups + .pb-fold { border-top: 1px solid var(--pb-thin); }
-.pb-fold-head { display: flex; justify-content: flex-start; padding: 0 4px; min-height: 32px; color: var(--pb-soft); }
+.pb-fold-head { display: flex; justify-content: flex-start; padding: 0 4px; min-height: 32px;
+  color: var(--pb-soft); }
 .pb-fold-head > svg:first-child { color: var(--pb-accent); }
 .pb-fold-title { font-weight: 600; color: var(--pb-fg); }
 .pb-fold-said { flex: 1; }
@@ -110,64 +134,83 @@ const PANEL = `
 .pb-open > .pb-fold-head > svg:last-of-type { transform: none; }
 .pb-fold-body { display: none; padding: 2px 0 8px; }
 .pb-open > .pb-fold-body { display: block; }
-.pb-slider-list { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px 18px; }
+.pb-slider-list { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr));
+  gap: 8px 18px; }
 .pb-slider { display: flex; align-items: center; gap: 8px; min-width: 0; }
-.pb-thumbnail { flex: none; width: 44px; height: 44px; object-fit: cover; border-radius: 5px; background: var(--pb-field);
+.pb-thumbnail { flex: none; width: 44px; height: 44px; object-fit: cover; border-radius: 5px;
+  background: var(--pb-field);
   cursor: pointer; }
 .pb-thumbnail:hover { outline: 2px solid var(--pb-accent); }
 .pb-slider-middle { flex: 1; min-width: 0; }
 .pb-slider-head { display: flex; align-items: baseline; gap: 6px; }
-.pb-slider-name { flex: 0 1 auto; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.pb-slider-name { flex: 0 1 auto; min-width: 0; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
 .pb-share { flex: none; color: var(--pb-soft); font-size: 11px; }
 .pb-number { margin-left: auto; font-variant-numeric: tabular-nums; color: var(--pb-soft); }
 .pb-set > .pb-slider-middle .pb-number { color: var(--pb-fg); font-weight: 600; }
 .pb-beyond .pb-number { color: var(--pb-warn) !important; }
 .pb-track { position: relative; height: 22px; cursor: pointer; touch-action: none; border-radius: 6px;
-  --pb-rail: color-mix(in srgb, var(--pb-fg) 14%, transparent); --pb-span: color-mix(in srgb, var(--pb-fg) 34%, transparent); }
+  --pb-rail: color-mix(in srgb, var(--pb-fg) 14%, transparent);
+  --pb-span: color-mix(in srgb, var(--pb-fg) 34%, transparent); }
 .pb-track::before { content: ""; position: absolute; inset: 9px 0; border-radius: 2px; background:
   linear-gradient(var(--pb-accent) 0 0) var(--pb-from) 0 / 100% 100%,
-  linear-gradient(90deg, var(--pb-rail) var(--pb-low), var(--pb-span) 0 var(--pb-high), var(--pb-rail) 0); background:
+  linear-gradient(90deg, var(--pb-rail) var(--pb-low), var(--pb-span) 0 var(--pb-high),
+  var(--pb-rail) 0); background:
   linear-gradient(90deg, transparent var(--pb-from), var(--pb-accent) 0 var(--pb-to), transparent 0),
-  linear-gradient(90deg, var(--pb-rail) var(--pb-low), var(--pb-span) 0 var(--pb-high), var(--pb-rail) 0); }
-.pb-track::after { content: ""; position: absolute; left: calc(50% - 0.5px); top: 5px; bottom: 5px; width: 1px;
+  linear-gradient(90deg, var(--pb-rail) var(--pb-low), var(--pb-span) 0 var(--pb-high),
+  var(--pb-rail) 0); }
+.pb-track::after { content: ""; position: absolute; left: calc(50% - 0.5px); top: 5px; bottom: 5px;
+  width: 1px;
   background: var(--pb-soft); }
-.pb-handle { position: absolute; z-index: 1; left: var(--pb-value); top: 4px; width: 14px; height: 14px; margin-left: -7px;
+.pb-handle { position: absolute; z-index: 1; left: var(--pb-value); top: 4px; width: 14px;
+  height: 14px; margin-left: -7px;
   border-radius: 50%; background: var(--pb-fg); box-shadow: 0 1px 3px #0008; }
-.pb-set .pb-handle { background: var(--pb-accent); box-shadow: 0 0 0 2px var(--pb-bg), 0 1px 3px #0008; }
+.pb-set .pb-handle { background: var(--pb-accent); box-shadow: 0 0 0 2px var(--pb-bg), 0 1px 3px #0008;
+  }
 .pb-beyond .pb-handle { background: var(--pb-warn); }
-.pb-track:has(input:focus-visible) .pb-handle { outline: 2px solid var(--pb-accent); outline-offset: 2px; }
-.pb-track > input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; pointer-events: none; }
+.pb-track:has(input:focus-visible) .pb-handle { outline: 2px solid var(--pb-accent);
+  outline-offset: 2px; }
+.pb-track > input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0;
+  pointer-events: none; }
 .pb-more { padding-bottom: 4px; }
 .pb-quiet { color: var(--pb-soft); font-size: 12px; }
 .pb-more.pb-set .pb-quiet { color: var(--pb-accent); }
 .pb-line { display: flex; gap: 8px; padding: 2px 0 8px; }
-.pb-field { flex: 1; min-width: 0; height: 30px; padding: 0 10px; border: 1px solid var(--pb-line); border-radius: 6px;
+.pb-field { flex: 1; min-width: 0; height: 30px; padding: 0 10px; border: 1px solid var(--pb-line);
+  border-radius: 6px;
   background: var(--pb-field); color: var(--pb-text); font: inherit; user-select: text; }
 .pb-field:focus { outline: 2px solid var(--pb-accent); outline-offset: -1px; }
-.pb-notice { display: flex; align-items: center; justify-content: space-between; gap: 8px; padding: 0 0 8px; color: var(--pb-warn); }
+.pb-notice { display: flex; align-items: center; justify-content: space-between; gap: 8px;
+  padding: 0 0 8px; color: var(--pb-warn); }
 .pb-said { color: var(--pb-soft); padding-bottom: 6px; user-select: text; overflow-wrap: anywhere; }
 .pb-said:empty { display: none; }
 .pb-said.pb-error { color: var(--pb-bad); }
 `;
 
 const GRIDS = `
-.pb-sheet { display: grid; gap: 4px; min-width: 300px; }
-.pb-sheet-row { display: grid; grid-template-columns: minmax(56px, 0.9fr) repeat(6, 1fr); gap: 4px; align-items: center; }
+.pb-sheet { display: grid; gap: 4px; max-width: 520px; }
+.pb-sheet-row { display: grid; grid-template-columns: 44px repeat(4, minmax(0, 1fr));
+  gap: 4px;
+  align-items: center; }
 .pb-sheet-head { text-align: center; color: var(--pb-soft); font-size: 11px; }
 .pb-sheet-name { overflow: hidden; text-overflow: ellipsis; font-size: 12px; }
-.pb-cell { padding: 0; border-radius: 5px; overflow: hidden; aspect-ratio: 1; min-height: 0; background: var(--pb-field); }
+.pb-cell { padding: 0; border-radius: 5px; overflow: hidden; aspect-ratio: 1; min-height: 0;
+  background: var(--pb-field); }
 .pb-cell canvas { width: 100%; height: 100%; object-fit: cover; }
 .pb-cell.pb-beyond canvas { opacity: 0.55; }
-.pb-cell.pb-beyond::before { content: ""; position: absolute; right: 4px; top: 4px; width: 8px; height: 8px; border-radius: 50%;
+.pb-cell.pb-beyond::before { content: ""; position: absolute; right: 4px; top: 4px; width: 8px;
+  height: 8px; border-radius: 50%;
   background: var(--pb-warn); z-index: 1; }
 .pb-cell:hover canvas { opacity: 1; }
 .pb-cell:hover, .pb-cell:has(input:focus-visible) { outline: 2px solid var(--pb-accent); }
 .pb-cell.pb-chosen { outline: 3px solid var(--pb-accent); }
 .pb-kept { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: 8px; }
 .pb-entry { margin: 0; font-size: 12px; text-align: center; min-width: 0; }
-.pb-entry img, .pb-no-picture { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 5px;
+.pb-entry img, .pb-no-picture { display: block; width: 100%; aspect-ratio: 1; object-fit: cover;
+  border-radius: 5px;
   background: var(--pb-field); }
-.pb-entry figcaption { padding-top: 3px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.pb-entry figcaption { padding-top: 3px; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
 .pb-quiet-text { color: var(--pb-soft); grid-column: 1 / -1; }
 `;
 

@@ -4,6 +4,7 @@ const SLICE = 8; // milliseconds of work between two looks at the clock; half a 
 
 /** A list of pieces of work. A new list takes the place of the old one. */
 export class Tasks {
+  /** Nothing waits yet. */
   constructor() {
     this.waiting = /** @type {(() => void)[]} */ ([]);
     this.asked = false;

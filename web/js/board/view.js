@@ -8,7 +8,8 @@ import { Status } from "./status.js";
 /**
  * What the tools ask of the board.
  * @typedef {{hold: (holding: boolean) => void, wipe: () => void, brush: () => void, undo: () => void,
- *   redo: () => void, reset: () => void, run: () => void, cancel: () => void, live: (live: boolean) => void}} Actions
+ *   redo: () => void, reset: () => void, run: () => void, cancel: () => void,
+ *   live: (live: boolean) => void}} Actions
  */
 
 /** The tools of a board below its picture. */
@@ -23,12 +24,17 @@ export class Tools {
     this.reset = this.tool("reset", "reset", actions.reset);
     this.live = element("input", { type: "checkbox", role: "switch" });
     this.live.addEventListener("change", () => actions.live(this.live.checked));
-    const live = element("label", { class: "pb-live", title: text("board.live_tip") }, [this.live, text("board.live")]);
-    this.run = press(text("board.run_tip"), [icon("run"), text("board.run")], actions.run, "pb-strong pb-run");
+    const tip = text("board.live_tip");
+    const live = element("label", { class: "pb-live", title: tip }, [this.live, text("board.live")]);
+    const run = [icon("run"), text("board.run")];
+    this.run = press(text("board.run_tip"), run, actions.run, "pb-strong pb-run");
     this.run.input.dataset.pullback = "run";
-    const groups = [[this.before, this.wipe, this.brush], [this.undo, this.redo, this.reset], [live, this.run]];
-    const bars = groups.map((group) => element("div", { class: "pb-tool-group" }, group));
-    this.element = element("div", { class: "pb-tools", role: "toolbar", "aria-label": text("board.tools") }, bars);
+    const look = [this.before, this.wipe, this.brush];
+    const bars = [look, [this.undo, this.redo, this.reset], [live, this.run]].map((group) => {
+      return element("div", { class: "pb-tool-group" }, group);
+    });
+    const said = { role: "toolbar", "aria-label": text("board.tools") };
+    this.element = element("div", { class: "pb-tools", ...said }, bars);
     this.holdWhilePressed(actions);
   }
 

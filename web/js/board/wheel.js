@@ -3,7 +3,7 @@
 import { app } from "../../../../scripts/app.js";
 
 /**
- * Whether the pointer is over a list that scrolls. At its end the list keeps the wheel: a sudden zoom is worse.
+ * Whether the pointer is over a list that scrolls. At its end the list keeps the wheel: no sudden zoom.
  * @param {WheelEvent} event
  * @param {HTMLElement} board
  * @returns {boolean}
@@ -18,7 +18,7 @@ function isOverList(event, board) {
 }
 
 /**
- * Give the page what a board does not use: the wheel, and drags with the middle button, which move the canvas.
+ * Give the page what a board does not use: the wheel, and drags with the middle button, which move the view.
  * In Nodes 2.0 the page takes them before they come here.
  * @param {HTMLElement} board
  */
