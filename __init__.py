@@ -5,6 +5,7 @@ WEB_DIRECTORY = "./web"
 
 async def comfy_entrypoint():
     """ComfyUI calls this to get the nodes. Nothing is imported before, so the core works without ComfyUI."""
-    from .nodes import PullbackExtension
+    from .nodes import PullbackExtension, host
 
+    host.register_routes()
     return PullbackExtension()

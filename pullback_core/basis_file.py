@@ -8,7 +8,8 @@ gets the step from the version before.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,24 +144,55 @@ def read(path: str | Path) -> dict[str, Any]:
         ValueError: The file is not a sound basis; the sentence gives the reason.
         OSError: The file cannot be read.
     """
-    path = Path(path)
-    try:
-        metadata, sizes = read_header(path, "basis file")
-        if metadata.get("format") != FORMAT:
-            raise ValueError("it holds something else")
-        version = _version(metadata)
-        missing = set(TENSORS) - set(sizes)
-        if missing:
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        header = _parse_header(metadata.get("header", ""), version)
-        known = (*TENSORS, *OPTIONAL_TENSORS, *SPACE_TENSORS)
-        sizes = {name: size for name, size in sizes.items() if name in known}
-        validate_sizes(sizes, header)
+    with as_sentences(path):
+        header, sizes = read_checked_header(path)
         tensors = read_tensors(path, sizes)
         validate_numbers(tensors, header)
-    except ValueError as error:
-        raise ValueError(f"{path.name!r} is not a usable pullback basis: {error}.") from error
     return _with_space({**tensors, **header})
+
+
+@contextmanager
+def as_sentences(path: str | Path) -> Iterator[None]:
+    """Complete the reason of a ValueError to a sentence that names a basis file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: One was raised within.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{Path(path).name!r} is not a usable pullback basis: {error}.") from error
+
+
+def read_checked_header(path: str | Path) -> tuple[dict[str, Any], dict[str, TensorSize]]:
+    """Read and check the header of a file of any version. No tensor is read.
+
+    Args:
+        path: The file, which may come from anybody.
+
+    Returns:
+        The fields of the header, and the sizes of the tensors.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The header is not that of a basis. The message is the reason.
+        OSError: The file cannot be read.
+    """
+    metadata, sizes = read_header(path, "basis file", mark=FORMAT)
+    if metadata.get("format") != FORMAT:
+        raise ValueError("it holds something else")
+    version = _version(metadata)
+    missing = set(TENSORS) - set(sizes)
+    if missing:
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    header = _parse_header(metadata.get("header", ""), version)
+    known = (*TENSORS, *OPTIONAL_TENSORS, *SPACE_TENSORS)
+    sizes = {name: size for name, size in sizes.items() if name in known}
+    validate_sizes(sizes, header)
+    return header, sizes
 
 
 def _with_space_apart(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

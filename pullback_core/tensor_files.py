@@ -71,12 +71,16 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -
     return data
 
 
-def read_header(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, str], dict[str, TensorSize]]:
+def read_header(
+    path: str | os.PathLike[str], kind: str, mark: str = ""
+) -> tuple[dict[str, str], dict[str, TensorSize]]:
     """Read the header of a safetensors file. At most one megabyte is read.
 
     Args:
         path: The file.
         kind: What the file should be, for messages. Example: "basis file".
+        mark: A text that the header of every such file contains. A header without it is not parsed, so that
+            a look at many large files is quick.
 
     Returns:
         The metadata, and the size of each tensor by its name.
@@ -94,6 +98,8 @@ def read_header(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, str]
         text = file.read(length)
     if len(text) < length:
         raise ValueError("it is not a whole safetensors file; part of it is missing")
+    if mark.encode() not in text:
+        raise ValueError("it holds something else")
     header = read_json(text, "its header")
     if not isinstance(header, dict):
         raise ValueError("its header does not list tensors")

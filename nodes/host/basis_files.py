@@ -18,17 +18,9 @@ DATE = re.compile(r"%date(?::([^%]*))?%")
 DATE_FIELDS = re.compile("dd?|MM?|hh?|mm?|ss?|yyy?y?")
 
 
-def basis_files():
-    """The names of all basis files, as `basis_path` takes them.
-
-    A file in the output folder has the mark " [output]" behind its name.
-    """
-    names = []
-    folders = [(folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)]
-    for folder, mark in folders:
-        paths = [Path(path) for path in _files_below(folder) if path.endswith(ENDING)]
-        names += sorted(path.relative_to(folder).as_posix() + mark for path in paths)
-    return names
+def safetensors_below(folder):
+    """The paths of all safetensors in a folder and its subfolders, sorted."""
+    return sorted(path for path in _files_below(folder) if path.endswith(ENDING))
 
 
 def _files_below(folder):
