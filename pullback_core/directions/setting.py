@@ -86,6 +86,26 @@ def mix_setting(
     return MixedSetting(mix(moves, name=name or described(names, [strength for _, strength in parts])), total)
 
 
+def unit_metric(basis: PullbackBasis, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Inner products of the moves that each change the picture by one unit, to first order.
+
+    They tell how long the move of a setting is: the square of its length is c^T G c for the strengths c. A
+    page that looks for directions inside a region weighs long moves less, as `masks` does.
+
+    Args:
+        basis: A basis that knows what its directions do to the picture.
+        mask: As in `mix_setting`.
+
+    Returns:
+        G, (rank, rank) in float64 on the CPU.
+
+    Raises:
+        ValueError: As in `unit_lengths`.
+    """
+    moves = unit_lengths(basis, mask)[:, None] * basis.v.detach().flatten(1).cpu().double()
+    return moves @ moves.T
+
+
 def described(names: Sequence[str], strengths: Sequence[float]) -> str:
     """A setting in words, like "smiling - 0.5 direction 3". Parts of strength 0 are left out.
 

@@ -8,7 +8,7 @@ from curved import SHAPE, SIGMA, Curved, basis_at, draw, noisy_at
 
 from pullback_core.directions.moves import move
 from pullback_core.directions.preview import unit_lengths
-from pullback_core.directions.setting import described, mix_setting
+from pullback_core.directions.setting import described, mix_setting, unit_metric
 from pullback_core.directions.strength import UNIT
 
 Z = draw(*SHAPE, seed=1)
@@ -94,6 +94,13 @@ def test_parts_that_cancel_each_other_are_refused():
 def test_a_basis_that_does_not_know_pictures_is_refused():
     with pytest.raises(ValueError, match="does not know what its directions do"):
         mix_setting(basis_at(STRAIGHT, Z, known=False), [1, 0, 0])
+
+
+def test_the_metric_tells_how_long_a_move_is():
+    amounts = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
+    basis, strength = mix_setting(BASIS, amounts)
+    length = strength * float(unit_lengths(basis))
+    assert float(amounts @ unit_metric(BASIS) @ amounts) == pytest.approx(length**2)
 
 
 def test_a_setting_in_words():

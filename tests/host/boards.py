@@ -73,7 +73,7 @@ def accept(denoiser, noisy):
 
 
 def forget_boards(comfy_host):
-    comfy_host.adapter.board_cache._boards.clear()
+    comfy_host.adapter.board.cache._boards.clear()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture(scope="module")
 def pictures(comfy_host):
-    return comfy_host.adapter.board_pictures
+    return comfy_host.adapter.board.pictures
 
 
 def draw(*shape):

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ...pullback_core import PullbackBasis
-from ...pullback_core.directions.identity import basis_id
-from ...pullback_core.directions.setting import mix_setting
-from .board_cache import Board, MadeOf, keep_board, kept_board
-from .board_pictures import is_there, mask_to_bytes, shrink, small_size, to_bytes, write_temporary
-from .board_rows import decode, rows_of, still_of, word_rows
-from .board_state import Setting, read_state
-from .edits import edit_pictures, finish_edits
-from .images import core_to_image
-from .latents import clean_latent
-from .progress import Progress
-from .session import while_sampling
-from .strengths import calibrate
-from .words import encode_texts, predictions, split_words
+from ....pullback_core import PullbackBasis
+from ....pullback_core.directions.identity import basis_id
+from ....pullback_core.directions.setting import mix_setting, unit_metric
+from ..edits import edit_pictures, finish_edits
+from ..images import core_to_image
+from ..latents import clean_latent
+from ..progress import Progress
+from ..session import while_sampling
+from ..strengths import calibrate
+from ..words import encode_texts, predictions, split_words
+from .cache import Board, MadeOf, keep_board, kept_board
+from .pictures import is_there, mask_to_bytes, shrink, small_size, to_bytes, write_temporary
+from .rows import decode, rows_of, still_of, word_rows
+from .state import Setting, read_state
 
 MOST_WORDS = 16
 NOTHING_SET = "Nothing is set on the board, so there is no direction; move a slider and run again."
@@ -105,7 +105,8 @@ def _board_of(node, inputs, basis, check, progress):
     size = small_size(width, height, basis.rank + MOST_WORDS)
     rows = rows_of(inputs, still, kept, ranges, size, progress.part(40, 60), kind="direction")
     small = to_bytes(shrink(still.pixels, size)[0])
-    board = Board(MadeOf(inputs, basis), kept, basis_id(kept), still, small, rows)
+    metric = [[float(f"{value:.6g}") for value in row] for row in unit_metric(kept, still.mask).tolist()]
+    board = Board(MadeOf(inputs, basis), kept, basis_id(kept), still, small, rows, metric)
     keep_board(node, board)
     return board
 
@@ -165,6 +166,7 @@ def _payload(node, board, words, identity):
         "before": board.before,
         "changes": board.changes[0],
         "rows": [row.facts for row in rows],
+        "metric": board.metric,
     }
 
 

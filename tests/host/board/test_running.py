@@ -32,7 +32,7 @@ def pixels(folder, file):
     return np.asarray(Image.open(folder / file["filename"])).astype(np.float32)
 
 
-def test_with_nothing_set_the_picture_is_as_it_was(case, temporary):  # noqa: F811
+def test_with_nothing_set_the_picture_is_as_it_was(case, comfy_host, temporary):  # noqa: F811
     made = case.run()
     payload = made.payload
     assert isinstance(made.direction, ExecutionBlocker) and "Nothing is set" in made.direction.message
@@ -41,6 +41,9 @@ def test_with_nothing_set_the_picture_is_as_it_was(case, temporary):  # noqa: F8
     assert (payload["width"], payload["height"], payload["node"], payload["note"]) == (8, 8, "7", "")
     assert pixels(temporary, payload["changes"]).shape == (8 * len(payload["rows"]), 8, 3)
     assert "true" not in payload and "mask" not in payload
+    core = comfy_host.core
+    wanted = core.directions.setting.unit_metric(case.basis)
+    torch.testing.assert_close(torch.tensor(payload["metric"]).double(), wanted, rtol=1e-5, atol=1e-9)
     json.dumps(payload, allow_nan=False)
 
 
@@ -103,13 +106,13 @@ def test_a_basis_of_the_bottleneck_is_refused(case, call):
 @pytest.fixture
 def heard(comfy_host, monkeypatch):
     """The number of texts of each call of the model's predictions."""
-    counts, plain = [], comfy_host.adapter.board.predictions
+    counts, plain = [], comfy_host.adapter.board.running.predictions
 
     def counted(model, conditionings, *others):
         counts.append(len(conditionings))
         return plain(model, conditionings, *others)
 
-    monkeypatch.setattr(comfy_host.adapter.board, "predictions", counted)
+    monkeypatch.setattr(comfy_host.adapter.board.running, "predictions", counted)
     return counts
 
 
@@ -134,7 +137,7 @@ def test_a_word_is_part_of_the_edit(case, comfy_host):
     clip = StandInCLIP()
     payload = case.run(words="joy", clip=clip).payload
     made = case.run(words="joy", clip=clip, **setting(payload, 0.0, 0.0, joy=0.5))
-    word = comfy_host.adapter.board_cache.kept_board("7").words["joy"].direction
+    word = comfy_host.adapter.board.cache.kept_board("7").words["joy"].direction
     torch.testing.assert_close(made.direction.v, word.v)
     assert made.direction.names == ["0.5 joy"] and made.payload["setting"]["words"] == {"joy": 0.5}
 
@@ -152,7 +155,7 @@ def test_words_without_a_text_encoder_are_told_once(case):
 
 
 def test_there_is_a_largest_number_of_words(case, comfy_host, monkeypatch):
-    monkeypatch.setattr(comfy_host.adapter.board, "MOST_WORDS", 1)
+    monkeypatch.setattr(comfy_host.adapter.board.running, "MOST_WORDS", 1)
     payload = case.run(words="joy, a hat", clip=StandInCLIP()).payload
     assert names(payload) == ["joy"] and "Only the first 1 words" in payload["note"]
 

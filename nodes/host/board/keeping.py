@@ -6,11 +6,11 @@ import folder_paths
 import numpy as np
 import torch
 
-from ...pullback_core.directions.setting import described
-from .basis_files import OUTPUT_MARK, described_basis, save_basis
-from .board import mixed
-from .board_cache import kept_board
-from .board_state import Setting, read_state
+from ....pullback_core.directions.setting import described
+from ..basis_files import OUTPUT_MARK, described_basis, save_basis
+from .cache import kept_board
+from .running import mixed
+from .state import Setting, read_state
 
 LIBRARY = "pullback/library"  # in the output folder
 LONGEST_NAME = 60  # of a file, in characters

@@ -3,8 +3,8 @@
 import json
 from typing import NamedTuple
 
-from ...pullback_core.directions.identity import is_same_basis
-from ...pullback_core.directions.setting import MOST
+from ....pullback_core.directions.identity import is_same_basis
+from ....pullback_core.directions.setting import MOST
 
 VERSION = 1
 LONGEST = 1_000_000  # characters; a page with a painted region writes some thousands

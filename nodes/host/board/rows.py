@@ -4,18 +4,18 @@ from typing import NamedTuple
 
 import torch
 
-from ...pullback_core import PullbackBasis
-from ...pullback_core.directions.colour import recolours
-from ...pullback_core.directions.linear_range import FARTHEST
-from ...pullback_core.directions.preview import preview_by
-from ...pullback_core.models.denoiser import PICTURE
-from .board_pictures import Row, change_of, row_of, shrink
-from .edits import finish_edits
-from .latents import clean_latent
-from .masks import keep_parts, kept_parts, mask_of
-from .session import while_sampling
-from .strengths import straight_ranges
-from .words import direction_of_shift
+from ....pullback_core import PullbackBasis
+from ....pullback_core.directions.colour import recolours
+from ....pullback_core.directions.linear_range import FARTHEST
+from ....pullback_core.directions.preview import preview_by
+from ....pullback_core.models.denoiser import PICTURE
+from ..edits import finish_edits
+from ..latents import clean_latent
+from ..masks import keep_parts, kept_parts, mask_of
+from ..session import while_sampling
+from ..strengths import straight_ranges
+from ..words import direction_of_shift
+from .pictures import Row, change_of, row_of, shrink
 
 DECODED = 4  # directions whose pictures are decoded and kept in full size at once
 

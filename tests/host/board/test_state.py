@@ -11,7 +11,7 @@ GOOD = {"version": 1, "basis": ID, "mix": [0.5, 0, -2], "words": {"smiling": 1},
 
 @pytest.fixture(scope="module")
 def read(comfy_host):
-    return lambda text: comfy_host.adapter.board_state.read_state(text, ID, RANK)
+    return lambda text: comfy_host.adapter.board.state.read_state(text, ID, RANK)
 
 
 def test_a_state_is_a_setting(read):
@@ -63,5 +63,5 @@ def test_a_state_that_cannot_be_used_sets_nothing_and_says_why(read, text, sente
 def test_a_basis_that_was_computed_again_has_its_setting(comfy_host):
     signs = "0123456789abcdef"
     old, new = (f"1|model|picture|{level}|{signs}" for level in ("2.9389", "2.9390"))
-    state = comfy_host.adapter.board_state.read_state(json.dumps({**GOOD, "basis": old, "mix": [1]}), new, 1)
+    state = comfy_host.adapter.board.state.read_state(json.dumps({**GOOD, "basis": old, "mix": [1]}), new, 1)
     assert state.note == "" and state.basis == old

@@ -23,13 +23,13 @@ def alone(comfy_host, temporary):  # noqa: F811
 @pytest.fixture
 def made(comfy_host, monkeypatch):
     """How many times a picture was made without an edit."""
-    times, plain = [], comfy_host.adapter.board.still_of
+    times, plain = [], comfy_host.adapter.board.running.still_of
 
     def counted(*arguments):
         times.append(1)
         return plain(*arguments)
 
-    monkeypatch.setattr(comfy_host.adapter.board, "still_of", counted)
+    monkeypatch.setattr(comfy_host.adapter.board.running, "still_of", counted)
     return times
 
 
@@ -70,7 +70,7 @@ def test_an_equal_conditioning_is_the_same(case, made):
 
 
 def test_nodes_have_boards_of_their_own_and_few_are_kept(case, made, comfy_host):
-    cache = comfy_host.adapter.board_cache
+    cache = comfy_host.adapter.board.cache
     nodes = [str(number) for number in range(cache.MOST_BOARDS + 1)]
     for node in nodes:
         case.run(node=node)
@@ -84,7 +84,7 @@ def test_nodes_have_boards_of_their_own_and_few_are_kept(case, made, comfy_host)
 def test_a_script_keeps_nothing(case, made, comfy_host):
     case.run(node=None)
     case.run(node=None)
-    assert len(made) == 2 and not comfy_host.adapter.board_cache._boards
+    assert len(made) == 2 and not comfy_host.adapter.board.cache._boards
 
 
 def test_no_board_keeps_a_model_alive(case, comfy_host):
@@ -93,7 +93,7 @@ def test_no_board_keeps_a_model_alive(case, comfy_host):
     gone = ref(model)
     del model
     gc.collect()
-    assert gone() is None and comfy_host.adapter.board_cache.kept_board("7") is not None
+    assert gone() is None and comfy_host.adapter.board.cache.kept_board("7") is not None
 
 
 def test_a_run_that_was_cancelled_keeps_no_board(case, comfy_host):
@@ -104,5 +104,5 @@ def test_a_run_that_was_cancelled_keeps_no_board(case, comfy_host):
 
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         case.run(check=cancel)
-    assert comfy_host.adapter.board_cache.kept_board("7") is None
+    assert comfy_host.adapter.board.cache.kept_board("7") is None
     assert len(case.run().payload["rows"]) == case.basis.rank

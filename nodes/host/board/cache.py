@@ -7,11 +7,11 @@ from weakref import ref
 import numpy as np
 import torch
 
-from ...pullback_core import PullbackBasis
-from .board_rows import BoardRow, Still
-from .board_state import Setting
-from .fingerprints import conditioning_fingerprint
-from .session import objects_of
+from ....pullback_core import PullbackBasis
+from ..fingerprints import conditioning_fingerprint
+from ..session import objects_of
+from .rows import BoardRow, Still
+from .state import Setting
 
 # Boards that are kept. One with 16 directions takes about 50 MB at 1024 x 1024 pixels, without its basis.
 MOST_BOARDS = 4
@@ -60,12 +60,12 @@ class Board:
 
     Attributes:
         made_of: The inputs that it was made of.
-        inputs: `BoardInputs`, without the model, the VAE and the conditioning.
         basis: The basis, without its search space.
         id: The text that tells the basis from others.
         still: The picture without an edit.
         small: The small version of it that the page shows, (h, w, 3) in uint8.
         rows: The `BoardRow` of each direction of the basis.
+        metric: The core's `unit_metric` of them, as lists.
         words: word -> its `BoardRow`.
         refused: word -> why it has none.
         plain: (c, h, w) what the model predicts without words, None where no word was asked for.
@@ -81,6 +81,7 @@ class Board:
     still: Still
     small: np.ndarray
     rows: list[BoardRow]
+    metric: list[list[float]]
     words: dict[str, BoardRow] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     plain: torch.Tensor | None = None

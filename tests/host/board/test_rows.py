@@ -8,7 +8,7 @@ from boards import accept, board_case
 @pytest.fixture(scope="module")
 def case(comfy_host, call):
     case = board_case(comfy_host, call)
-    rows = comfy_host.adapter.board_rows
+    rows = comfy_host.adapter.board.rows
     case.rows = rows
     case.inputs = rows.BoardInputs(case.model, case.conditioning, case.vae, case.latent, case.sigmas)
     with torch.inference_mode():
