@@ -4,7 +4,7 @@ A node calls `while_sampling` with a function, which gets a `HostDenoiser` and t
 result becomes a LATENT again by `clean_latent` or `noisy_latent`.
 """
 
-from .basis_files import basis_files, basis_path, described_basis, save_basis
+from .basis_files import basis_path, described_basis, save_basis
 from .board import BoardInputs, keep_setting, run_board
 from .check import CheckedDenoiser, check_derivatives, check_derivatives_over_time, check_features
 from .denoiser import HostDenoiser
@@ -13,6 +13,8 @@ from .faces import advice_on_size, encode_words, example_faces, load_faces
 from .features import DEFAULT, blocks_of, feature_named, features_of
 from .images import core_to_image, direction_preview, image_to_core, pil_to_image, thumbnail_to_image
 from .latents import clean_latent, edited_origins, inverted_origins, noisy_latent
+from .library import basis_files, library_entries, library_thumbnail
+from .library_routes import register_routes
 from .masks import MaskedDenoiser, kept_parts, mask_of, masks_for_basis, with_kept_parts
 from .origins import Origin, origins_of, with_picture
 from .plots import plot_of
@@ -60,6 +62,8 @@ __all__ = [
     "inverted_origins",
     "keep_setting",
     "kept_parts",
+    "library_entries",
+    "library_thumbnail",
     "load_faces",
     "mask_of",
     "masks_for_basis",
@@ -70,6 +74,7 @@ __all__ = [
     "predictions",
     "preview_pictures",
     "quality_boost_sampler",
+    "register_routes",
     "run_board",
     "save_basis",
     "schedule_of",
