@@ -3,9 +3,7 @@ from comfy_api.latest import io
 from . import host
 from .checks import require_noise, require_own_basis, require_single_noisy_latent
 from .inputs import CATEGORY, Basis, conditioning_input, model_input, noisy_latent_input, sigmas_input
-
-# The host sends what a node showed again to a page that was loaded anew. Older hosts do not know the field.
-RESENT = {"has_intermediate_output": True} if hasattr(io.Schema, "has_intermediate_output") else {}
+from .ui import SENT_AGAIN
 
 
 class Board(io.ComfyNode):
@@ -64,7 +62,7 @@ class Board(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
-            **RESENT,
+            **SENT_AGAIN,
         )
 
     @classmethod

@@ -5,7 +5,13 @@ These are the texts of reports, a line and a bar while a node runs, and the bloc
 
 import math
 
+from comfy_api.latest import io
+
 from . import host
+
+# A field of a node's Schema: the host sends what the node showed again to a page that was loaded anew. Older
+# hosts do not know it.
+SENT_AGAIN = {"has_intermediate_output": True} if hasattr(io.Schema, "has_intermediate_output") else {}
 
 # Relative errors of a latent. On the bundled faces, no pixel differs by more than 12 of 255 up to the first
 # number, and by more than 31 up to the second.
