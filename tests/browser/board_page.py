@@ -36,7 +36,12 @@ class Board:
 
     def wait_until_shows(self, what):
         """Wait until the picture is of a kind, and nothing of the board runs."""
-        self.root.and_(self.page.locator(f"[data-shows='{what}'][data-busy='false']")).wait_for()
+        self.root.and_(self.page.locator(f"[data-shows='{what}']:not([data-busy='true'])")).wait_for()
+        self.comfy.settle()
+
+    def wait_until_idle(self):
+        """Wait until nothing of the board runs."""
+        self.root.and_(self.page.locator(":not([data-busy='true'])")).wait_for()
         self.comfy.settle()
 
     @property
@@ -62,6 +67,10 @@ class Board:
             "all => all.map(one => [one.dataset.kind, Number(one.dataset.row), Number(one.value)])"
         )
         return {(kind, row): value for kind, row, value in found}
+
+    def first_word(self):
+        """The row of the first word."""
+        return min(row for kind, row in self.values() if kind == "word")
 
     def grip(self, row, kind="direction"):
         """(x, y) of a slider's handle, and pixels of the page for one unit of strength."""
@@ -95,6 +104,18 @@ class Board:
     def press(self, name, **data):
         """Press a button."""
         self.part(name, **data).click()
+
+    def select(self):
+        """Select the node alone, with the keys going to the page."""
+        self.page.evaluate(
+            f"""id => {{
+              document.activeElement?.blur();
+              const node = ({FIND_NODES})("PullbackBoard").find(node => String(node.id) === id);
+              window.app.canvas.selectNode(node, false);
+              window.app.canvas.canvas.focus();
+            }}""",
+            self.node,
+        )
 
     def paint(self, *places):
         """Draw a stroke over the picture through places in shares of its width and height."""

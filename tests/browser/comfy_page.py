@@ -6,20 +6,12 @@ import json
 import re
 
 import numpy as np
+from graphs import BUILD
 from page_server import NAME
 from PIL import Image
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SIZE = {"width": 1400, "height": 900}
-WAIT = 180_000  # milliseconds that the page may take for anything; far more than a busy machine needs
+WAIT = 40_000  # milliseconds that the page may take for anything; far more than a busy machine needs
 IS_READY = "() => Boolean(window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow)"
 FIND_NODES = """type => {
   const found = [];
@@ -97,6 +89,15 @@ class ComfyPage:
         """Put a workflow, as it is in a file, on the canvas."""
         self.page.evaluate("async workflow => { await window.app.loadGraphData(workflow); }", workflow)
         self.settle()
+
+    def build(self, graph):
+        """Make a small workflow; see `graphs.py`."""
+        self.page.evaluate(BUILD, graph)
+        self.settle()
+
+    def pack_messages(self):
+        """What the console says of the pack."""
+        return [message for message in self.messages if "pullback" in message.lower()]
 
     def saved(self):
         """The workflow as a file would have it."""

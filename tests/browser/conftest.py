@@ -1,11 +1,11 @@
 """Fixtures of the tests in the real page: a running ComfyUI and Chromium. Without both, they skip.
 
 ComfyUI is found as `tests/hosts.py` says, and Chromium is the one of the system. PULLBACK_SCREENSHOTS names a
-folder for the screenshots; without it they lie in pytest's folder of temporary files.
+folder for the screenshots; without it they lie in pytest's folder of temporary files. PULLBACK_SERVER is the
+address of a server that runs already, to try one test often.
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,24 +13,17 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))  # for `hosts`
 sys.path.insert(0, os.path.dirname(__file__))
-from comfy_page import ARGUMENTS, SIZE, ComfyPage
+from browsers import find_browser, open_browser
+from comfy_page import SIZE, ComfyPage
 from hosts import find_host, find_python
-from page_server import RENDERERS, PageServer
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from page_server import RENDERERS, PageServer, RunningServer
 
 
 @pytest.fixture(scope="session")
 def browser():
     """The system's Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; see requirements-test.txt")
-    found = [path for path in map(shutil.which, BROWSERS) if path]
-    if not found:
-        pytest.skip(f"no {' or '.join(BROWSERS)}; install one to test the page")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found[0], args=list(ARGUMENTS))
+    with open_browser(find_browser()) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +45,8 @@ def start_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(start_server):
     """The server that all tests share."""
-    return start_server()
+    given = os.environ.get("PULLBACK_SERVER")
+    return RunningServer(given) if given else start_server()
 
 
 @pytest.fixture(scope="session")

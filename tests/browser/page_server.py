@@ -22,7 +22,46 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class PageServer:
+class RunningServer:
+    """A server of ComfyUI at an address. The pack is installed there."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def get(self, path):
+        """The answer to a request, decoded from JSON."""
+        with urllib.request.urlopen(self.url + path, timeout=LIMIT) as answer:
+            return json.loads(answer.read())
+
+    def post(self, path, content):
+        """Send JSON; raises `urllib.error.HTTPError` where the server refuses it."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(content).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+            return answer.read()
+
+    def use_renderer(self, name):
+        """Set how the page draws nodes, and that it does not greet a new user."""
+        self.post("/settings", {"Comfy.VueNodes.Enabled": name == "nodes2", "Comfy.TutorialCompleted": True})
+
+    def is_idle(self):
+        """Whether nothing runs and nothing waits."""
+        return not any(self.get("/queue").values())
+
+    def wait_until_idle(self):
+        """Wait until nothing runs and nothing waits."""
+        deadline = time.monotonic() + LIMIT
+        while not self.is_idle():
+            assert time.monotonic() < deadline, "the queue did not empty"
+            time.sleep(0.1)
+
+    def history(self):
+        """What was run, the oldest first: the answers of /history."""
+        return list(self.get("/history").values())
+
+
+class PageServer(RunningServer):
     """A running server of one ComfyUI; the pack is linked into its custom_nodes.
 
     host: ComfyUI's folder; python: its interpreter; base: an empty folder; options: more of the command line.
@@ -33,7 +72,7 @@ class PageServer:
         (base / "custom_nodes").mkdir()
         (base / "custom_nodes" / NAME).symlink_to(PACK, target_is_directory=True)
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(f"http://127.0.0.1:{port}")
         command = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base), *options]
         self.process = subprocess.Popen(
             command,
@@ -68,35 +107,3 @@ class PageServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-    def get(self, path):
-        """The answer to a request, decoded from JSON."""
-        with urllib.request.urlopen(self.url + path, timeout=LIMIT) as answer:
-            return json.loads(answer.read())
-
-    def post(self, path, content):
-        """Send JSON; raises `urllib.error.HTTPError` where the server refuses it."""
-        request = urllib.request.Request(
-            self.url + path, json.dumps(content).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-            return answer.read()
-
-    def use_renderer(self, name):
-        """Set how the page draws nodes, and that it does not greet a new user."""
-        self.post("/settings", {"Comfy.VueNodes.Enabled": name == "nodes2", "Comfy.TutorialCompleted": True})
-
-    def is_idle(self):
-        """Whether nothing runs and nothing waits."""
-        return not any(self.get("/queue").values())
-
-    def wait_until_idle(self):
-        """Wait until nothing runs and nothing waits."""
-        deadline = time.monotonic() + LIMIT
-        while not self.is_idle():
-            assert time.monotonic() < deadline, "the queue did not empty"
-            time.sleep(0.1)
-
-    def history(self):
-        """What was run, the oldest first: the answers of /history."""
-        return list(self.get("/history").values())
