@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 PATCHES = 8  # the shorter side of the picture in patches
-RECOLOURS = 0.5  # a change recolours where at least this share of its energy is left after averaging
+RECOLOURS = 0.6  # a change recolours where at least this share of its energy is left after averaging
 
 
 def flat_share(changes: torch.Tensor, patches: int = PATCHES) -> torch.Tensor:
