@@ -11,6 +11,7 @@ import torch
 from pullback_core import PullbackBasis
 from pullback_core.directions.masks import masked_basis
 from pullback_core.directions.preview import seen_sizes, unit_lengths
+from pullback_core.directions.setting import unit_metric
 from pullback_core.directions.strength import UNIT
 
 PAGE = Path(__file__).parent / "page"
@@ -70,19 +71,18 @@ def as_page_gets_it(basis):
     levels = LEVELS * lengths * basis.picture_changes()
     scales = levels.flatten(1).abs().amax(dim=1) / 127
     steps = (levels / scales.view(-1, 1, 1, 1)).round().to(torch.int8)
-    moves = (lengths * basis.v).flatten(1)
     rows = [{"kind": "direction", "name": "", "scale": float(scale), "range": [1, 1]} for scale in scales]
     return {
         "width": SIZE,
         "height": SIZE,
         "rows": rows,
         "changes": steps.permute(0, 2, 3, 1).flatten(1).tolist(),
-        "metric": (moves @ moves.T).tolist(),
+        "metric": unit_metric(basis).tolist(),
     }
 
 
 @pytest.mark.parametrize("dependent", [False, True])
-def test_directions_inside_a_region_are_those_of_python(dependent):
+def test_directions_inside_a_region_span_those_of_python(dependent):
     rank = 12
     generator = torch.Generator().manual_seed(3)
     v = torch.linalg.qr(torch.randn(3 * SIZE**2, rank, generator=generator, dtype=torch.float64))[0].T
@@ -99,22 +99,20 @@ def test_directions_inside_a_region_are_those_of_python(dependent):
     mask[4:18, 6:20] = 1.0
     mask[18, 6:20] = 8 / 15  # a soft edge, in a level that the text of a mask has
 
-    expected = masked_basis(basis, [mask], 4, least=0.5)
-    sent = as_page_gets_it(basis) | {
-        "mask": (255 * mask).round().flatten().tolist(),
-        "count": 4,
-        "least": 0.5,
-    }
+    sent = as_page_gets_it(basis) | {"mask": (255 * mask).round().flatten().tolist(), "count": 4}
     found = json.loads(run_node(str(PAGE / "region_of.mjs"), text=json.dumps(sent)))
 
-    assert len(found) == expected.basis.rank > 1
-    inside = torch.tensor([one["inside"] for one in found])
-    torch.testing.assert_close(inside, expected.inside, rtol=0, atol=1e-5)
+    inside = [one["inside"] for one in found]
+    assert len(found) == 4 and inside == sorted(inside, reverse=True)
     weights = torch.tensor([one["weights"] for one in found], dtype=torch.float64)
     moves = (unit_lengths(basis)[:, None] * basis.v.flatten(1)).T @ weights.T
-    cosines = (moves / moves.norm(dim=0)).T @ expected.basis.v.double().flatten(1).T
-    # The same directions in the same order with the same signs.
-    torch.testing.assert_close(cosines.diagonal(), torch.ones(len(found)).double(), rtol=0, atol=1e-5)
+    best = masked_basis(basis, [mask], 1)
+    assert inside[0] == pytest.approx(best.inside.item(), abs=1e-5)
+    cosine = moves[:, 0] @ best.basis.v.double().flatten() / moves[:, 0].norm()
+    assert cosine.item() == pytest.approx(1, abs=1e-6)
+    span = masked_basis(basis, [mask], 4, least=0.0).basis.v.double().flatten(1)
+    angles = torch.linalg.svdvals(span @ torch.linalg.qr(moves)[0])
+    torch.testing.assert_close(angles, torch.ones(4).double(), rtol=0, atol=1e-5)
     sizes = torch.einsum("rk,kchw->rchw", weights * unit_lengths(basis), basis.picture_changes())
     expected_sizes = torch.full((len(found),), UNIT).double()
     torch.testing.assert_close(seen_sizes(sizes), expected_sizes, rtol=1e-5, atol=0)
