@@ -104,6 +104,15 @@ def every_sampling_node(call, tiny, **changed):
         "PullbackBasisVisualizer": lambda: call(
             "PullbackBasisVisualizer", **hosted, sigmas=sigmas, basis=basis, vae=None, **SHEET_OPTIONS
         ),
+        "PullbackBoard": lambda: call(
+            "PullbackBoard",
+            **hosted,
+            sigmas=sigmas,
+            basis=changed.get("basis", tiny.of_picture),
+            vae=None,
+            words="",
+            state="",
+        ),
         "PullbackBasisOverTime": lambda: over_time(call, SimpleNamespace(**hosted), hosted["latent"]),
         "PullbackApplyDirection": lambda: apply_direction(call, {**hosted, "basis": basis}),
     }

@@ -68,8 +68,15 @@ def tiny(call):
     )
     hosted = {"model": model, "conditioning": conditioning, "latent": latent}
     (basis,) = call("PullbackBasis", **hosted, sigmas=sigmas, rank=3, **BASIS_OPTIONS)
+    options = {**BASIS_OPTIONS, "feature": "picture"}
+    (of_picture,) = call("PullbackBasis", **hosted, sigmas=sigmas, rank=2, **options)
     return SimpleNamespace(
-        basis=basis, sigmas=sigmas, hosted=hosted, **hosted, inputs={"basis": basis, **hosted}
+        basis=basis,
+        of_picture=of_picture,
+        sigmas=sigmas,
+        hosted=hosted,
+        **hosted,
+        inputs={"basis": basis, **hosted},
     )
 
 

@@ -1,12 +1,15 @@
 """What holds for every node that runs a model: nothing is left behind, and other models are refused."""
 
 import copy
+import importlib
+import json
 from types import SimpleNamespace
 
 import comfy.model_management
 import comfy.utils
 import pytest
 import torch
+from boards import StandInCLIP
 from node_calls import (
     BASIS_OPTIONS,
     SHEET_OPTIONS,
@@ -86,6 +89,7 @@ def runs(call, case):
             vae=StandInVAE,
             **{**SHEET_OPTIONS, "mode": "full"},
         ),
+        "PullbackBoard": lambda model: set_board(call, case, on(model)),
         "PullbackBasisOverTime": lambda model: over_time(
             call, SimpleNamespace(**on(model)), case.latent, rank=1
         ),
@@ -106,11 +110,22 @@ def runs(call, case):
     }
 
 
+def set_board(call, case, hosted):
+    """A board with a setting and a word."""
+    identity = importlib.import_module(
+        f"{type(case.basis).__module__.rpartition('.')[0]}.directions.identity"
+    )
+    setting = {"version": 1, "basis": identity.basis_id(case.of_picture), "mix": [0.5, 0.0]}
+    inputs = {**hosted, "sigmas": case.sigmas, "basis": case.of_picture, "vae": StandInVAE}
+    return call("PullbackBoard", **inputs, words="joy", clip=StandInCLIP(), state=json.dumps(setting))
+
+
 RUNS = (
     "PullbackDDIMInvert",
     "PullbackBasis",
     "PullbackGuidanceEdit",
     "PullbackBasisVisualizer",
+    "PullbackBoard",
     "PullbackBasisOverTime",
     "PullbackApplyDirection",
     "float32",
@@ -208,6 +223,7 @@ SAMPLING = (
     "PullbackBasis",
     "PullbackGuidanceEdit",
     "PullbackBasisVisualizer",
+    "PullbackBoard",
     "PullbackBasisOverTime",
     "PullbackApplyDirection",
 )
