@@ -61,17 +61,23 @@ def shots(tmp_path_factory):
 
 @pytest.fixture
 def new_page(browser, shots, request):
-    """new_page(server): the page of a server in a tab of its own, not yet loaded."""
-    contexts = []
+    """new_page(server): the page of a server in a tab of its own, not yet loaded.
+
+    Each is photographed at the end, and what its console says of the pack is printed.
+    """
+    made = []
 
     def make(server):
-        context = browser.new_context(viewport=SIZE)
-        contexts.append(context)
-        return ComfyPage(context.new_page(), server, shots, request.node.name.removeprefix("test_"))
+        page = browser.new_context(viewport=SIZE).new_page()
+        made.append(ComfyPage(page, server, shots, request.node.name.removeprefix("test_")))
+        return made[-1]
 
     yield make
-    for context in contexts:
-        context.close()
+    for comfy in made:
+        if not comfy.page.is_closed():
+            comfy.shoot("end")
+        print(*comfy.pack_messages(), sep="\n")
+        comfy.page.context.close()
 
 
 @pytest.fixture(params=RENDERERS)
@@ -86,5 +92,4 @@ def comfy(new_page, server, renderer):
     """The page, loaded."""
     page = new_page(server)
     page.open()
-    yield page
-    page.shoot("end")
+    return page

@@ -33,10 +33,10 @@ def test_a_click_on_a_cell_takes_its_direction_and_strength(board):
 
 def test_words_get_sliders_with_the_share_that_is_explained(board):
     before = board.picture()
-    board.part("words").fill("smiling, older")
+    board.part("words").fill("smiling, old")
     board.part("words").press("Enter")
     board.comfy.wait_for_prompts(2)
-    board.slider(board.first_word(), "word").wait_for()
+    board.part("slider", kind="word").first.wait_for()
     board.wait_until_shows("before")
     board.comfy.shoot("words")
     said = board.part("share").all_inner_texts()
