@@ -60,8 +60,8 @@ def shrink(pictures, size):
 def change_of(minus, still, plus):
     """What a direction does to decoded pictures at strength 1.
 
-    It is the mean of the steps to both sides. Where the picture is as dark or bright as it can be, one side
-    is cut off, and the larger step counts.
+    It is the mean of the steps to both sides. Where one of the pictures is as dark or bright as it can be, a
+    step is cut off, and the larger one counts.
 
     Args:
         minus: (b, 3, h, w) in [0, 1], the pictures at strength -1.
@@ -73,7 +73,8 @@ def change_of(minus, still, plus):
     """
     along, back = plus - still, still - minus
     larger = torch.where(along.abs() >= back.abs(), along, back)
-    cut_off = (still <= DARKEST) | (still >= BRIGHTEST)
+    pictures = torch.stack([minus, still.expand_as(minus), plus])
+    cut_off = ((pictures <= DARKEST) | (pictures >= BRIGHTEST)).any(dim=0)
     return torch.where(cut_off, larger, (along + back) / 2)
 
 

@@ -35,8 +35,8 @@ def test_the_change_is_the_mean_of_both_sides_where_there_is_room(pictures):
     torch.testing.assert_close(change, torch.full_like(change, 0.2))
 
 
-@pytest.mark.parametrize(("level", "change"), [(1.0, -0.3), (0.0, 0.3)])
-def test_a_white_or_black_picture_can_change(pictures, level, change):
+@pytest.mark.parametrize(("level", "change"), [(1.0, -0.3), (0.0, 0.3), (0.9, -0.3), (0.2, 0.3)])
+def test_a_bright_or_dark_picture_can_change(pictures, level, change):
     """The decoder cuts off one side."""
     still = torch.full((1, 3, 1, 1), level)
     for sign in (1, -1):
