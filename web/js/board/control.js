@@ -25,8 +25,9 @@ export class Board {
     this.model = new BoardModel();
     this.stage = new Stage((shows) => this.shows(shows));
     this.hand = new Hand(this);
-    this.runner = new Runner(this);
     this.view = new View(this.actions(), this.stage);
+    this.element = this.view.element;
+    this.runner = new Runner(this);
     this.panel = new SliderPanel(this.hand, () => this.rebuild());
     this.words = new Words({ ...host, run: () => this.runner.run() }, this.panel.words);
     this.sheet = new Sheet(this.hand);
@@ -36,7 +37,6 @@ export class Board {
     for (const part of [this.panel, this.words.fold, this.sheet.fold, this.keep.fold]) {
       this.view.panel.append(part.element);
     }
-    this.element = this.view.element;
     this.image = new ImageData(1, 1); // what is composed into
     this.truth = /** @type {CanvasImageSource | null} */ (null); // the true picture of the last run
     this.takes = 0;

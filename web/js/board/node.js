@@ -27,7 +27,7 @@ export function addBoard(node) {
   const widget = node.addDOMWidget(WIDGET, "PULLBACK_BOARD", board.element, {
     serialize: false, hideOnZoom: false, getMinHeight: () => LEAST,
   });
-  Object.assign(widget, { serialize: false, board });
+  Object.assign(widget, { serialize: false, label: text("board.title"), board });
   leaveWheelToPage(board.element);
   follow(node, board);
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);

@@ -13,6 +13,7 @@ export class Runner {
     this.runs = 0;
     this.settling = 0; // the timer between a release and its run
     this.busy = false;
+    board.element.dataset.busy = "false";
   }
 
   /** Run soon if the board is live and the true picture is not that of the setting. */

@@ -51,6 +51,7 @@ export class Sheet {
       const name = element("span", { class: "pb-sheet-name", title: labelOf(spec) }, [short]);
       rows.push(element("div", { class: "pb-sheet-row", role: "row" }, [name, ...cells]));
     }
+    this.grid.classList.toggle("pb-named", shown.some(({ name }) => name));
     this.grid.replaceChildren(...rows);
     this.cells[0]?.button.input.removeAttribute("tabindex");
     if (this.fold.open) this.fill();

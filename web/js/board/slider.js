@@ -2,12 +2,13 @@
 
 import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
+import { LEAST } from "./region.js";
 
 export const REACH = 3; // the strengths at the ends of a track; faces break up beyond
 const STEP = 0.1; // of an arrow key; with Shift a tenth of it
 const FINE = 0.1; // with Shift a drag moves so much slower
 const CATCH = 0.06; // a drag that comes so near to 0 stays at 0
-const VISIBLE = 0.005; // smaller values are written as 0
+export const VISIBLE = 0.005; // smaller values are written as 0
 const HANDLE = 9; // pixels around the handle where a press does not make it jump
 
 /**
@@ -91,6 +92,7 @@ export class Slider {
     const key = this.spec.kind === "word" ? "board.explained" : "board.inside";
     said.textContent = text(key, { percent: Math.round(100 * this.spec.share) });
     said.title = text(`${key}_tip`);
+    said.classList.toggle("pb-low", this.spec.kind === "region" && this.spec.share < LEAST);
     return said;
   }
 

@@ -3,11 +3,22 @@
 import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
 import { Fold, press } from "./controls.js";
-import { Slider } from "./slider.js";
+import { Slider, VISIBLE } from "./slider.js";
 import { Tasks } from "./tasks.js";
 
 export const IN_SIGHT = 8; // directions that are shown at first
 const THUMBNAIL = 88; // pixels of the longer edge, twice what is seen
+
+const GROUPS = /** @type {const} */ (["region", "form", "colour"]);
+
+/**
+ * The group of a slider.
+ * @param {import("./types.js").SliderSpec} spec
+ */
+function groupOf({ kind, colour }) {
+  if (kind === "direction") return colour ? "colour" : "form";
+  return kind;
+}
 
 /**
  * What a slider is called.
@@ -91,10 +102,9 @@ export class SliderPanel {
       if (spec.kind === "direction" && spec.index >= IN_SIGHT && !this.all) continue;
       const slider = new Slider(spec, labelOf(spec), this.host);
       this.sliders.set(spec.id, slider);
-      const group = spec.kind === "direction" ? (spec.colour ? "colour" : "form") : spec.kind;
-      lists[group].append(slider.element);
+      lists[groupOf(spec)].append(slider.element);
     }
-    for (const name of /** @type {("region" | "form" | "colour")[]} */ (["region", "form", "colour"])) {
+    for (const name of GROUPS) {
       this.folds[name].body.replaceChildren(lists[name]);
       this.folds[name].element.hidden = !lists[name].childElementCount;
     }
@@ -128,14 +138,17 @@ export class SliderPanel {
    * @param {import("./model.js").BoardModel} model
    */
   values(model) {
-    let hidden = 0;
+    const set = { region: 0, form: 0, colour: 0, word: 0, hidden: 0 };
     for (const spec of model.sliders) {
       const value = model.values.get(spec.id) ?? 0;
       const slider = this.sliders.get(spec.id);
-      if (slider) slider.set(value);
-      else if (value) hidden += 1;
+      slider?.set(value);
+      if (Math.abs(value) >= VISIBLE) set[slider ? groupOf(spec) : "hidden"] += 1;
     }
-    this.moreLine.classList.toggle("pb-set", hidden > 0); // a direction out of sight is set
+    this.moreLine.classList.toggle("pb-set", set.hidden > 0); // a direction out of sight is set
+    for (const name of GROUPS) {
+      this.folds[name].said.textContent = set[name] ? text("board.count_set", { count: set[name] }) : "";
+    }
   }
 
   /**

@@ -129,7 +129,8 @@ const PANEL = `
   color: var(--pb-soft); }
 .pb-fold-head > svg:first-child { color: var(--pb-accent); }
 .pb-fold-title { font-weight: 600; color: var(--pb-fg); }
-.pb-fold-said { flex: 1; }
+.pb-fold-said { flex: 1; color: var(--pb-accent); font-size: 12px; }
+.pb-open > .pb-fold-head > .pb-fold-said { visibility: hidden; }
 .pb-fold-head > svg:last-of-type { transition: transform 0.15s; transform: rotate(-90deg); }
 .pb-open > .pb-fold-head > svg:last-of-type { transform: none; }
 .pb-fold-body { display: none; padding: 2px 0 8px; }
@@ -146,6 +147,7 @@ const PANEL = `
 .pb-slider-name { flex: 0 1 auto; min-width: 0; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }
 .pb-share { flex: none; color: var(--pb-soft); font-size: 11px; }
+.pb-share.pb-low { color: var(--pb-warn); }
 .pb-number { margin-left: auto; font-variant-numeric: tabular-nums; color: var(--pb-soft); }
 .pb-set > .pb-slider-middle .pb-number { color: var(--pb-fg); font-weight: 600; }
 .pb-beyond .pb-number { color: var(--pb-warn) !important; }
@@ -189,7 +191,7 @@ const PANEL = `
 
 const GRIDS = `
 .pb-sheet { display: grid; gap: 4px; max-width: 520px; }
-.pb-sheet-row { display: grid; grid-template-columns: 44px repeat(4, minmax(0, 1fr));
+.pb-sheet-row { display: grid; grid-template-columns: 18px repeat(4, minmax(0, 1fr));
   gap: 4px;
   align-items: center; }
 .pb-sheet-head { text-align: center; color: var(--pb-soft); font-size: 11px; }
@@ -204,6 +206,7 @@ const GRIDS = `
 .pb-cell:hover canvas { opacity: 1; }
 .pb-cell:hover, .pb-cell:has(input:focus-visible) { outline: 2px solid var(--pb-accent); }
 .pb-cell.pb-chosen { outline: 3px solid var(--pb-accent); }
+.pb-named > .pb-sheet-row { grid-template-columns: 60px repeat(4, minmax(0, 1fr)); }
 .pb-kept { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: 8px; }
 .pb-entry { margin: 0; font-size: 12px; text-align: center; min-width: 0; }
 .pb-entry img, .pb-no-picture { display: block; width: 100%; aspect-ratio: 1; object-fit: cover;
