@@ -31,7 +31,7 @@ class Board(io.ComfyNode):
                     "words",
                     default="",
                     multiline=True,
-                    tooltip="Words or phrases, with commas or on lines, such as smiling, older. Each gets a "
+                    tooltip="Words or phrases, with commas or on lines, such as smiling, old. Each gets a "
                     "slider.",
                 ),
                 io.String.Input(

@@ -53,7 +53,7 @@ def face(call):
 
 
 @pytest.fixture(scope="session")
-def tiny(call):
+def tiny(call, comfy_host):
     """A tiny SD1.x model with a noisy latent and its basis, for what does not need a picture."""
     model, conditioning = tiny_model(), tiny_conditioning()
     latent, sigmas, _ = call(
@@ -73,6 +73,7 @@ def tiny(call):
     return SimpleNamespace(
         basis=basis,
         of_picture=of_picture,
+        id_of_picture=comfy_host.core.directions.identity.basis_id(of_picture),
         sigmas=sigmas,
         hosted=hosted,
         **hosted,

@@ -1,7 +1,6 @@
 """What holds for every node that runs a model: nothing is left behind, and other models are refused."""
 
 import copy
-import importlib
 import json
 from types import SimpleNamespace
 
@@ -112,10 +111,7 @@ def runs(call, case):
 
 def set_board(call, case, hosted):
     """A board with a setting and a word."""
-    identity = importlib.import_module(
-        f"{type(case.basis).__module__.rpartition('.')[0]}.directions.identity"
-    )
-    setting = {"version": 1, "basis": identity.basis_id(case.of_picture), "mix": [0.5, 0.0]}
+    setting = {"version": 1, "basis": case.id_of_picture, "mix": [0.5, 0.0]}
     inputs = {**hosted, "sigmas": case.sigmas, "basis": case.of_picture, "vae": StandInVAE}
     return call("PullbackBoard", **inputs, words="joy", clip=StandInCLIP(), state=json.dumps(setting))
 
