@@ -13,6 +13,8 @@ import { leaveWheelToPage } from "./wheel.js";
 const WIDGET = "board";
 const LIVE = "pullback.live"; // the property of the node that says whether a release runs it
 const SIZE = [600, 860]; // of a new node
+const GONE = "pb-gone"; // the class of a board whose node is no more
+const MOUNTED = 50; // milliseconds after which the page has put new nodes into their places
 const LEAST = 420; // pixels of height that a board needs
 const OPTIONAL = ["clip", "mask", "words", "state"]; // inputs that need no connection
 
@@ -62,11 +64,17 @@ function follow(node, board) {
   const named = () => {
     board.element.dataset.node = String(node.id);
   };
+  const gone = node.onRemoved;
+  node.onRemoved = function (...given) {
+    gone?.apply(this, given);
+    board.element.classList.add(GONE);
+  };
   const configured = node.onConfigure;
   node.onConfigure = function (...given) {
     configured?.apply(this, given);
     named();
     board.restore();
+    setTimeout(() => takePlace(board.element), MOUNTED);
   };
   const connected = node.onConnectionsChange;
   node.onConnectionsChange = function (...given) {
@@ -88,6 +96,17 @@ function follow(node, board) {
     };
   }
   named();
+}
+
+/**
+ * Put a board where the page still shows that of the node before. For an undo the page makes each node again, and
+ * Nodes 2.0 goes on showing the element of the old one.
+ * @param {HTMLElement} element
+ */
+function takePlace(element) {
+  if (element.isConnected) return;
+  const old = document.querySelector(`.${GONE}[data-node="${element.dataset.node}"]`);
+  old?.replaceWith(element);
 }
 
 /**

@@ -13,7 +13,7 @@ const BASE = `
   position: relative; box-sizing: border-box; width: 100%; height: 100%; min-height: 0;
   overflow: hidden;
   container-type: size; border-radius: 8px; background: var(--pb-bg); color: var(--pb-fg);
-  font: 13px/1.3 system-ui, sans-serif; user-select: none; -webkit-user-select: none; text-align: left;
+  font: 14px/1.3 system-ui, sans-serif; user-select: none; -webkit-user-select: none; text-align: left;
 }
 .pullback-board *, .pullback-board *::before { box-sizing: border-box; }
 .pullback-board [hidden] { display: none !important; }
