@@ -23,7 +23,7 @@ NEEDED = (
     "web/docs/PullbackBasis.md",
     "web/docs/PullbackBasis/zh.md",
     "locales/zh/main.json",
-    "workflows/quick_start.json",
+    "workflows/1 Quick start.json",
     "requirements.txt",
     "README.md",
     "LICENSE",

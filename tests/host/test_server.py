@@ -1,6 +1,7 @@
 """The pack in a running server, driven through its own interface: what ships is what is run."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections import Counter
@@ -28,24 +30,28 @@ PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
 LIMIT = 900  # seconds that a start, an answer or a message may take; far more than a busy machine needs
 NODES = set(json.loads(Path(__file__).with_name("nodes").joinpath("contract.json").read_text()))
-# Workflow -> how many pictures of which height it saves.
-SAVES = {
-    "quick_start": {384: 6},
-    "explore_directions": {1146: 1, 432: 1, 256: 8},
-    "directions_from_words": {384: 10},
-    "edit_a_region": {384: 10},
-    "mix_and_save": {384: 6},
-    "apply_to_many": {384: 8},
-    "carry_to_another_face": {384: 10},
-    "save_and_load_basis": {384: 6},
-    "which_timestep": {384: 12, 420: 1, 432: 2},
-    "global_direction": {384: 10},
+# Workflow -> what the nodes in sight show, after a run: pictures, or the sliders of a board by their kind.
+SHOWS = {
+    "1 Quick start": {"PullbackBoard": {"direction": 16}},
+    "2 Your picture": {"PullbackBoard": {"direction": 16}},
+    "3 Explore directions": {"PullbackBoard": {"direction": 16}, "PullbackBasisVisualizer": 1},
+    "4 Directions from words": {"PullbackBoard": {"direction": 16, "word": 2}},
+    "5 Edit a region": {"PullbackBoard": {"direction": 6}},
+    "6 Mix and keep": {"PullbackBasisVisualizer": 1},
+    "7 Carry to other faces": {"PreviewImage": 1},
+    "8 Which timestep": {"PreviewImage": 1, "PullbackBasisCompare": 1},
+    "9 Direction for every face": {"PreviewImage": 1},
 }
 # Workflow -> the loaders of what has to be downloaded.
 DOWNLOADS = {
-    "edit_photo_sd15": {"CheckpointLoaderSimple"},
-    "edit_photo_sdxl": {"CheckpointLoaderSimple"},
-    "edit_photo_flux": {"UNETLoader", "DualCLIPLoader", "VAELoader"},
+    "Your photo (needs SD 1.5)": {"CheckpointLoaderSimple"},
+    "Your photo (needs SDXL)": {"CheckpointLoaderSimple"},
+    "Your photo (needs Flux.1 dev)": {"UNETLoader", "DualCLIPLoader", "VAELoader"},
+}
+SHOWS_OF_DOWNLOADS = {
+    "Your photo (needs SD 1.5)": {"PullbackBoard": {"direction": 8}},
+    "Your photo (needs SDXL)": {"PullbackBoard": {"direction": 6}},
+    "Your photo (needs Flux.1 dev)": {"PullbackBasisVisualizer": 1},
 }
 TEXT, PREVIEWS = 3, (1, 4)  # kinds of binary messages
 converter = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("workflow.py"))))
@@ -129,10 +135,15 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
 
-    def prompt(self, name, awake=False):
+    def prompt(self, name):
         """The workflow that ships, as a prompt."""
         workflow = json.loads((PACK / "workflows" / f"{name}.json").read_text())
-        return converter.api_prompt(converter.wake(workflow) if awake else workflow, self.known)
+        return converter.api_prompt(workflow, self.known)
+
+    def picture(self, file):
+        """A picture that a node has shown, as a float array in [0, 255]."""
+        data = self.get(f"/view?{urllib.parse.urlencode(file)}")
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float)
 
     def run(self, prompt, interrupt_at=None):
         """Run a prompt to its end. interrupt_at: the node during whose progress the user cancels."""
@@ -164,7 +175,7 @@ class Run:
     def __init__(self, server, prompt):
         self.server, self.prompt = server, prompt
         self.ended, self.error, self.files, self.executed, self.cached = "", "", {}, set(), set()
-        self.features = {}
+        self.features, self.boards = {}, {}
         self.progress, self.previews, self.texts = Counter(), Counter(), {}
         self._node = None
 
@@ -185,6 +196,8 @@ class Run:
             if "images" in data["output"]:
                 self.files[data["node"]] = data["output"]["images"]
             self.features[data["node"]] = data["output"].get("pullback_features", [])
+            if "pullback_board" in data["output"]:
+                [self.boards[data["node"]]] = data["output"]["pullback_board"]
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
             self.ended, self.error = kind, data.get("exception_message", "")
 
@@ -198,11 +211,23 @@ class Run:
 
     def pictures(self):
         """All pictures of SaveImage nodes, as float arrays in [0, 255], in the order of the nodes."""
-        files = [file for node in self.of_type("SaveImage") for file in self.files.get(node, [])]
         return [
-            np.asarray(Image.open(self.server.output / file["subfolder"] / file["filename"]), dtype=float)
-            for file in files
+            self.server.picture(file)
+            for node in self.of_type("SaveImage")
+            for file in self.files.get(node, [])
         ]
+
+    def shown(self):
+        """What the nodes in sight show, as `SHOWS` has it. A node in a subgraph is not in sight."""
+        pictures = {node: len(files) for node, files in self.files.items()}
+        sliders = {
+            node: dict(Counter(row["kind"] for row in board["rows"])) for node, board in self.boards.items()
+        }
+        return {
+            self.prompt[node]["class_type"]: shown
+            for node, shown in {**pictures, **sliders}.items()
+            if ":" not in node
+        }
 
     def of_type(self, class_type):
         return [key for key, node in self.prompt.items() if node["class_type"] == class_type]
@@ -217,15 +242,42 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def prompt(server):
-    return smaller(server.prompt("quick_start"))
+    return smaller(with_edit(server.prompt("1 Quick start")))
+
+
+def with_edit(prompt, looks="PullbackBoard"):
+    """The same prompt with an edit, a sampler and saved pictures in the place of the node that looks."""
+    [key] = [key for key, node in prompt.items() if node["class_type"] == looks]
+    at = prompt.pop(key)["inputs"]
+    sampled = {name: at[name] for name in ("model", "sigmas")}
+    sampled.update(positive=["words", 0], negative=["words", 0], cfg=1.0, add_noise=False)
+    nodes = {
+        "edit": (
+            "PullbackGuidanceEdit",
+            {
+                **{name: at[name] for name in ("model", "conditioning", "latent", "basis")},
+                **{"direction": 1, "strength": 1.0, "steps": 16, "strengths": 3, "directions": 1},
+            },
+        ),
+        "words": ("PullbackFacesPrompt", {"text": ""}),
+        "euler": ("KSamplerSelect", {"sampler_name": "euler"}),
+        "sample": (
+            "SamplerCustom",
+            {**sampled, "noise_seed": 0, "sampler": ["euler", 0], "latent_image": ["edit", 0]},
+        ),
+        "decode": ("VAEDecode", {"samples": ["sample", 0], "vae": at["vae"]}),
+        "save": ("SaveImage", {"images": ["decode", 0], "filename_prefix": "pullback"}),
+    }
+    made = {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
+    return {**prompt, **made}
 
 
 def smaller(prompt):
     """The same prompt with less to compute."""
     small = {
-        "PullbackDDIMInvert": {"steps": 10, "refine": 1},
+        "PullbackDDIMInvert": {"steps": 10, "refine": 1, "measure": True},
         "PullbackBasis": {"rank": 4, "tolerance": 0.1},
-        "PullbackGuidanceEdit": {"steps": 6, "strengths": 2, "direction": 1},
+        "PullbackGuidanceEdit": {"strengths": 3, "unit": "picture"},
     }
     for node in prompt.values():
         node["inputs"].update(small.get(node["class_type"], {}))
@@ -254,6 +306,12 @@ def after(prompt, class_type):
     return found
 
 
+def before(prompt, key):
+    """A node and all that it depends on."""
+    sources = [value[0] for value in prompt[key]["inputs"].values() if isinstance(value, list)]
+    return {key}.union(*[before(prompt, source) for source in sources])
+
+
 def difference(one, other):
     return np.abs(one - other).mean()
 
@@ -279,33 +337,50 @@ def test_the_pack_loads_without_a_word(server):
     } == NODES
 
 
-@pytest.mark.parametrize("name", [*SAVES])
-def test_a_workflow_runs_and_saves_its_pictures(server, name):
+@pytest.mark.parametrize("name", SHOWS)
+def test_a_workflow_runs_and_shows_one_picture_at_each_result(server, name):
     run = server.run(server.prompt(name))
-    if name == "save_and_load_basis":  # its second half is muted until the first has written the file
-        assert run.ended == "execution_success" and not run.files
-        run = server.run(server.prompt(name, awake=True))
     assert (run.ended, run.error) == ("execution_success", "")
-    pictures = run.pictures()
-    assert Counter(len(picture) for picture in pictures) == SAVES[name]
+    assert run.shown() == SHOWS[name]
+    pictures = [server.picture(file) for files in run.files.values() for file in files]
+    pictures += [server.picture(board["before"]) for board in run.boards.values()]
     assert min(picture.std() for picture in pictures) > 5
-    if name in ("quick_start", "save_and_load_basis", "mix_and_save"):
-        check_row(pictures[0], pictures[1:])
-    elif name == "which_timestep":  # three pictures at each timestep, the lowest first, then the three plots
-        rows = [pictures[start : start + 3] for start in range(0, 12, 3)]
-        for row in rows:
-            assert difference(row[1], rows[0][1]) < 1.5, "a way back does not belong to its latent"
-        changes = [difference(row[0], row[1]) + difference(row[2], row[1]) for row in rows]
-        assert changes[0] > 1 and changes == sorted(changes), (
-            "the nearer to pure noise, the bigger the change"
-        )
-    elif name == "apply_to_many":  # the faces, then the same faces edited
-        assert all(difference(*pair) > 1 for pair in zip(pictures[:4], pictures[4:]))
-    elif name != "explore_directions":
-        upper, lower = pictures[:5], pictures[5:]
-        check_row(upper[2], upper)
-        check_row(lower[2], lower)
-        assert difference(upper[0], lower[0]) > 1
+    assert not run.of_type("SaveImage"), (
+        "nothing is written to the output folder that the user did not ask for"
+    )
+
+
+def test_the_board_of_the_quick_start_makes_the_edit_of_its_setting(server):
+    prompt = server.prompt("1 Quick start")
+    [board] = server.run(prompt).boards.values()
+    assert "true" not in board
+    mix = [1.0] + [0.0] * (len(board["rows"]) - 1)
+    state = {"version": 1, "basis": board["id"], "mix": mix, "words": {}}
+    node_of(prompt, "PullbackBoard")["state"] = json.dumps(state)
+    run = server.run(prompt)
+    assert len(run.executed) == 1, "the board alone runs again"
+    [edited] = run.boards.values()
+    assert edited["setting"]["mix"] == mix and not edited["note"] and edited["agreement"] > 0.85
+    assert difference(server.picture(edited["true"]), server.picture(edited["before"])) > 1
+
+
+def test_pictures_that_a_direction_was_carried_to_change(server):
+    run = server.run(server.prompt("7 Carry to other faces"))
+    [file] = [file for node, files in run.files.items() for file in files]
+    above, below = np.split(server.picture(file), 2)
+    pairs = zip(np.split(above, 4, axis=1), np.split(below, 4, axis=1))
+    assert all(difference(*pair) > 1 for pair in pairs)
+
+
+def test_the_nearer_to_pure_noise_the_bigger_the_change(server):
+    prompt = with_edit(server.prompt("8 Which timestep"), looks="PullbackBasisVisualizer")
+    needed = before(prompt, "save")
+    pictures = server.run({key: node for key, node in prompt.items() if key in needed}).pictures()
+    rows = [pictures[start : start + 3] for start in range(0, 12, 3)]
+    for row in rows:
+        assert difference(row[1], rows[0][1]) < 1.5, "a way back does not belong to its latent"
+    changes = [difference(row[0], row[1]) + difference(row[2], row[1]) for row in rows]
+    assert changes[0] > 1 and changes == sorted(changes)
 
 
 @pytest.mark.parametrize("name", DOWNLOADS)
@@ -327,26 +402,28 @@ def test_a_workflow_for_a_checkpoint_lacks_the_checkpoint_alone(server, name):
 def test_a_workflow_for_a_checkpoint_runs_with_the_bundled_model_in_its_place(server, name):
     run = server.run(converter.with_bundled_model(server.prompt(name)))
     assert (run.ended, run.error) == ("execution_success", "")
-    original, *edits = run.pictures()
-    check_row(original, edits)
+    assert run.shown() == SHOWS_OF_DOWNLOADS[name]
 
 
 def test_the_workflow_for_flux_runs_with_a_tiny_flux_in_its_place(server):
-    run = server.run(converter.with_stand_ins(server.prompt("edit_photo_flux")))
+    run = server.run(converter.with_stand_ins(server.prompt("Your photo (needs Flux.1 dev)")))
     assert (run.ended, run.error) == ("execution_success", "")
-    original, *edits = run.pictures()
-    assert len(edits) == 3
-    check_row(original, edits)
+    [sheet] = run.files.values()
+    assert server.picture(sheet[0]).std() > 5
 
 
-def test_a_basis_from_a_file_edits_as_the_basis_itself(server):
-    prompt = smaller(server.prompt("save_and_load_basis", awake=True))
-    edit, save, load = (
-        node_of(prompt, f"Pullback{name}") for name in ("GuidanceEdit", "SaveBasis", "LoadBasis")
-    )
-    from_file, edit["basis"], save["filename_prefix"] = edit["basis"], save["basis"], "file/basis"
+def test_a_basis_from_a_file_edits_as_the_basis_itself(server, prompt):
+    edit = node_of(prompt, "PullbackGuidanceEdit")
+    prompt["keep"] = {
+        "class_type": "PullbackSaveBasis",
+        "inputs": {"basis": edit["basis"], "filename_prefix": "file/basis"},
+    }
     direct = server.run(prompt).pictures()
-    edit["basis"], load["file"] = from_file, "file/basis_00001.safetensors [output]"
+    check_row(direct[1], direct)
+    del prompt["keep"]
+    file = "file/basis_00001.safetensors [output]"
+    prompt["load"] = {"class_type": "PullbackLoadBasis", "inputs": {"file": file}}
+    edit["basis"] = ["load", 0]
     np.testing.assert_array_equal(server.run(prompt).pictures(), direct)
 
 
@@ -399,7 +476,7 @@ def test_cancelling_stops_the_comparison_of_features(server, prompt):
 
 
 def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):
-    prompt = server.prompt("global_direction")
+    prompt = server.prompt("9 Direction for every face")
     node_of(prompt, "PullbackDDIMInvert")["steps"] = 11  # not in the cache yet
     run = server.run(prompt)
     assert run.ended == "execution_success"
@@ -408,10 +485,11 @@ def test_a_list_runs_the_nodes_after_it_once_for_each_entry(server):
     assert run.texts["PullbackGlobalBasis"][-1].startswith(
         "matched of 6 bases; misfit of the first directions: "
     )
-    prompt = server.prompt("which_timestep")
+    prompt = server.prompt("8 Which timestep")
     node_of(prompt, "PullbackBasisOverTime").update(steps=11, timesteps="0.3, 0.8, 0.5")
     run = server.run(prompt)
-    assert len(run.pictures()) == 3 * 3 + 3
+    [sheets] = [run.files[node] for node in run.of_type("PullbackBasisVisualizer")]
+    assert len(sheets) == 3, "a sheet of each timestep"
     assert {text.partition(":")[0] for text in run.texts["PullbackBasisOverTime"][:-1]} == {
         "0.3 T",
         "0.5 T",
@@ -452,7 +530,7 @@ def test_cancelling_stops_the_search_and_the_next_run_works(server, prompt):
 
 
 def test_cancelling_stops_the_search_over_time(server):
-    long = server.prompt("which_timestep")
+    long = server.prompt("8 Which timestep")
     node_of(long, "PullbackBasisOverTime").update(rank=64, tolerance=1e-5)
     assert server.run(long, interrupt_at="PullbackBasisOverTime").ended == "execution_interrupted"
 
@@ -501,15 +579,18 @@ def test_two_fresh_servers_give_the_same_basis_and_pictures_bit_by_bit(server, p
 
 def test_the_template_browser_lists_every_workflow_with_a_picture(server):
     names = json.loads(server.get("/api/workflow_templates"))[NAME]
-    assert sorted(names) == sorted([*SAVES, *DOWNLOADS])
+    assert sorted(names) == sorted([*SHOWS, *DOWNLOADS])
     for name in names:
-        assert (
-            server.get(f"/api/workflow_templates/{NAME}/{name}.json")
-            == (PACK / "workflows" / f"{name}.json").read_bytes()
-        )
-        assert server.get(f"/api/workflow_templates/{NAME}/{name}.jpg")[:3] == b"\xff\xd8\xff"
-        with Image.open(PACK / "workflows" / f"{name}.jpg") as picture:
-            assert picture.width == 512
+        address = f"/api/workflow_templates/{NAME}/{urllib.parse.quote(name)}"
+        assert server.get(f"{address}.json") == (PACK / "workflows" / f"{name}.json").read_bytes()
+        with Image.open(io.BytesIO(server.get(f"{address}.jpg"))) as card:
+            assert card.format == "JPEG" and card.size == (512, 512)
+
+
+@pytest.mark.parametrize("name", [*SHOWS, *DOWNLOADS])
+def test_a_template_has_no_node_that_the_host_calls_deprecated(server, name):
+    used = {node["class_type"] for node in server.prompt(name).values()}
+    assert [node for node in used if server.known[node].get("deprecated")] == []
 
 
 @pytest.mark.parametrize("node", sorted(NODES))
