@@ -4,6 +4,7 @@ import torch
 
 from ...pullback_core import ddim, edit_grid
 from ...pullback_core.directions.moves import move
+from ...pullback_core.directions.seen import short_way
 from .masks import MaskedDenoiser, keep_parts, kept_parts, mask_of, masks_of, with_kept_parts
 
 
@@ -99,7 +100,7 @@ def edit_and_keep(
     return noisy.with_x(torch.cat([edit.x for edit in edits]))
 
 
-def finish_edits(denoiser, edits, latent, *, progress, forecast=False):
+def finish_edits(denoiser, edits, latent, *, progress, forecast=False, levels=None):
     """The clean pictures that edits become. They are the LATENT's own picture where its mask is 0.
 
     Args:
@@ -108,11 +109,14 @@ def finish_edits(denoiser, edits, latent, *, progress, forecast=False):
         latent: The LATENT.
         progress: Called as progress(batches done, batches in all).
         forecast: Take the model's prediction at the noise level of the edits, without sampling.
+        levels: Sample with at most so many steps, evenly spaced in time; None takes the way back as it is.
 
     Returns:
         (b, c, h, w) in sampler coordinates.
     """
     batches = edits.x.split(denoiser.evaluation_batch_size(edits.x.shape[1:]) or len(edits))
+    if levels is not None and len(edits.sigmas) - 1 > levels:
+        edits = short_way(denoiser.schedule, edits, levels)
     denoiser = MaskedDenoiser(denoiser, kept_parts(latent))
     finished = []
     for number, x in enumerate(batches):

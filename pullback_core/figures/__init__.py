@@ -16,7 +16,7 @@ from .plots import (
     singular_value_plot,
     spectrum_plot,
 )
-from .sheet import contact_sheet, note
+from .sheet import contact_sheet, note, placed_contact_sheet
 
 __all__ = [
     "MissingMatplotlib",
@@ -30,6 +30,7 @@ __all__ = [
     "heat_map",
     "note",
     "number_labels",
+    "placed_contact_sheet",
     "require_matplotlib",
     "save_picture",
     "singular_value_plot",

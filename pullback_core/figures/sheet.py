@@ -17,6 +17,7 @@ LINE = FONT_SIZE + 6  # pixels from one line of text beside a row to the next
 TITLE_HEIGHT, HEADING_HEIGHT = FONT_SIZE + 12, FONT_SIZE + 10
 
 Row = tuple[str, Sequence[torch.Tensor | None]]  # a label, and an image for each column
+Box = tuple[int, int, int, int]  # left, top, width and height of an image on a sheet, in pixels
 
 
 @dataclass
@@ -48,6 +49,29 @@ def contact_sheet(
     Returns:
         The sheet, a Pillow image.
     """
+    return placed_contact_sheet(rows, columns, row_notes=row_notes, title=title, cell=cell)[0]
+
+
+def placed_contact_sheet(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    row_notes: Sequence[str] | None = None,
+    title: str = "",
+    cell: int = 128,
+) -> tuple[Picture, list[list[Box | None]]]:
+    """Draw a labelled table of images, and say where each is.
+
+    Args:
+        rows: As in `contact_sheet`.
+        columns: As in `contact_sheet`.
+        row_notes: As in `contact_sheet`.
+        title: As in `contact_sheet`.
+        cell: As in `contact_sheet`.
+
+    Returns:
+        The sheet, a Pillow image, and for each row the place of each of its images; None for an empty cell.
+    """
     font, small = ImageFont.load_default(FONT_SIZE), ImageFont.load_default(FONT_SIZE - 2)
     notes = [note.split("\n") if note else [] for note in row_notes or [""] * len(rows)]
     table = [_row(label, images, lines, cell) for (label, images), lines in zip(rows, notes, strict=True)]
@@ -69,11 +93,12 @@ def contact_sheet(
     middles = [left + index * (column_width + GAP) + column_width / 2 for index in range(len(columns))]
     for middle, heading in zip(middles, columns):
         draw.text((middle, top - 8), heading, INK, font, anchor="ms")
+    places = []
     for row in table:
         _draw_texts(draw, row, top, font, small)
-        _paste_pictures(sheet, row, top, middles)
+        places.append(_paste_pictures(sheet, row, top, middles))
         top += row.height + GAP
-    return sheet
+    return sheet, places
 
 
 def _row(label: str, images: Sequence[torch.Tensor | None], notes: list[str], cell: int) -> _Row:
@@ -90,11 +115,17 @@ def _draw_texts(draw: ImageDraw.ImageDraw, row: _Row, top: int, font, small) -> 
         draw.text((PAD, y + index * LINE), line, FAINT, small)
 
 
-def _paste_pictures(sheet: Picture, row: _Row, top: int, middles: list[float]) -> None:
+def _paste_pictures(sheet: Picture, row: _Row, top: int, middles: list[float]) -> list[Box | None]:
+    """Paste the pictures of a row, and say where they are."""
+    places: list[Box | None] = []
     for middle, picture in zip(middles, row.pictures):
-        if picture is not None:
-            x = round(middle - picture.width / 2)
-            sheet.paste(picture, (x, top + (row.height - picture.height) // 2))
+        if picture is None:
+            places.append(None)
+            continue
+        place = round(middle - picture.width / 2), top + (row.height - picture.height) // 2
+        sheet.paste(picture, place)
+        places.append((*place, picture.width, picture.height))
+    return places
 
 
 def note(text: str, size: tuple[int, int] = (720, 432)) -> Picture:

@@ -80,3 +80,20 @@ def test_pictures_of_different_aspects_share_a_row():
 def test_a_sheet_needs_no_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert figures.contact_sheet([("row", [framed(16, 8)])], ["a"], title="title").width > 100
+
+
+def test_a_placed_sheet_says_where_each_picture_is():
+    tall, wide = torch.full((3, 40, 20), 0.5), torch.full((3, 20, 40), -0.5)
+    rows = [("a", [tall, None, wide]), ("b", [wide, tall, tall])]
+    options = {"row_notes": ["one\ntwo", ""], "title": "title", "cell": 30}
+    sheet, places = figures.placed_contact_sheet(rows, ["-1", "0", "+1"], **options)
+    assert sheet.tobytes() == figures.contact_sheet(rows, ["-1", "0", "+1"], **options).tobytes()
+    assert places[0][1] is None
+    for (_, images), boxes_of_row in zip(rows, places, strict=True):
+        for image, place in zip(images, boxes_of_row, strict=True):
+            if image is None:
+                continue
+            x, y, width, height = place
+            assert (width, height) == (30, 30 * image.shape[1] // image.shape[2])
+            part = np.asarray(sheet.crop((x, y, x + width, y + height)), dtype=int)
+            assert np.abs(part - round(float(image[0, 0, 0] + 1) * 127.5)).max() <= 1

@@ -1,10 +1,15 @@
 """Basis Visualizer: its sheet, its plot and its maps."""
 
+import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import folder_paths
 import pytest
 import torch
 from node_calls import BASIS_OPTIONS, SHEET_OPTIONS, edit, sample
+from PIL import Image, ImageChops
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +37,58 @@ def test_the_visualizers_pictures_are_images_of_something(sheets):
         assert len(maps) == 2 and (maps[0] - maps[1]).abs().max() > 0.1
 
 
-def test_the_fast_sheet_and_the_full_one_differ_in_their_pictures_alone(sheets):
-    (fast, *_, fast_maps), (full, *_, full_maps) = sheets["fast"], sheets["full"]
-    assert fast.shape == full.shape and (fast - full).abs().mean() > 0.005
-    assert torch.equal(fast_maps, full_maps)
+def test_the_maps_do_not_depend_on_the_mode(sheets):
+    assert torch.equal(sheets["fast"][2], sheets["full"][2])
+
+
+def test_a_draft_is_nearer_to_the_finished_pictures_than_a_forecast(call, comfy_host, face, monkeypatch):
+    node = sys.modules[comfy_host.nodes["PullbackBasisVisualizer"].__module__]
+    monkeypatch.setattr(node, "DRAFT_STEPS", 4)  # the face's own way back has eight
+    pictures, titles = {}, {}
+    for mode in ("full", "draft", "fast"):
+        rows, _, titles[mode] = sheet_rows(call, comfy_host, face, monkeypatch, mode=mode)
+        pictures[mode] = torch.stack([picture for _, row in rows for picture in row])
+    draft, fast = ((pictures[mode] - pictures["full"]).square().mean().sqrt() for mode in ("draft", "fast"))
+    assert 0.001 < draft < 0.5 * fast
+    assert titles["full"].endswith(" T")
+    assert titles["draft"].endswith(" T: draft, 4 sampler steps")
+    assert titles["fast"].endswith(" T: forecast, not sampled")
+
+
+def test_a_draft_of_a_short_way_is_the_full_sheet(call, comfy_host, face, monkeypatch):
+    full, draft = (
+        sheet_rows(call, comfy_host, face, monkeypatch, mode=mode, directions=1) for mode in ("full", "draft")
+    )
+    for one, other in zip(full[0][0][1], draft[0][0][1], strict=True):
+        assert torch.equal(one, other)
+    assert draft[2].endswith("draft, 8 sampler steps")
+
+
+def test_the_page_learns_where_each_picture_is(comfy_host, face, monkeypatch):
+    """A cell of the sheet's file shows the picture of its direction and strength."""
+    caught = []
+    node = sys.modules[comfy_host.nodes["PullbackBasisVisualizer"].__module__]
+    plain = node._sheet
+    monkeypatch.setattr(node, "_sheet", lambda *given: caught.append(given[3]) or plain(*given))
+    options = {**SHEET_OPTIONS, "direction": 2, "strength": 0.8}
+    with torch.inference_mode():
+        done = comfy_host.nodes["PullbackBasisVisualizer"].execute(
+            **face.inputs, vae=face.vae, sigmas=face.sigmas, **options
+        )
+    [shown] = done.ui["pullback_sheet"]
+    assert shown["file"] == done.ui["images"][0]
+    assert (shown["unit"], shown["made"], shown["steps"]) == ("guidance", "forecast, not sampled", 4)
+    places = [(cell["direction"], round(cell["strength"], 5)) for cell in shown["cells"]]
+    assert places == [(row, amount) for row in (2, 3) for amount in (-0.8, 0.0, 0.8)]
+    path = Path(folder_paths.get_temp_directory(), shown["file"]["subfolder"], shown["file"]["filename"])
+    with Image.open(path) as sheet:
+        assert list(sheet.size) == shown["size"]
+        for cell, picture in zip(shown["cells"], caught[0], strict=True):
+            x, y, width, height = (cell[name] for name in ("x", "y", "width", "height"))
+            part = sheet.convert("RGB").crop((x, y, x + width, y + height))
+            small = comfy_host.core.figures.to_pil(picture, 64)
+            assert ImageChops.difference(part, small).getbbox() is None
+    json.dumps(shown)
 
 
 def test_the_visualizer_shows_what_directions_there_are(call, face):
@@ -53,10 +106,10 @@ def test_a_full_sheet_shows_the_edits_sampled_to_the_end(call, comfy_host, face,
     """The sheet's pictures, caught on their way into it."""
     caught = []
     figures = comfy_host.core.figures
-    plain = figures.contact_sheet
+    plain = figures.placed_contact_sheet
     monkeypatch.setattr(
         figures,
-        "contact_sheet",
+        "placed_contact_sheet",
         lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options),
     )
     call(
@@ -74,23 +127,23 @@ def test_a_full_sheet_shows_the_edits_sampled_to_the_end(call, comfy_host, face,
 
 
 def sheet_rows(call, comfy_host, face, monkeypatch, **options):
-    """The rows of a sheet with their pictures, and their notes."""
+    """The rows of a sheet with their pictures, their notes, and the title."""
     caught = []
     figures = comfy_host.core.figures
-    plain = figures.contact_sheet
+    plain = figures.placed_contact_sheet
 
     def catch(rows, *others, **named):
-        caught.append((rows, named["row_notes"]))
+        caught.append((rows, named["row_notes"], named["title"]))
         return plain(rows, *others, **named)
 
-    monkeypatch.setattr(figures, "contact_sheet", catch)
+    monkeypatch.setattr(figures, "placed_contact_sheet", catch)
     inputs = {**face.inputs, "vae": face.vae, "sigmas": face.sigmas, **SHEET_OPTIONS, **options}
     call("PullbackBasisVisualizer", **inputs)
     return caught[0]
 
 
 def test_columns_in_units_of_what_is_seen(call, comfy_host, face, monkeypatch):
-    rows, notes = sheet_rows(call, comfy_host, face, monkeypatch, mode="full", unit="picture")
+    rows, notes, _ = sheet_rows(call, comfy_host, face, monkeypatch, mode="full", unit="picture")
     edits = edit(call, face.inputs, directions=2, strengths=3, unit="picture")
     with torch.inference_mode():
         pictures = face.vae.decode(sample(call, face, edits))
@@ -109,13 +162,15 @@ def test_a_fast_sheet_of_a_picture_basis_is_a_preview(call, comfy_host, face, mo
         **{**BASIS_OPTIONS, "feature": "picture"},
     )[0]
     named = replace(basis, names=["joy", ""])
-    rows, _ = sheet_rows(call, comfy_host, face, monkeypatch, basis=named, unit="picture")
+    rows, _, title = sheet_rows(call, comfy_host, face, monkeypatch, basis=named, unit="picture")
     assert [label for label, _ in rows] == ["1: joy", "direction 2"]
     minus, middle, plus = rows[0][1]
     inner = ((plus - middle) * (middle - minus)).sum() / ((plus - middle).norm() * (middle - minus).norm())
     assert inner > 0.9, "the preview is straight, apart from the edges of the range of pixels"
+    assert title.endswith(" T: preview, not sampled")
 
 
 def test_a_fast_sheet_of_another_basis_is_a_forecast(call, comfy_host, face, monkeypatch):
-    rows, notes = sheet_rows(call, comfy_host, face, monkeypatch, unit="picture")
+    rows, notes, title = sheet_rows(call, comfy_host, face, monkeypatch, unit="picture")
     assert len(rows) == 2 and all("straight from" in note for note in notes)
+    assert title.endswith(" T: forecast, not sampled")
