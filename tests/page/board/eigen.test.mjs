@@ -21,7 +21,7 @@ function rows(count, size) {
   });
 }
 
-for (const size of [1, 2, 5, 16, 48]) {
+for (const size of [1, 2, 5, 16, 80]) {
   test(`a matrix of ${size} rows is taken apart and put together again`, () => {
     const made = rows(size, size);
     const matrix = multiply(made, transpose(made));
@@ -43,6 +43,17 @@ test("a matrix with known eigenvalues, one of them below 0", () => {
 test("a matrix of zeros, and one with equal eigenvalues, have no hidden division by 0", () => {
   assert.deepEqual(symmetricEigen([[0, 0], [0, 0]]).values, [0, 0]);
   assert.deepEqual(symmetricEigen(identity(3)).values, [1, 1, 1]);
+});
+
+test("few rows that span much more, so that most eigenvalues are 0", () => {
+  const made = rows(3, 40);
+  const { values, vectors } = symmetricEigen(multiply(transpose(made), made));
+  assert.ok(values[2] > 1 && values.slice(3).every((value) => Math.abs(value) < 1e-12));
+  assert.ok(difference(multiply(vectors, transpose(vectors)), identity(40)) < 1e-12);
+});
+
+test("numbers that are not finite end in an error, not in an endless loop", () => {
+  assert.throws(() => symmetricEigen([[1, NaN], [NaN, 1]]), /not finite/);
 });
 
 test("a matrix is left as it was", () => {
