@@ -4,7 +4,7 @@ import json
 
 from comfy_page import FIND_NODES, canvas_picture
 
-SHOW = f"""([id, scale]) => {{
+SHOW_BOARD = f"""([id, scale]) => {{
   const node = ({FIND_NODES})("PullbackBoard").find(node => String(node.id) === id);
   const canvas = window.app.canvas;
   canvas.ds.scale = scale;
@@ -31,7 +31,7 @@ class Board:
 
     def show(self, scale=0.9):
         """Bring the node into sight, in the upper left corner."""
-        self.page.evaluate(SHOW, [self.node, scale])
+        self.page.evaluate(SHOW_BOARD, [self.node, scale])
         self.comfy.settle()
 
     def wait_until_shows(self, what):

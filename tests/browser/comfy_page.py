@@ -25,6 +25,15 @@ FIND_NODES = """type => {
   return found;
 }"""
 
+SHOW = f"""([type, scale]) => {{
+  const [node] = ({FIND_NODES})(type);
+  const canvas = window.app.canvas;
+  canvas.ds.scale = scale;
+  canvas.ds.offset[0] = 80 / scale - node.pos[0];
+  canvas.ds.offset[1] = 110 / scale - node.pos[1];
+  canvas.setDirty(true, true);
+}}"""
+
 
 class ComfyPage:
     """One tab of the browser.
@@ -91,8 +100,14 @@ class ComfyPage:
         self.settle()
 
     def build(self, graph):
-        """Make a small workflow; see `graphs.py`."""
-        self.page.evaluate(BUILD, graph)
+        """Make a small workflow; see `graphs.py`. Returns the ids of its nodes by their names."""
+        made = self.page.evaluate(BUILD, graph)
+        self.settle()
+        return made
+
+    def show(self, node_type, scale=0.9):
+        """Bring the one node of a type into sight, in the upper left corner."""
+        self.page.evaluate(SHOW, [node_type, scale])
         self.settle()
 
     def pack_messages(self):

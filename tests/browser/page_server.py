@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -32,6 +33,12 @@ class RunningServer:
         """The answer to a request, decoded from JSON."""
         with urllib.request.urlopen(self.url + path, timeout=LIMIT) as answer:
             return json.loads(answer.read())
+
+    def download(self, file):
+        """The bytes of a file that an output names."""
+        query = urllib.parse.urlencode(file)
+        with urllib.request.urlopen(f"{self.url}/view?{query}", timeout=LIMIT) as answer:
+            return answer.read()
 
     def post(self, path, content):
         """Send JSON; raises `urllib.error.HTTPError` where the server refuses it."""

@@ -1,0 +1,35 @@
+"""Explain Features shows its table, in a fresh page too that gets it from the cache."""
+
+from graphs import COMMON, face_graph
+
+REPORT = "[data-pullback='report'], pre"
+
+
+def test_the_table_of_features_survives_a_cached_run_in_a_fresh_page(comfy, new_page):
+    graph = face_graph()
+    graph["nodes"]["explain"] = (
+        "PullbackExplainFeatures",
+        [420, 0],
+        {"features": "middle, input_3", "rank": 2},
+    )
+    graph["links"] += [(source, output, "explain", name) for source, output, name in COMMON]
+    comfy.build(graph)
+    workflow = comfy.saved()
+    assert comfy.run() == "success"
+    comfy.show("PullbackExplainFeatures")
+    first = report_of(comfy)
+    assert "middle" in first and "input_3" in first
+    other = new_page(comfy.server)
+    other.open()
+    other.load(workflow)
+    other.show("PullbackExplainFeatures")
+    assert other.run() == "success"
+    assert report_of(other) == first
+    assert other.pack_messages() == []
+
+
+def report_of(comfy):
+    """The table that the page shows."""
+    found = comfy.page.locator(REPORT).filter(has_text="middle").first
+    found.wait_for()
+    return found.inner_text()
