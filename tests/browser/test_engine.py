@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin
 SCRIPTS = Path(__file__).parents[2] / "web" / "js"
 ORIGIN = "http://board.invalid"  # nothing is sent there: the test answers every request
 WIDTH, HEIGHT, ROWS = 40, 30, 3
+KNOWN = {"known": {"filename": "known.png"}, "known_width": 4, "known_height": 3}
 LOAD = """async payload => {
   const { BoardPictures } = await import("/board/pictures.js");
   const pictures = await BoardPictures.load(payload, file => "/" + file.filename);
@@ -47,7 +48,12 @@ def pictures():
 def page(browser, pictures):
     """An empty page that has the page's modules and these pictures."""
     before, changes = pictures
-    files = {"/before.png": png(before), "/changes.png": png(np.concatenate(changes))}
+    files = {
+        "/before.png": png(before),
+        "/changes.png": png(np.concatenate(changes)),
+        "/two.png": png(np.concatenate(changes[:2])),
+        "/known.png": png(np.arange(72, dtype=np.uint8).reshape(6, 4, 3)),
+    }
 
     def answer(route):
         path = route.request.url.removeprefix(ORIGIN)
@@ -80,6 +86,15 @@ def test_pictures_are_read_byte_by_byte(page, pictures):
     found = page.evaluate(LOAD, payload())
     assert found["before"] == before.flatten().tolist()
     assert found["changes"] == (changes.reshape(ROWS, -1).astype(int) - 128).tolist()
+
+
+def test_known_rows_come_from_a_file_of_their_own(page, pictures):
+    _, changes = pictures
+    rows = [{"kind": kind, "scale": 0.1} for kind in ("direction", "known", "known", "word")]
+    found = page.evaluate(LOAD, payload(rows=rows, changes={"filename": "two.png"}, **KNOWN))
+    assert [len(change) for change in found["changes"]] == [3 * WIDTH * HEIGHT, 36, 36, 3 * WIDTH * HEIGHT]
+    assert found["changes"][3] == (changes[1].flatten().astype(int) - 128).tolist()
+    assert found["changes"][1] == list(range(-128, -92)) and found["changes"][2] == list(range(-92, -56))
 
 
 def test_the_canvas_shows_the_sum(page, pictures):

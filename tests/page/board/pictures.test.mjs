@@ -93,9 +93,44 @@ test("a thumbnail is never larger than the pictures", () => {
   assert.deepEqual([width, height], [8, 6]);
 });
 
+test("known rows may be smaller: they are enlarged, smooth between their pixels", () => {
+  const rows = [row("direction", 0.5), row("known", 2)];
+  const changes = [new Int8Array(4 * 3).fill(10), Int8Array.of(0, 8, -8, 16, 24, 8)]; // 4 x 1, and 2 x 1
+  const before = new Uint8Array(4 * 3).fill(100);
+  const pictures = new BoardPictures(4, 1, rows, before, changes, undefined, [2, 1]);
+  const image = emptyImage(4, 1);
+  pictures.compose(Float64Array.of(1, 0.5), image);
+  const red = [0, 4, 12, 16].map((value) => 105 + value);
+  assert.deepEqual([...image.data].filter((_, at) => at % 4 === 0), red);
+  assert.deepEqual([...image.data.slice(0, 4)], [105, 113, 97, 255]);
+  pictures.hold(Float64Array.of(1, 0), Float64Array.of(0, 1)).at(0.5, image);
+  assert.deepEqual([...image.data].filter((_, at) => at % 4 === 0), red);
+  assert.deepEqual([...pictures.thumbnail(Float64Array.of(1, 0.5), 2).data.slice(0, 3)], [105, 113, 97]);
+});
+
+test("a thumbnail that is larger than the known rows has them enlarged", () => {
+  const before = new Uint8Array(12);
+  const pictures = new BoardPictures(4, 1, [row("known", 1)], before, [Int8Array.of(0, 8, 8, 16, 24, 8)],
+    undefined, [2, 1]);
+  const { data } = pictures.thumbnail(Float64Array.of(1), 4);
+  assert.deepEqual([...data].filter((_, at) => at % 4 === 0), [0, 4, 12, 16]);
+});
+
+test("inner products count pixels by their weights", () => {
+  const small = noisyBoard({ directions: 2 }).small(64);
+  const weights = Float32Array.from({ length: 48 }, (_, pixel) => (pixel % 3) / 2);
+  let sum = 0;
+  small.changes[0].forEach((value, index) => {
+    sum += value * small.changes[1][index] * weights[Math.floor(index / 3)];
+  });
+  const products = small.gram(2, weights);
+  assert.ok(Math.abs(products[0][1] - sum) < 1e-4 * products[0][0]);
+  assert.equal(products[0][1], products[1][0]);
+});
+
 test("the inner products of the changes are in levels", () => {
   const pictures = noisyBoard({ directions: 2, words: 1 });
-  const products = pictures.gram();
+  const products = pictures.small(64).gram(3);
   pictures.rows.forEach((one, i) => pictures.rows.forEach((other, j) => {
     let sum = 0;
     pictures.changes[i].forEach((value, index) => {

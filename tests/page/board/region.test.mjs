@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { maskToText } from "../../../web/js/board/mask_text.js";
 import { BoardPictures } from "../../../web/js/board/pictures.js";
-import { rangeOf, regionDirections, usedUp } from "../../../web/js/board/region.js";
+import { regionDirections } from "../../../web/js/board/region.js";
 import { noise, noisyBoard, row } from "./fake.mjs";
 
 const [WIDTH, HEIGHT] = [16, 8];
@@ -115,14 +115,18 @@ test("no mask, no directions, and directions that do nothing give none", () => {
   assert.deepEqual(regionDirections(nothing, LEFT), []);
 });
 
-test("ranges of a sum add up like lengths at right angles, each side for itself", () => {
-  const rows = [row("direction", 1, "", [1, 2]), row("direction", 1, "", [4, 3])];
-  assert.deepEqual(rangeOf([1, 0], rows), [1, 2]);
-  assert.deepEqual(rangeOf([0, -2], rows), [1.5, 2]);
-  const [back, along] = rangeOf([1, 1], rows);
-  assert.ok(Math.abs(back - 1 / Math.hypot(1, 1 / 4)) < 1e-12);
-  assert.ok(Math.abs(along - 1 / Math.hypot(1 / 2, 1 / 3)) < 1e-12);
-  assert.equal(usedUp([2, 0], rows), 1);
-  assert.equal(usedUp([-2, 0], rows), 2);
-  assert.equal(usedUp([0, 0], rows), 0);
+test("known rows take part, and a mask is the same from inside and from outside", () => {
+  const changes = [onLeft(1, 0.9), onLeft(2, 0.8), onLeft(3, 0.1)];
+  const plain = board(changes);
+  const rows = plain.rows.map((one, index) => ({ ...one, kind: index === 2 ? "known" : "direction" }));
+  const pictures = new BoardPictures(WIDTH, HEIGHT, rows, plain.before, changes);
+  assert.deepEqual([pictures.directions, pictures.mixed], [2, 3]);
+  const large = INSIDE.map((value, at) => (at < WIDTH ? 255 : value)); // more than half of the picture
+  for (const mask of [LEFT, maskToText(large, WIDTH, HEIGHT)]) {
+    const found = regionDirections(pictures, mask);
+    assert.ok(found[0].inside > 0.98 && found[0].weights[2] !== 0);
+    assert.deepEqual(found, regionDirections(plain, mask));
+  }
+  const everywhere = maskToText(INSIDE.map(() => 255), WIDTH, HEIGHT);
+  for (const { inside } of regionDirections(pictures, everywhere)) assert.ok(Math.abs(inside - 1) < 1e-9);
 });

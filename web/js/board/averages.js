@@ -1,4 +1,4 @@
-// Pictures and masks brought to another size by averages of areas.
+// Pictures and masks in another size: smaller by averages of areas, larger by what lies between pixels.
 
 /** @typedef {Int8Array | Uint8Array | Float32Array} Numbers */
 
@@ -89,4 +89,19 @@ function averagesOfColumns(values, width, height, channels, newWidth) {
     }
   }
   return result;
+}
+
+/**
+ * For each pixel of a line that is enlarged: the two cells whose middles are beside it, and how far it is on
+ * the way from the first to the second.
+ * @param {number} pixels
+ * @param {number} cells
+ * @returns {[number, number, number][]}
+ */
+export function placesBetween(pixels, cells) {
+  return Array.from({ length: pixels }, (_, pixel) => {
+    const place = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / pixels - 0.5));
+    const first = Math.floor(place);
+    return [first, Math.min(first + 1, cells - 1), place - first];
+  });
 }

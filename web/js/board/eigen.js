@@ -5,8 +5,8 @@ const STEPS = 50; // for each eigenvalue; two or three are usual
 
 /**
  * The eigenvalues and eigenvectors of a symmetric matrix: it is made tridiagonal by reflections, and then
- * diagonal by the QR method with Wilkinson's shifts (Golub and Van Loan, Matrix Computations, 8.3). A matrix of
- * 80 rows takes a few milliseconds, where Jacobi's rotations take a hundred.
+ * diagonal by the QR method with Wilkinson's shifts (Golub and Van Loan, Matrix Computations, 8.3). A matrix
+ * of 80 rows takes a few milliseconds, where Jacobi's rotations take a hundred.
  * @param {ArrayLike<number>[]} matrix - n x n
  * @returns {{values: number[], vectors: Float64Array[]}} descending values, and rows of length 1
  */
@@ -93,7 +93,7 @@ function makeDiagonal(diagonal, beside, rows, least) {
 }
 
 /**
- * One step of the QR method: a first turn by the shift, and turns that chase what it leaves out of the matrix.
+ * One step of the QR method: a turn by the shift, and turns that chase what it leaves out of the matrix.
  * @param {number[]} diagonal
  * @param {number[]} beside
  * @param {Float64Array[]} rows

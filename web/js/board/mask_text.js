@@ -4,7 +4,7 @@
 // in base64. A byte has a level in its upper half, and the length of the run less 1 in its lower half. A 15
 // in the lower half means that the next byte adds to it, so a run has at most 16 + 255 cells.
 
-import { averages, sizeWithin } from "./averages.js";
+import { averages, placesBetween, sizeWithin } from "./averages.js";
 
 /** @typedef {{width: number, height: number, levels: Uint8Array}} Grid */
 
@@ -107,7 +107,7 @@ export function textToMask(text, width, height) {
   const grid = textToGrid(text);
   if (!grid) return null;
   const mask = new Uint8Array(width * height);
-  const [columns, lines] = [placesIn(width, grid.width), placesIn(height, grid.height)];
+  const [columns, lines] = [placesBetween(width, grid.width), placesBetween(height, grid.height)];
   for (let y = 0; y < height; y++) {
     const [above, below, down] = lines[y];
     for (let x = 0; x < width; x++) {
@@ -118,21 +118,6 @@ export function textToMask(text, width, height) {
     }
   }
   return mask;
-}
-
-/**
- * For each pixel of a line the two cells whose middles are beside it, and how far it is on the way from the
- * first to the second.
- * @param {number} pixels
- * @param {number} cells
- * @returns {[number, number, number][]}
- */
-function placesIn(pixels, cells) {
-  return Array.from({ length: pixels }, (_, pixel) => {
-    const place = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / pixels - 0.5));
-    const first = Math.floor(place);
-    return [first, Math.min(first + 1, cells - 1), place - first];
-  });
 }
 
 /**

@@ -10,7 +10,6 @@ import { dot, identity, multiply, orthonormalMixtures, seenBy, symmetricEigen } 
 import { GRID, gridWeights, textToGrid } from "./mask_text.js";
 
 /** @typedef {import("./pictures.js").BoardPictures} BoardPictures */
-/** @typedef {import("./types.js").Row} Row */
 
 /**
  * `weights`: what strength 1 adds to the strength of each row of the board. `inside`: the share of its change
@@ -27,6 +26,15 @@ const DEPENDENT = 1e-4; // as in pullback_core/linalg/orthonormal.py
 const LOCAL = 0.25;
 
 /**
+ * What is the same for every mask. `all`: energies of the changes at strength 1. `even`: mixtures whose
+ * energies, steadied, are the identity.
+ * @typedef {{all: Float64Array[], even: Float64Array[]}} Space
+ */
+
+/** @type {WeakMap<BoardPictures, Space>} */
+const spaces = new WeakMap();
+
+/**
  * The directions of largest share inside a mask, the best first. The mask is a text, because then the
  * directions of a region that is read from a state are the same as when it was painted.
  * @param {BoardPictures} pictures
@@ -35,24 +43,54 @@ const LOCAL = 0.25;
  * @returns {RegionDirection[]} none where the mask is empty, or directions do nothing
  */
 export function regionDirections(pictures, mask, count = 4) {
-  const small = pictures.small(GRID);
   const grid = textToGrid(mask);
-  const used = pictures.directions;
-  if (!used || !grid) return [];
-  const weights = gridWeights(grid, small.width, small.height);
-  const all = corner(pictures.gram(), used);
-  const inside = corner(small.gram(weights), used);
-  if (!all.some((row, i) => row[i] > 0)) return [];
-  const known = orthonormalMoves(pictures.metric ?? identity(used));
-  const mixtures = multiply(mostInside(seenBy(known, all), seenBy(known, inside), count), known);
-  const found = mixtures.map((mixture) => {
+  if (!grid || !pictures.mixed) return [];
+  const { all, even } = spaceOf(pictures);
+  if (!even.length) return [];
+  const small = pictures.small(GRID);
+  const inside = energiesInside(pictures, gridWeights(grid, small.width, small.height), all);
+  const found = mostInside(even, inside, count).map((mixture) => {
     const ofRows = new Float64Array(pictures.rows.length);
     ofRows.set(mixture);
     const factor = signOf(small.change(ofRows)) / strengthOf(mixture, all);
-    const share = dot(multiply([mixture], inside)[0], mixture) / dot(multiply([mixture], all)[0], mixture);
+    const share = energyOf(mixture, inside) / energyOf(mixture, all);
     return { weights: ofRows.map((weight) => weight * factor), inside: Math.min(1, Math.max(0, share)) };
   });
   return found.sort((one, other) => other.inside - one.inside);
+}
+
+/**
+ * What is the same for every mask. It is found once.
+ * @param {BoardPictures} pictures
+ * @returns {Space}
+ */
+function spaceOf(pictures) {
+  const made = spaces.get(pictures);
+  if (made) return made;
+  const all = pictures.small(GRID).gram(pictures.mixed);
+  const known = orthonormalMoves(pictures.metric ?? identity(pictures.mixed));
+  const energies = seenBy(known, all);
+  const mean = energies.reduce((sum, row, i) => sum + row[i], 0) / energies.length;
+  energies.forEach((row, i) => (row[i] += WEAK * mean));
+  const space = { all, even: mean > 0 ? multiply(orthonormalMixtures(energies, 0), known) : [] };
+  spaces.set(pictures, space);
+  return space;
+}
+
+/**
+ * The energies of the changes inside a mask. What is not inside is outside, so the smaller part is measured.
+ * @param {BoardPictures} pictures
+ * @param {Float32Array} weights - of the mask on the grid
+ * @param {Float64Array[]} all - the energies everywhere
+ * @returns {Float64Array[]}
+ */
+function energiesInside(pictures, weights, all) {
+  const small = pictures.small(GRID);
+  const inside = weights.filter((weight) => weight > 0).length;
+  const outside = weights.filter((weight) => weight < 1).length;
+  if (inside <= outside) return small.gram(pictures.mixed, weights);
+  const rest = small.gram(pictures.mixed, weights.map((weight) => 1 - weight));
+  return all.map((row, i) => row.map((value, j) => value - rest[i][j]));
 }
 
 /**
@@ -71,19 +109,25 @@ function orthonormalMoves(metric) {
 
 /**
  * The mixtures of largest share inside.
- * @param {Float64Array[]} all - n x n, energies of the changes of orthonormal vectors
- * @param {Float64Array[]} inside - n x n, their energies inside the mask
+ * @param {Float64Array[]} even - mixtures whose steadied energies are the identity
+ * @param {Float64Array[]} inside - the energies of the changes inside the mask
  * @param {number} count
  * @returns {Float64Array[]} r x n
  */
-function mostInside(all, inside, count) {
-  const mean = all.reduce((sum, row, i) => sum + row[i], 0) / all.length;
-  const steadied = all.map((row, i) => row.map((value, j) => (i === j ? value + WEAK * mean : value)));
-  // In these mixtures the steadied energy is the identity, so eigenvalues of the energy inside are shares.
-  const even = orthonormalMixtures(steadied, 0);
-  const { values, vectors } = symmetricEigen(seenBy(even, inside));
+function mostInside(even, inside, count) {
+  const { values, vectors } = symmetricEigen(seenBy(even, inside)); // the values are the shares
   const local = vectors.filter((_, index) => index === 0 || values[index] >= LOCAL * values[0]);
   return multiply(local.slice(0, count), even);
+}
+
+/**
+ * The energy of what a mixture changes.
+ * @param {Float64Array} mixture
+ * @param {Float64Array[]} energies - inner products of the changes
+ * @returns {number}
+ */
+function energyOf(mixture, energies) {
+  return dot(multiply([mixture], energies)[0], mixture);
 }
 
 /**
@@ -95,7 +139,7 @@ function mostInside(all, inside, count) {
 function strengthOf(mixture, energies) {
   const sizes = energies.map((row, i) => Math.sqrt(row[i]) || 1);
   const units = energies.map((row, i) => row.map((value, j) => value / (sizes[i] * sizes[j])));
-  return Math.sqrt(dot(multiply([mixture], units)[0], mixture));
+  return Math.sqrt(energyOf(mixture, units));
 }
 
 /**
@@ -109,35 +153,4 @@ function signOf(change) {
   return sum < 0 ? -1 : 1;
 }
 
-/**
- * The first rows and columns of a matrix.
- * @param {Float64Array[]} matrix
- * @param {number} size
- * @returns {Float64Array[]} size x size
- */
-function corner(matrix, size) {
-  return matrix.slice(0, size).map((row) => row.slice(0, size));
-}
-
-/**
- * The strengths up to which a mixture is what the sum of its parts foretells. Each part uses up a share of
- * its own range, and the shares add up like lengths at right angles, as the directions are at right angles.
- * @param {ArrayLike<number>} weights - what strength 1 adds to the strength of each row
- * @param {Row[]} rows
- * @returns {[number, number]} the negative and the positive end, both above 0
- */
-export function rangeOf(weights, rows) {
-  return [1 / usedUp(weights, rows, -1), 1 / usedUp(weights, rows, 1)];
-}
-
-/**
- * How much of their linear range a setting takes. Above 1 the preview will not hold.
- * @param {ArrayLike<number>} amounts - strengths of the rows
- * @param {Row[]} rows
- * @param {number} [sign] - -1 for the opposite setting
- * @returns {number}
- */
-export function usedUp(amounts, rows, sign = 1) {
-  const shares = rows.map((row, i) => (sign * amounts[i]) / row.range[sign * amounts[i] < 0 ? 0 : 1]);
-  return Math.hypot(...shares);
-}
+export { rangeOf, usedUp } from "./ranges.js";

@@ -4,19 +4,21 @@
  * A file of the host, as its route /view names it.
  * @typedef {{filename: string, subfolder: string, type: string}} FileRef
  *
- * What one direction or word does to the picture, at strength 1.
- * @typedef {{kind: "direction" | "word", name: string, scale: number, range: [number, number],
+ * What one direction or word does to the picture, at strength 1. Known rows are directions without a slider,
+ * which regions are made of too.
+ * @typedef {{kind: "direction" | "known" | "word", scale: number, name?: string, range?: [number, number],
  *   colour?: boolean, explained?: number}} Row
  *
  * What the node sends once it ran.
  * @typedef {{id: string, node: string, width: number, height: number, before: FileRef, changes: FileRef,
  *   rows: Row[], true?: FileRef, true_size?: [number, number],
  *   setting?: {mix: number[], words: Record<string, number>}, agreement?: number, reached?: number,
- *   metric?: number[][], mask?: FileRef, note?: string}} Payload
+ *   metric?: number[][], known?: FileRef, known_width?: number, known_height?: number, mask?: FileRef,
+ *   note?: string}} Payload
  *
  * One slider: its weights over the rows, and what is said of it. `share` is the part inside the region, or
  * the part of a word that the directions explain.
- * @typedef {{id: string, kind: "direction" | "word" | "region", index: number, name: string,
+ * @typedef {{id: string, kind: "direction" | "word" | "region" | "rest", index: number, name: string,
  *   weights: Float64Array, range: [number, number], colour: boolean, share: number | null}} SliderSpec
  *
  * A basis file of the library.
