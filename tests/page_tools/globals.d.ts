@@ -11,7 +11,7 @@ declare global {
       name: string,
       type: string,
       element: E,
-      options?: DOMWidgetOptions<V> & { serialize?: boolean },
+      options?: DOMWidgetOptions<V> & { serialize?: boolean; hideInPanel?: boolean },
     ): DOMWidget<E, V>;
     /** What is inside, if the node is a subgraph. */
     subgraph?: ComfyGraph;

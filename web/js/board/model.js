@@ -7,6 +7,7 @@ const REGIONAL = 8; // directions of a region that are offered
 const REMEMBERED = 100; // settings that undo goes back to
 const SAME = 1e-3; // strengths that differ by less are the same setting
 const ROUNDED = 1e-2; // a mix whose sliders miss it by less is that of these sliders
+const REST = "rest"; // the slider of what earlier regions left
 
 /** The setting of a board. */
 export class BoardModel {
@@ -19,6 +20,7 @@ export class BoardModel {
     this.mask = /** @type {Uint8Array | null} */ (null);
     this.given = /** @type {Uint8Array | null} */ (null); // the mask of the node's input
     this.region = ""; // the mask as text, which says what the directions of the region are
+    this.rest = /** @type {Float64Array | null} */ (null); // what earlier regions left
     this.painted = false; // the mask was painted or cleared here, so it is part of the state
     this.text = ""; // the state as text, as of the last commit
     this.past = /** @type {string[]} */ ([]);
@@ -46,9 +48,19 @@ export class BoardModel {
     this.future = [];
   }
 
-  /** How many of the rows are directions of the basis. */
+  /**
+   * The rows of some kinds, with their places among all rows.
+   * @param {("direction" | "known" | "word")[]} kinds
+   * @returns {{row: import("./types.js").Row, index: number}[]}
+   */
+  rows(...kinds) {
+    const all = (this.payload?.rows ?? []).map((row, index) => ({ row, index }));
+    return all.filter(({ row }) => kinds.includes(row.kind));
+  }
+
+  /** How many of the rows are directions of the basis, which have a slider each. */
   get directions() {
-    return this.pictures?.directions ?? 0;
+    return this.rows("direction").length;
   }
 
   /**
@@ -59,61 +71,66 @@ export class BoardModel {
     this.text = text;
     const { payload } = this;
     if (!payload) return;
-    const { rows, width, height } = payload;
+    const { width, height } = payload;
     const read = readState(text);
     const state = read && read.basis === payload.id ? read : null;
     this.values = new Map();
-    rows.forEach((row, index) => {
-      const value = row.kind === "word" ? state?.words[row.name] : state?.strengths[index];
+    for (const { row, index } of this.rows("direction", "word")) {
+      const value = row.kind === "word" ? state?.words[row.name ?? ""] : state?.strengths[index];
       this.values.set(idOf(row, index), value ?? 0);
-    });
+    }
     this.painted = Boolean(state?.region);
     this.mask = state?.region ? textToMask(state.region.mask, width, height) : this.given;
     this.region = state?.region?.mask ?? (this.given ? maskToText(this.given, width, height) : "");
+    this.rest = null;
     this.makeSliders();
     state?.region?.strengths.forEach((value, index) => {
       if (this.find(`region:${index}`)) this.values.set(`region:${index}`, value);
     });
-    if (state && !this.sumsUpTo(state.mix)) this.spread(state.mix); // a region as another version made it
+    if (state) this.keepRest(state.mix);
   }
 
   /**
-   * Whether the sliders add up to this mix.
-   * @param {number[]} mix
-   * @returns {boolean}
+   * Give what a mix has beyond the sliders a slider of its own.
+   * @param {ArrayLike<number>} mix - the strength of each row; words may be missing
    */
-  sumsUpTo(mix) {
-    const sum = this.amounts();
-    return mix.every((amount, index) => Math.abs(amount - sum[index]) < ROUNDED);
-  }
-
-  /**
-   * Set the plain sliders to a mix, and those of the region to 0.
-   * @param {ArrayLike<number>} mix
-   */
-  spread(mix) {
-    for (const id of [...this.values.keys()]) if (id.startsWith("region:")) this.values.delete(id);
-    for (let index = 0; index < this.directions; index++) {
-      this.values.set(`direction:${index}`, Math.round(mix[index] * 1e4) / 1e4);
-    }
+  keepRest(mix) {
+    const rest = this.amounts().map((sum, index) => (mix[index] ?? sum) - sum);
+    this.rest = rest.some((amount) => Math.abs(amount) > ROUNDED) ? rest : null;
+    this.values.delete(REST);
+    this.makeSliders();
+    if (this.rest) this.values.set(REST, 1);
   }
 
   /** The sliders of the rows, and those of the region if there is one. */
   makeSliders() {
     const { payload, pictures } = this;
     if (!payload || !pictures) return;
-    this.sliders = payload.rows.map((row, index) => {
+    this.sliders = this.rows("direction", "word").map(({ row, index }) => {
       const weights = new Float64Array(payload.rows.length);
       weights[index] = 1;
-      const { kind, name, range } = row;
-      const share = kind === "word" ? row.explained ?? null : null;
-      return { id: idOf(row, index), kind, index, name, weights, range, colour: Boolean(row.colour), share };
+      const { name = "", range = [0, 0], colour = false, explained = null } = row;
+      const kind = /** @type {"word" | "direction"} */ (row.kind);
+      return { id: idOf(row, index), kind, index, name, weights, range, colour, share: explained };
     });
     regionDirections(pictures, this.region, REGIONAL).forEach(({ weights, inside }, index) => {
-      const range = rangeOf(weights, payload.rows);
-      const rest = { index, name: "", weights, range, colour: false, share: inside };
-      this.sliders.push({ id: `region:${index}`, kind: "region", ...rest });
+      this.sliders.push(this.mixture(`region:${index}`, "region", index, weights, inside));
     });
+    if (this.rest) this.sliders.push(this.mixture(REST, "rest", 0, this.rest, null));
+  }
+
+  /**
+   * A slider of a mixture of directions.
+   * @param {string} id
+   * @param {"region" | "rest"} kind
+   * @param {number} index
+   * @param {Float64Array} weights
+   * @param {number | null} share
+   * @returns {import("./types.js").SliderSpec}
+   */
+  mixture(id, kind, index, weights, share) {
+    const range = rangeOf(weights, this.pictures?.ranges ?? []);
+    return { id, kind, index, name: "", weights, range, colour: false, share };
   }
 
   /**
@@ -157,7 +174,7 @@ export class BoardModel {
    * @returns {boolean}
    */
   isBeyond(amounts) {
-    return usedUp(amounts, this.payload?.rows ?? []) > 1;
+    return usedUp(amounts, this.pictures?.ranges ?? []) > 1;
   }
 
   /** Whether anything is set. */
@@ -166,17 +183,20 @@ export class BoardModel {
   }
 
   /**
-   * Take another region. What was set in the one before stays in the picture: plain sliders take it over.
+   * Take another region. What was set in those before stays in the picture, as a slider of its own.
    * @param {Uint8Array | null} mask
    */
   setMask(mask) {
     const { payload } = this;
     if (!payload) return;
-    this.spread(this.amounts());
+    const sum = this.amounts();
+    for (const id of [...this.values.keys()]) if (id.startsWith("region:")) this.values.delete(id);
     this.mask = mask;
     this.region = mask ? maskToText(mask, payload.width, payload.height) : "";
     this.painted = true;
+    this.rest = null;
     this.makeSliders();
+    this.keepRest(sum);
   }
 
   /** Set all sliders to 0. The region stays. */
@@ -188,16 +208,18 @@ export class BoardModel {
   write() {
     const { payload } = this;
     if (!payload || (!this.isSet && !this.painted)) return "";
-    const rows = payload.rows.map((row, index) => ({ row, value: this.values.get(idOf(row, index)) ?? 0 }));
-    const words = rows.filter(({ row, value }) => row.kind === "word" && value);
+    /** @param {("direction" | "known" | "word")[]} kinds */
+    const valuesOf = (...kinds) => this.rows(...kinds).map(({ row, index }) => {
+      return /** @type {const} */ ([row.name ?? "", this.values.get(idOf(row, index)) ?? 0]);
+    });
     const region = this.sliders.filter((slider) => slider.kind === "region");
     const isRegional = this.painted || region.some(({ id }) => this.values.get(id));
     return writeState({
       version: 1,
       basis: payload.id,
-      mix: [...this.amounts().slice(0, this.directions)],
-      words: Object.fromEntries(words.map(({ row, value }) => [row.name, value])),
-      strengths: rows.slice(0, this.directions).map(({ value }) => value),
+      mix: [...this.amounts().slice(0, this.rows("direction", "known").length)],
+      words: Object.fromEntries(valuesOf("word").filter(([, value]) => value)),
+      strengths: valuesOf("direction", "known").map(([, value]) => value),
       region: isRegional
         ? { mask: this.region, strengths: region.map(({ id }) => this.values.get(id) ?? 0) }
         : null,
@@ -245,8 +267,9 @@ export class BoardModel {
   get isTrue() {
     const setting = this.payload?.setting;
     if (!this.payload?.true || !setting) return false;
-    const wanted = this.payload.rows.map((row, index) =>
-      row.kind === "word" ? setting.words[row.name] ?? 0 : setting.mix[index] ?? 0);
+    const wanted = this.payload.rows.map(({ kind, name = "" }, index) => {
+      return (kind === "word" ? setting.words[name] : setting.mix[index]) ?? 0;
+    });
     return this.amounts().every((amount, row) => Math.abs(amount - wanted[row]) < SAME);
   }
 }

@@ -27,7 +27,7 @@ export function addBoard(node) {
   const board = new Board(hostOf(node));
   for (const name of ["words", "state"]) hide(findWidget(node, name));
   const widget = node.addDOMWidget(WIDGET, "PULLBACK_BOARD", board.element, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => LEAST,
+    serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST,
   });
   Object.assign(widget, { serialize: false, label: text("board.title"), board });
   leaveWheelToPage(board.element);
@@ -99,8 +99,8 @@ function follow(node, board) {
 }
 
 /**
- * Put a board where the page still shows that of the node before. For an undo the page makes each node again, and
- * Nodes 2.0 goes on showing the element of the old one.
+ * Put a board where the page still shows that of the node before. For an undo the page makes each node again,
+ * and Nodes 2.0 goes on showing the element of the old one.
  * @param {HTMLElement} element
  */
 function takePlace(element) {

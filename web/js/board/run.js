@@ -27,6 +27,11 @@ export class Runner {
   /** Make the true picture of the setting. A newer run takes the place of one that is under way. */
   async run() {
     clearTimeout(this.settling);
+    const missing = this.board.host.missing();
+    if (missing.length) {
+      this.fail(new Error(text("board.empty_connect", { inputs: missing.join(", ") })));
+      return;
+    }
     const run = ++this.runs;
     this.failure = "";
     this.setBusy(true);

@@ -17,7 +17,7 @@ const GROUPS = /** @type {const} */ (["region", "form", "colour"]);
  */
 function groupOf({ kind, colour }) {
   if (kind === "direction") return colour ? "colour" : "form";
-  return kind;
+  return kind === "rest" ? "region" : kind;
 }
 
 /**
@@ -27,6 +27,7 @@ function groupOf({ kind, colour }) {
  */
 export function labelOf({ kind, name, index }) {
   if (name) return name;
+  if (kind === "rest") return text("board.earlier_regions");
   return text(kind === "region" ? "board.region_number" : "board.direction_number", { number: index + 1 });
 }
 

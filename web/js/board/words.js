@@ -61,7 +61,7 @@ export class Words {
    * @param {import("./types.js").Row[]} rows
    */
   ran(rows) {
-    this.known = rows.filter((row) => row.kind === "word").map((row) => row.name);
+    this.known = rows.filter((row) => row.kind === "word").map(({ name = "" }) => name);
     this.refresh();
   }
 
