@@ -24,6 +24,7 @@ NEEDED = (
     "web/docs/PullbackBasis/zh.md",
     "locales/zh/main.json",
     "workflows/1 Quick start.json",
+    "subgraphs/Edit a picture along its directions.json",
     "requirements.txt",
     "README.md",
     "LICENSE",

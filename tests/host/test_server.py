@@ -175,7 +175,7 @@ class Run:
     def __init__(self, server, prompt):
         self.server, self.prompt = server, prompt
         self.ended, self.error, self.files, self.executed, self.cached = "", "", {}, set(), set()
-        self.features, self.boards = {}, {}
+        self.features, self.boards, self.told = {}, {}, {}
         self.progress, self.previews, self.texts = Counter(), Counter(), {}
         self._node = None
 
@@ -196,6 +196,8 @@ class Run:
             if "images" in data["output"]:
                 self.files[data["node"]] = data["output"]["images"]
             self.features[data["node"]] = data["output"].get("pullback_features", [])
+            if "pullback_text" in data["output"]:
+                self.told[data["node"]] = data["output"]["pullback_text"]
             if "pullback_board" in data["output"]:
                 [self.boards[data["node"]]] = data["output"]["pullback_board"]
         elif kind in ("execution_success", "execution_error", "execution_interrupted"):
@@ -515,6 +517,17 @@ def test_the_same_prompt_again_comes_from_the_cache(server, prompt):
     assert second.files == first.files
 
 
+def test_a_page_that_was_loaded_anew_learns_what_nodes_said(server, prompt):
+    """Each run has a client of its own, as a fresh page has. Older hosts send output nodes again, no others."""
+    first, second = server.run(prompt), server.run(prompt)
+    assert second.executed == set()
+    sent_again = server.known["PullbackBasis"].get("has_intermediate_output", False)
+    said = {prompt[node]["class_type"] for node in second.told}
+    speaking = {"PullbackDDIMInvert", "PullbackBasis", "PullbackGuidanceEdit"}
+    assert said == (speaking if sent_again else set())
+    assert all(first.told[node] == text for node, text in second.told.items())
+
+
 def test_another_strength_runs_only_what_comes_after_the_edit(server, prompt):
     server.run(prompt)
     node_of(prompt, "PullbackGuidanceEdit")["strength"] = 0.9
@@ -591,6 +604,36 @@ def test_the_template_browser_lists_every_workflow_with_a_picture(server):
 def test_a_template_has_no_node_that_the_host_calls_deprecated(server, name):
     used = {node["class_type"] for node in server.prompt(name).values()}
     assert [node for node in used if server.known[node].get("deprecated")] == []
+
+
+def test_the_blueprint_is_offered_and_runs_with_the_bundled_model(server):
+    [path] = (PACK / "subgraphs").glob("*.json")
+    inner = converter.api_prompt(json.loads(path.read_text()), server.known)
+    outside = {
+        "model": ["loader", 0],
+        "vae": ["loader", 1],
+        "conditioning": ["loader", 2],
+        "pixels": ["face", 0],
+    }
+    prompt = {
+        "loader": {"class_type": "PullbackLoadFacesModel", "inputs": {}},
+        "face": {"class_type": "PullbackExampleFace", "inputs": {"number": 6}},
+    }
+    for key, node in inner.items():
+        spec = server.known[node["class_type"]]["input"]["required"]
+        missing = {name: outside[name] for name in spec if name not in node["inputs"]}
+        prompt[key] = {**node, "inputs": {**missing, **node["inputs"]}}
+    run = server.run(prompt)
+    assert (run.ended, run.error) == ("execution_success", "")
+    assert [len(board["rows"]) for board in run.boards.values()] == [16]
+    try:
+        offered = json.loads(server.get("/global_subgraphs"))
+    except urllib.error.HTTPError as error:
+        assert error.code == 404  # ComfyUI before 0.8.0 offers no blueprints
+        return
+    [key] = [key for key, entry in offered.items() if entry["info"]["node_pack"] == f"custom_nodes.{NAME}"]
+    assert offered[key]["name"] == path.stem
+    assert json.loads(server.get(f"/global_subgraphs/{key}"))["data"] == path.read_text()
 
 
 @pytest.mark.parametrize("node", sorted(NODES))
