@@ -4,7 +4,11 @@ import torch
 import torch.nn.functional as F
 
 PATCHES = 8  # the shorter side of the picture in patches
-RECOLOURS = 0.6  # a change recolours where at least this share of its energy is left after averaging
+# A change recolours where at least this share of its energy is left after averaging. Measured on the bundled
+# model at 0.5 T, the first 8 of 16 rotated directions of 18 faces (chosen on 7 others): it agrees with the
+# strongest attribute of the true edit, a colour or a form, in 0.89 [0.84, 0.93]; in 0.94 [0.91, 0.98] if the
+# tone of the skin counts as a colour. "Always a colour" would be right in 0.66.
+RECOLOURS = 0.6
 
 
 def flat_share(changes: torch.Tensor, patches: int = PATCHES) -> torch.Tensor:

@@ -225,3 +225,11 @@ def test_the_sheet_needs_no_matplotlib_and_plots_say_what_to_install(
         precision="as the model",
     )
     assert "middle" in report
+
+
+def test_its_own_wrapper_is_no_memory_of_noise_levels(comfy_host, model_and_vae):
+    """Otherwise each word that the model hears would cost another sampling along the whole way."""
+    objects = comfy_host.adapter.level_memory.objects
+    model, _ = model_and_vae
+    assert model.wrappers
+    assert objects.independent_groups(objects.sampling_objects(model, {}, [])[1], []) == []

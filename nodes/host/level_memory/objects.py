@@ -1,5 +1,7 @@
 """The objects that act in a sampling of the host and may remember something."""
 
+import types
+
 import comfy.controlnet
 import comfy.hooks
 import torch
@@ -10,6 +12,7 @@ PATCHER_CONTAINERS = ("object_patches", "wrappers", "callbacks", "injections", "
 NOT_FOLLOWED = ("control", "hooks", "model_conds", "gligen")  # entries of a conditioning
 # Objects that have no state of their own, or whose state is handled elsewhere.
 STATELESS = (*PLAIN, torch.Tensor, comfy.hooks.HookGroup)
+OWN = __name__.partition(".level_memory")[0] + "."  # this pack's own functions in a MODEL remember nothing
 
 
 def sampling_objects(patcher, options, entries):
@@ -66,7 +69,8 @@ def _leaves(container):
     if isinstance(container, list | tuple | set):
         return [leaf for value in container for leaf in _leaves(value)]
     closed = isinstance(container, CLOSED) and not isinstance(container, torch.nn.Module)
-    return [] if closed or isinstance(container, STATELESS) else [container]
+    own = isinstance(container, types.FunctionType) and container.__module__.startswith(OWN)
+    return [] if closed or own or isinstance(container, STATELESS) else [container]
 
 
 def independent_groups(objects, ignored):
