@@ -19,7 +19,7 @@ from .inputs import (
     strength_input,
     tolerance_input,
 )
-from .ui import applied_report, noisy_already
+from .ui import SENT_AGAIN, applied_report, noisy_already, shown_text
 
 
 class ApplyDirection(io.ComfyNode):
@@ -81,6 +81,7 @@ class ApplyDirection(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="What became of each picture."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -136,5 +137,5 @@ class ApplyDirection(io.ComfyNode):
         if basis.provenance.get("prompt") not in (None, prompt):
             report += "\nthe direction was found under another conditioning than this one"
         report += noisy_already(latent)
-        host.show_status(cls, report.partition("\n")[0])
-        return io.NodeOutput(host.clean_latent(model, pictures, latent), report)
+        shown = shown_text(cls, report.partition("\n")[0])
+        return io.NodeOutput(host.clean_latent(model, pictures, latent), report, ui=shown)

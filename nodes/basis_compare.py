@@ -3,6 +3,7 @@ from comfy_api.latest import io, ui
 from ..pullback_core import compare_bases, figures, spectra
 from . import host
 from .inputs import CATEGORY, Basis
+from .ui import SENT_AGAIN, shown_text
 
 FEATURES, LATENTS = "features", "latents"
 SIDES = {FEATURES: "h", LATENTS: "x"}  # as the core names them
@@ -60,6 +61,7 @@ class BasisCompare(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
             is_input_list=True,
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -72,7 +74,6 @@ class BasisCompare(io.ComfyNode):
         pairs = [f"{names[one]} and {names[two]}" for one, two in found.pairs]
         largest = f"at most {found.largest_distance:.2f}"
         summary = f"{pairs[0]}: distance {found.first_distance:.2f} of {largest}"
-        host.show_status(cls, summary)
 
         rows, columns = names[: len(bases)], names[len(bases) :] or names
         heading, unit = f"Distances in {space}", f"distance ({largest})"
@@ -83,8 +84,8 @@ class BasisCompare(io.ComfyNode):
         curves = [(name, *spectra.mean_power_spectrum(basis.v)) for name, basis in zip(names, together)]
         frequencies = host.plot_of(figures.spectrum_plot, curves)
         report = "\n".join([summary, *_rank_lines(names, together)])
-        preview = ui.PreviewImage(heat, cls=cls)
-        return io.NodeOutput(heat, angles, frequencies, found.first_distance, report, ui=preview)
+        shown = ui.PreviewImage(heat, cls=cls).as_dict() | shown_text(cls, summary)
+        return io.NodeOutput(heat, angles, frequencies, found.first_distance, report, ui=shown)
 
 
 def _require_comparable(bases, space):

@@ -18,7 +18,7 @@ from .inputs import (
     seed_input,
     tolerance_input,
 )
-from .ui import SearchStatus, feature_choices, noisy_already, searches_report
+from .ui import SENT_AGAIN, SearchStatus, feature_choices, noisy_already, searches_report, shown_text
 
 
 class BasisOverTime(io.ComfyNode):
@@ -73,6 +73,7 @@ class BasisOverTime(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -108,8 +109,8 @@ class BasisOverTime(io.ComfyNode):
             [origin] = host.inverted_origins(latent, x0, noisy.sigmas)
             bases.append(host.with_picture(basis.to("cpu"), origin))
             latents.append(host.noisy_latent(model, noisy, latent, [origin]))
-        host.show_status(cls, searches_report(bases) + noisy_already(latent))
-        return io.NodeOutput(bases, latents, [noisy.sigmas for _, noisy in found], ui=feature_choices(model))
+        shown = shown_text(cls, searches_report(bases) + noisy_already(latent)) | feature_choices(model)
+        return io.NodeOutput(bases, latents, [noisy.sigmas for _, noisy in found], ui=shown)
 
 
 def _fractions(text):

@@ -10,7 +10,7 @@ from .inputs import (
     model_input,
     refine_input,
 )
-from .ui import noisy_already, round_trip_report
+from .ui import SENT_AGAIN, noisy_already, round_trip_report, shown_text
 
 
 class DDIMInvert(io.ComfyNode):
@@ -62,6 +62,7 @@ class DDIMInvert(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="How much of the picture comes back."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -85,6 +86,7 @@ class DDIMInvert(io.ComfyNode):
         report += noisy_already(latent)
         if advice:
             report += f"\n{advice}"
-        host.show_status(cls, report)
+        shown = shown_text(cls, report)
         origins = host.inverted_origins(latent, x0, sigmas)
-        return io.NodeOutput(host.noisy_latent(model, noisy, latent, origins), sigmas, report)
+        noisy = host.noisy_latent(model, noisy, latent, origins)
+        return io.NodeOutput(noisy, sigmas, report, ui=shown)

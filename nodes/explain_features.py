@@ -15,7 +15,7 @@ from .inputs import (
     rank_input,
     sigmas_input,
 )
-from .ui import SearchStatus, feature_choices
+from .ui import SENT_AGAIN, SearchStatus, feature_choices, shown_text
 
 TOLERANCE = 0.05  # a loose one is enough for a comparison
 
@@ -58,6 +58,7 @@ class ExplainFeatures(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -86,12 +87,12 @@ class ExplainFeatures(io.ComfyNode):
             products=True,
         )
         products = sum(report.products for report in reports)
-        host.show_status(cls, f"{len(reports)} features compared with {products} products")
+        told = shown_text(cls, f"{len(reports)} features compared with {products} products")
         reasons = [f"{name}: {reason}" for name, reason in refused.items()]
         table = "\n".join([feature_table(reports), *reasons])
         decay = host.plot_of(figures.decay_plot, [(report.feature, report.s) for report in reports])
         preview = ui.PreviewImage(decay, cls=cls).as_dict()
-        shown = {**preview, "pullback_report": [table], **feature_choices(model)}
+        shown = {**preview, **told, "pullback_report": [table], **feature_choices(model)}
         return io.NodeOutput(table, decay, [report.feature for report in reports], ui=shown)
 
 

@@ -1,8 +1,8 @@
 from comfy_api.latest import io
 
 from ..pullback_core import global_basis
-from . import host
 from .inputs import CATEGORY, Basis
+from .ui import SENT_AGAIN, shown_text
 
 FRECHET, MATCHED = "frechet", "matched"
 
@@ -43,6 +43,7 @@ class GlobalBasis(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             is_input_list=True,
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -50,5 +51,4 @@ class GlobalBasis(io.ComfyNode):
         mean = global_basis(bases, method[0])  # in a node that takes lists, widgets come as lists too
         first = ", ".join(f"{misfit:.2f}" for misfit in mean.residuals[:3])
         report = f"{method[0]} of {len(bases)} bases; misfit of the first directions: {first}"
-        host.show_status(cls, report)
-        return io.NodeOutput(mean, report)
+        return io.NodeOutput(mean, report, ui=shown_text(cls, report))

@@ -17,7 +17,7 @@ from .inputs import (
     strength_input,
     unit_input,
 )
-from .ui import missed_strengths
+from .ui import SENT_AGAIN, missed_strengths, shown_text
 
 
 class GuidanceEdit(io.ComfyNode):
@@ -74,6 +74,7 @@ class GuidanceEdit(io.ComfyNode):
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -94,6 +95,7 @@ class GuidanceEdit(io.ComfyNode):
         chosen = require_directions(basis, direction, directions)
         amounts = host.even_strengths(strength, strengths)
         bar = host.Progress(100)
+        told = {}  # of the node's ui
 
         def work(denoiser, noisy):
             require_own_basis(denoiser, basis, latent, noisy)
@@ -104,7 +106,7 @@ class GuidanceEdit(io.ComfyNode):
                 calibrated = host.calibrate(
                     denoiser, noisy, chosen, amounts, latent, progress=bar.part(0, start), mask=mask
                 )
-                host.show_status(cls, _report(direction, amounts, calibrated))
+                told.update(shown_text(cls, _report(direction, amounts, calibrated)))
             return noisy, host.edit_and_keep(
                 denoiser,
                 noisy,
@@ -119,7 +121,8 @@ class GuidanceEdit(io.ComfyNode):
 
         sigmas = torch.tensor([basis.sigma, 0.0], dtype=torch.float64)  # only the noise level counts here
         noisy, edited = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
-        return io.NodeOutput(host.noisy_latent(model, edited, latent, host.edited_origins(latent, noisy)))
+        result = host.noisy_latent(model, edited, latent, host.edited_origins(latent, noisy))
+        return io.NodeOutput(result, ui=told or None)
 
 
 def _report(first, amounts, calibrated):

@@ -3,6 +3,7 @@ from comfy_api.latest import io, ui
 from ..pullback_core import PullbackBasis
 from . import host
 from .inputs import CATEGORY, Basis
+from .ui import SENT_AGAIN
 
 
 class LoadBasis(io.ComfyNode):
@@ -26,6 +27,7 @@ class LoadBasis(io.ComfyNode):
                 io.String.Output(display_name="names", tooltip="The names of its directions, one a line."),
                 io.String.Output(display_name="notes", tooltip="What the one who saved it wrote."),
             ],
+            **SENT_AGAIN,
         )
 
     @classmethod

@@ -6,7 +6,7 @@ from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_own_basis, require_single_noisy_latent
 from .inputs import CATEGORY, Basis, count_input
-from .ui import SearchStatus
+from .ui import SENT_AGAIN, SearchStatus, shown_text
 
 SETTLED = 0.01  # the residual at which the bar of the search is full
 
@@ -66,6 +66,7 @@ class MaskBasis(io.ComfyNode):
                 io.String.Output(display_name="report"),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -91,8 +92,8 @@ class MaskBasis(io.ComfyNode):
             basis = _searched(cls, basis, masks, count, model, conditioning, latent, sigmas)
         found = masked_basis(basis, masks, count, least=least)
         report = found.report()
-        host.show_status(cls, report)
-        return io.NodeOutput(found.basis, float(found.inside[0]), report)
+        shown = shown_text(cls, report)
+        return io.NodeOutput(found.basis, float(found.inside[0]), report, ui=shown)
 
 
 def _searched(node, basis, masks, count, model, conditioning, latent, sigmas):

@@ -1,9 +1,9 @@
 from comfy_api.latest import io
 
 from ..pullback_core.directions.mixing import mix
-from . import host
 from .checks import require_directions
 from .inputs import CATEGORY, Basis
+from .ui import SENT_AGAIN, shown_text
 
 MOST = 4  # bases that can be mixed
 
@@ -39,6 +39,7 @@ class MixDirections(io.ComfyNode):
                 io.String.Output(display_name="report"),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -53,8 +54,7 @@ class MixDirections(io.ComfyNode):
             raise ValueError("Nothing is connected to mix; connect a Pullback Basis to basis_1.")
         mixture = mix(parts, orthogonal_to=orthogonal_to, name=name.strip())
         report = f"{mixture.name(0)}: response {mixture.s[0]:.3g}"
-        host.show_status(cls, report)
-        return io.NodeOutput(mixture, report)
+        return io.NodeOutput(mixture, report, ui=shown_text(cls, report))
 
 
 def _part_inputs(number):

@@ -4,6 +4,7 @@ from ..pullback_core.directions.naming import named_basis
 from . import host
 from .checks import require_single_noisy_latent
 from .inputs import CATEGORY, Basis, conditioning_input, model_input, noisy_latent_input, sigmas_input
+from .ui import SENT_AGAIN, shown_text
 
 WORDS = (
     "smiling, frowning, open mouth, closed mouth, old, young, pale skin, dark skin, bald, short hair, "
@@ -54,6 +55,7 @@ class NameDirections(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="The number and the name of each direction."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -69,5 +71,4 @@ class NameDirections(io.ComfyNode):
         named = named_basis(basis, shifts)
         lines = [f"{number}: {name}" for number, name in enumerate(named.names, start=1) if name]
         report = "\n".join(lines) or "no word says what a direction changes; give other words"
-        host.show_status(cls, report)
-        return io.NodeOutput(named, report)
+        return io.NodeOutput(named, report, ui=shown_text(cls, report))

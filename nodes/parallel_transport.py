@@ -3,9 +3,9 @@ from comfy_api.latest import io
 from ..pullback_core import transported_basis
 from ..pullback_core.directions.alignment import describe_alignment
 from ..pullback_core.transport import EXACT, FITTED, MEANINGLESS_ALIGNMENT, RELEASED
-from . import host
 from .checks import require_directions
 from .inputs import CATEGORY, Basis, direction_input
+from .ui import SENT_AGAIN, shown_text
 
 PROJECTED = "projected"  # the option of `method` that `exact` refines
 
@@ -54,6 +54,7 @@ class ParallelTransport(io.ComfyNode):
                 io.String.Output(display_name="report"),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -67,5 +68,4 @@ class ParallelTransport(io.ComfyNode):
             report += f": the direction {describe_alignment(alignment, target.provenance.get('feature'))}"
         elif alignment < MEANINGLESS_ALIGNMENT:
             report += ": too low to mean much; try a timestep nearer 1, a higher rank or another direction"
-        host.show_status(cls, report)
-        return io.NodeOutput(carried, alignment, report)
+        return io.NodeOutput(carried, alignment, report, ui=shown_text(cls, report))

@@ -22,7 +22,7 @@ from .inputs import (
     sigmas_input,
     tolerance_input,
 )
-from .ui import SearchStatus, feature_choices, search_report
+from .ui import SENT_AGAIN, SearchStatus, feature_choices, search_report, shown_text
 
 NO_ROTATION, ONE_THING_EACH = "none", "one thing each"  # the options of `rotate`
 INEXACT = 0.2  # the report names an error of half precision that is larger than this
@@ -73,6 +73,7 @@ class PullbackBasisNode(io.ComfyNode):
             ],
             outputs=[Basis.Output(display_name="PULLBACK_BASIS")],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -129,8 +130,7 @@ class PullbackBasisNode(io.ComfyNode):
         if inexact > INEXACT:
             used = basis.provenance["precision"]
             report += f"; in {used} they differ by {inexact:.0%} from those in float32, see precision"
-        host.show_status(cls, report)
-        return io.NodeOutput(basis, ui=feature_choices(model))
+        return io.NodeOutput(basis, ui=shown_text(cls, report) | feature_choices(model))
 
 
 def _clean_picture(origin):

@@ -2,6 +2,7 @@ from comfy_api.latest import io
 
 from . import host
 from .inputs import CATEGORY, Basis
+from .ui import SENT_AGAIN, shown_text
 
 
 class SaveBasis(io.ComfyNode):
@@ -46,11 +47,11 @@ class SaveBasis(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
+            **SENT_AGAIN,
         )
 
     @classmethod
     def execute(cls, basis, filename_prefix, names="", notes="", thumbnail=None):
         described = host.described_basis(basis, names, notes, thumbnail)
         path = host.save_basis(described, filename_prefix)
-        host.show_status(cls, f"saved {path.name}")
-        return io.NodeOutput()
+        return io.NodeOutput(ui=shown_text(cls, f"saved {path.name}"))

@@ -23,6 +23,16 @@ def feature_choices(model):
     return {"pullback_features": host.features_of(model)}
 
 
+def shown_text(node, text):
+    """Show a text under a running node, and return the part of its ui that shows it again later.
+
+    The host forgets the line of a running node when the page is loaded anew, and the ui stays; see
+    web/js/features.js. node: its class.
+    """
+    host.show_status(node, text)
+    return {"pullback_text": [text]}
+
+
 def round_trip_report(error):
     """How much of a picture came back from its noise, in words. error: the relative error of its latent."""
     if not math.isfinite(error):

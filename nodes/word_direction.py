@@ -5,6 +5,7 @@ from ..pullback_core.models.denoiser import PICTURE
 from . import host
 from .checks import require_noise, require_own_basis, require_single_noisy_latent
 from .inputs import CATEGORY, Basis, conditioning_input, model_input, noisy_latent_input, sigmas_input
+from .ui import SENT_AGAIN, shown_text
 
 MOST_KEPT = 3  # inputs for words to keep
 LITTLE = 0.3  # the report says that the basis knows little of a word below this share
@@ -56,6 +57,7 @@ class WordDirection(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            **SENT_AGAIN,
         )
 
     @classmethod
@@ -92,8 +94,9 @@ class WordDirection(io.ComfyNode):
         report = f"the basis explains {found.explained:.0%} of the word"
         if found.explained < LITTLE:
             report += "; what other words change is hard to keep out: raise its rank and turn on keep"
-        host.show_status(cls, report)
-        return io.NodeOutput(found.basis, found.explained, report, where_it_shows(shift)[None])
+        shown = shown_text(cls, report)
+        picture = where_it_shows(shift)[None]
+        return io.NodeOutput(found.basis, found.explained, report, picture, ui=shown)
 
 
 def _keep_input(number):

@@ -518,7 +518,7 @@ def test_the_same_prompt_again_comes_from_the_cache(server, prompt):
 
 
 def test_a_page_that_was_loaded_anew_learns_what_nodes_said(server, prompt):
-    """Each run has a client of its own, as a fresh page has. Older hosts send output nodes again, no others."""
+    """Each run has a client of its own, as a fresh page. Older hosts send output nodes again, no others."""
     first, second = server.run(prompt), server.run(prompt)
     assert second.executed == set()
     sent_again = server.known["PullbackBasis"].get("has_intermediate_output", False)

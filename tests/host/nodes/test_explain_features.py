@@ -85,7 +85,9 @@ def test_nodes_with_a_feature_tell_the_page_what_the_model_has(comfy_host, case)
         output = comfy_host.nodes["PullbackBasis"].execute(
             **inputs, rank=1, tolerance=0.4, seed=0, feature="middle", precision="as the model"
         )
-    assert output.ui == {"pullback_features": comfy_host.adapter.features_of(inputs["model"])}
+    assert output.ui["pullback_features"] == comfy_host.adapter.features_of(inputs["model"])
+    [told] = output.ui["pullback_text"]
+    assert "residual" in told and "products" in told
 
 
 def test_a_block_that_cannot_be_differentiated_is_named_beside_the_others(comfy_host, case, monkeypatch):

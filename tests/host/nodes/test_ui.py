@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from comfy_api.latest import io
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,19 @@ def test_reports_say_how_searches_ended(ui):
     assert ui.searches_report([done, early]) == (
         "not fully converged: residual 3.0e-02 or less after 90 products"
     )
+
+
+def test_what_a_node_says_is_shown_and_kept(ui, comfy_host, monkeypatch):
+    shown = []
+    monkeypatch.setattr(comfy_host.adapter, "show_status", lambda node, text: shown.append((node, text)))
+    assert ui.shown_text("a node", "as it went") == {"pullback_text": ["as it went"]}
+    assert shown == [("a node", "as it went")]
+
+
+def test_the_host_sends_again_what_nodes_showed(schemas):
+    """Nodes that show something, by their hidden id or an output, where the host knows the field."""
+    knows = hasattr(io.Schema, "has_intermediate_output")
+    showing = [schema for schema in schemas.values() if schema.hidden or schema.is_output_node]
+    assert len(showing) > 10
+    for schema in showing:
+        assert getattr(schema, "has_intermediate_output", False) is knows, schema.node_id
