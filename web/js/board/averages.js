@@ -96,12 +96,15 @@ function averagesOfColumns(values, width, height, channels, newWidth) {
  * the way from the first to the second.
  * @param {number} pixels
  * @param {number} cells
- * @returns {[number, number, number][]}
+ * @returns {{first: Int32Array, second: Int32Array, way: Float32Array}}
  */
 export function placesBetween(pixels, cells) {
-  return Array.from({ length: pixels }, (_, pixel) => {
+  const [first, second, way] = [new Int32Array(pixels), new Int32Array(pixels), new Float32Array(pixels)];
+  for (let pixel = 0; pixel < pixels; pixel++) {
     const place = Math.min(cells - 1, Math.max(0, ((pixel + 0.5) * cells) / pixels - 0.5));
-    const first = Math.floor(place);
-    return [first, Math.min(first + 1, cells - 1), place - first];
-  });
+    first[pixel] = Math.floor(place);
+    second[pixel] = Math.min(first[pixel] + 1, cells - 1);
+    way[pixel] = place - first[pixel];
+  }
+  return { first, second, way };
 }

@@ -109,28 +109,26 @@ export function textToMask(text, width, height) {
   const mask = new Uint8Array(width * height);
   const [columns, lines] = [placesBetween(width, grid.width), placesBetween(height, grid.height)];
   for (let y = 0; y < height; y++) {
-    const [above, below, down] = lines[y];
+    const [upper, lower] = [grid.width * lines.first[y], grid.width * lines.second[y]];
     for (let x = 0; x < width; x++) {
-      const [left, right, across] = columns[x];
-      const upper = between(grid.levels, above * grid.width, left, right, across);
-      const lower = between(grid.levels, below * grid.width, left, right, across);
-      mask[y * width + x] = Math.round((255 / LEVELS) * (upper + down * (lower - upper)));
+      const [left, right, way] = [columns.first[x], columns.second[x], columns.way[x]];
+      const above = between(grid.levels[upper + left], grid.levels[upper + right], way);
+      const below = between(grid.levels[lower + left], grid.levels[lower + right], way);
+      mask[y * width + x] = Math.round((255 / LEVELS) * between(above, below, lines.way[y]));
     }
   }
   return mask;
 }
 
 /**
- * A value between two cells of a line.
- * @param {Uint8Array} levels
- * @param {number} start - of the line
- * @param {number} left
- * @param {number} right
- * @param {number} across - 0 at the left cell, 1 at the right one
+ * A value on the way from one to another.
+ * @param {number} one
+ * @param {number} other
+ * @param {number} way - 0 at the one, 1 at the other
  * @returns {number}
  */
-function between(levels, start, left, right, across) {
-  return levels[start + left] + across * (levels[start + right] - levels[start + left]);
+function between(one, other, way) {
+  return one + way * (other - one);
 }
 
 /**

@@ -60,6 +60,14 @@ export function regionDirections(pictures, mask, count = 4) {
 }
 
 /**
+ * Find ahead of time what is the same for every mask, so that the first stroke is as quick as the others.
+ * @param {BoardPictures} pictures
+ */
+export function prepareRegions(pictures) {
+  if (pictures.mixed) spaceOf(pictures);
+}
+
+/**
  * What is the same for every mask. It is found once.
  * @param {BoardPictures} pictures
  * @returns {Space}

@@ -78,20 +78,20 @@ function addFour(sum, [a, b, c, d], [factorA, factorB, factorC, factorD]) {
  */
 export function addEnlarged(sum, width, height, small, smallWidth, smallHeight) {
   const columns = placesBetween(width, smallWidth);
+  const lines = placesBetween(height, smallHeight);
   const line = new Float32Array(3 * smallWidth);
-  placesBetween(height, smallHeight).forEach(([above, below, down], y) => {
-    const [upper, lower] = [3 * smallWidth * above, 3 * smallWidth * below];
-    for (let index = 0; index < line.length; index++) {
-      line[index] = small[upper + index] + down * (small[lower + index] - small[upper + index]);
+  for (let y = 0, index = 0; y < height; y++) {
+    const [upper, lower] = [3 * smallWidth * lines.first[y], 3 * smallWidth * lines.second[y]];
+    for (let at = 0; at < line.length; at++) {
+      line[at] = small[upper + at] + lines.way[y] * (small[lower + at] - small[upper + at]);
     }
-    for (let x = 0, index = 3 * width * y; x < width; x++) {
-      const [left, right, across] = columns[x];
-      for (let channel = 0; channel < 3; channel++, index++) {
-        const value = line[3 * left + channel];
-        sum[index] += value + across * (line[3 * right + channel] - value);
-      }
+    for (let x = 0; x < width; x++, index += 3) {
+      const [left, right, way] = [3 * columns.first[x], 3 * columns.second[x], columns.way[x]];
+      sum[index] += line[left] + way * (line[right] - line[left]);
+      sum[index + 1] += line[left + 1] + way * (line[right + 1] - line[left + 1]);
+      sum[index + 2] += line[left + 2] + way * (line[right + 2] - line[left + 2]);
     }
-  });
+  }
 }
 
 /**
