@@ -1,9 +1,9 @@
 // Elements of the page.
 
 /**
- * Make an element.
- * Names that begin with "on" and have a function are listeners ("onclick", "onpointerdown"). "text" is its text,
- * "style" its CSS. A value of true is an attribute without a value; false, null and undefined leave it out.
+ * Make an element. Names that begin with "on" and have a function are listeners ("onclick",
+ * "onpointerdown"). "text" is its text, "style" its CSS. A value of true is an attribute without a value;
+ * false, null and undefined leave it out.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, unknown>} [attributes]
@@ -18,6 +18,7 @@ export function element(tag, attributes = {}, children = []) {
 }
 
 /**
+ * Set one attribute, the text, or a listener.
  * @param {HTMLElement} made
  * @param {string} name
  * @param {unknown} value

@@ -1,7 +1,8 @@
 // The graphs of the page and the ids of their nodes.
 //
-// A node has three names. Its id is unique within its graph alone. Its execution id, such as "12:5" (node 5 within
-// the subgraph node 12), is what the server knows. Its locator id, such as "uuid:5", names the graph by its uuid.
+// A node has three names. Its id is unique within its graph alone. Its execution id, such as "12:5" (node 5
+// within the subgraph node 12), is what the server knows. Its locator id, such as "uuid:5", names the graph
+// by its uuid.
 
 import { app } from "../../../../scripts/app.js";
 
@@ -32,8 +33,8 @@ export function allNodes() {
 }
 
 /**
- * The node of an execution id ("12:5") or of a locator id ("uuid:5"). A shared subgraph has each node once, so the
- * ids of its copies find the same node.
+ * The node of an execution id ("12:5") or of a locator id ("uuid:5"). A shared subgraph has each node once,
+ * so the ids of its copies find the same node.
  * @param {string | number} id
  * @returns {ComfyNode | undefined} Nothing if the workflow has no such node.
  */
@@ -50,6 +51,7 @@ export function findNode(id) {
 }
 
 /**
+ * The node of an id within one graph.
  * @param {ComfyGraph | undefined} graph
  * @param {string} id
  * @returns {ComfyNode | undefined}
@@ -70,8 +72,8 @@ export function executionIds(node) {
 }
 
 /**
- * The name by which the server knows a node. A node in a subgraph that is used several times has several: this is
- * the first.
+ * The name by which the server knows a node. A node in a subgraph that is used several times has several:
+ * this is the first.
  * @param {ComfyNode} node
  * @returns {string}
  */
@@ -80,7 +82,7 @@ export function executionId(node) {
 }
 
 /**
- * The name of a node that stays the same when the page makes the node again, as it does for undo and a reload.
+ * The name of a node that stays the same when the page makes the node again, for an undo and after a reload.
  * @param {ComfyNode} node
  * @returns {string}
  */

@@ -1,8 +1,8 @@
 // What the server sends to the page with the outputs of nodes.
 //
-// It comes with the message "executed" while a workflow runs, and with the hook `onNodeOutputsUpdated` when the page
-// shows another workflow. Neither comes when the page makes a node again, for an undo or after it was reloaded.
-// So what came is remembered, in the session of the browser's tab.
+// It comes with the message "executed" while a workflow runs, and with the hook `onNodeOutputsUpdated` when
+// the page shows another workflow. Neither comes when the page makes a node again, for an undo or after it
+// was reloaded. So what came is remembered, in the session of the browser's tab.
 
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
@@ -26,8 +26,8 @@ const shown = /** @type {WeakMap<ComfyNode, Map<string, string>>} */ (new WeakMa
 
 /**
  * Ask for an output of nodes. Call it once for each key, when a file is loaded.
- * After a run it is called even if the output is the same as before. When the page made the node again, or shows
- * another workflow, it is called only if the node does not show this output yet.
+ * After a run it is called even if the output is the same as before. When the page made the node again, or
+ * shows another workflow, it is called only if the node does not show this output yet.
  * @param {string} key The name in the node's ui, such as "pullback_board".
  * @param {TakeOutput} take
  */
@@ -109,7 +109,8 @@ function deliver(node, output, always) {
 }
 
 /**
- * The name under which an output is remembered. Workflows have nodes of the same id, so it begins with the workflow.
+ * The name under which an output is remembered. Workflows have nodes of the same id, so it begins with the
+ * workflow.
  * @param {ComfyNode} node
  * @param {string} key
  * @returns {string}
@@ -119,11 +120,12 @@ function nameOf(node, key) {
 }
 
 /**
+ * Remember an output, in the place of the oldest one.
  * @param {string} name
  * @param {string} text
  */
 function remember(name, text) {
-  remembered.delete(name); // a Map keeps the order in which names came: this one is the newest now
+  remembered.delete(name); // a Map keeps the order in which names came, and this one is the newest now
   if (text.length > LONGEST) return;
   remembered.set(name, text);
   for (const oldest of remembered.keys()) {
@@ -133,7 +135,7 @@ function remember(name, text) {
   try {
     sessionStorage.setItem(STORE, JSON.stringify([...remembered]));
   } catch (error) {
-    console.warn("Pullback: the browser does not store the outputs, a reload of the page forgets them.", error);
+    console.warn("Pullback: the browser stores no outputs, so a reload of the page forgets them.", error);
   }
 }
 

@@ -1,7 +1,7 @@
 // One run of some nodes: from the page's queue to its end.
 //
-// The page does not say which prompt of the server a call of `app.queuePrompt` became. It is found by what it shall
-// execute: in the server's queue, or in its history if it ended at once.
+// The page does not say which prompt of the server a call of `app.queuePrompt` became. It is found by what it
+// shall execute: in the server's queue, or in its history if it ended at once.
 
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
@@ -40,6 +40,7 @@ export function watchPrompts() {
 }
 
 /**
+ * Take in that a prompt began or ended.
  * @param {string} id
  * @param {Outcome | null} outcome
  */
@@ -106,12 +107,13 @@ export class Prompt {
    */
   matches(queued) {
     const outputs = queued[4];
-    return queued[3].client_id === api.clientId && outputs.length > 0 && outputs.every((id) => this.ids.includes(id));
+    const isOurs = queued[3].client_id === api.clientId && outputs.length > 0;
+    return isOurs && outputs.every((id) => this.ids.includes(id));
   }
 
   /**
-   * Whether the prompt can give way to a newer one and nothing but the results of these nodes is lost: it did not
-   * begin, or the server computes one of them.
+   * Whether the prompt can give way to a newer one and nothing but the results of these nodes is lost: it did
+   * not begin, or the server computes one of them.
    * @returns {boolean}
    */
   isOutdated() {
@@ -119,8 +121,8 @@ export class Prompt {
   }
 
   /**
-   * Cancel the prompt. The server ignores what does not apply: it forgets a waiting prompt, and interrupts the
-   * running one if it has this id.
+   * Cancel the prompt. The server ignores what does not apply: it forgets a waiting prompt, and interrupts
+   * the running one if it has this id.
    */
   async stop() {
     this.cancelled = true;
@@ -140,6 +142,7 @@ export class Prompt {
 }
 
 /**
+ * Tell the server something.
  * @param {string} route
  * @param {object} body
  */
@@ -148,13 +151,17 @@ async function send(route, body) {
   await api.fetchApi(route, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
-/** @returns {Promise<Queued[]>} */
+/**
+ * The prompts that the server runs or has to run.
+ * @returns {Promise<Queued[]>}
+ */
 async function readQueue() {
   const queue = await (await api.fetchApi("/queue")).json();
   return [...queue.queue_running, ...queue.queue_pending];
 }
 
 /**
+ * What the server remembers of a prompt that ended.
  * @param {string} id
  * @returns {Promise<{prompt: Queued, status?: {status_str?: string}} | undefined>}
  */

@@ -19,8 +19,8 @@ class Lane {
   }
 
   /**
-   * Run the nodes now, or after the run under way. The page reads the widgets when a run begins, so one waiting run
-   * stands for all that was asked meanwhile.
+   * Run the nodes now, or after the run under way. The page reads the widgets when a run begins, so one
+   * waiting run stands for all that was asked meanwhile.
    * @returns {Promise<Outcome>}
    */
   request() {
@@ -30,13 +30,19 @@ class Lane {
     return this.waiting;
   }
 
-  /** @returns {Promise<Outcome>} */
+  /**
+   * Begin the run that was asked for meanwhile.
+   * @returns {Promise<Outcome>}
+   */
   beginWaiting() {
     this.waiting = null;
     return this.begin();
   }
 
-  /** @returns {Promise<Outcome>} */
+  /**
+   * Begin a run.
+   * @returns {Promise<Outcome>}
+   */
   begin() {
     const prompt = new Prompt(this.ids);
     this.prompt = prompt;
@@ -51,11 +57,12 @@ class Lane {
 const lanes = new Map();
 
 /**
- * Run output nodes, with what they need. At most one run of the same nodes is under way. If they are run again
- * meanwhile, the run under way is given up where nothing but these nodes is lost by it, and one more follows.
+ * Run output nodes, with what they need. At most one run of the same nodes is under way. If they are run
+ * again meanwhile, the run under way is given up where nothing but these nodes is lost by it, and one more
+ * follows.
  * @param {ComfyNode[]} nodes
- * @returns {Promise<Outcome>} "done" when all have their results, "failed" where the page shows an error, "stopped"
- *   if the run was cancelled or gave way to a newer one.
+ * @returns {Promise<Outcome>} "done" when all have their results, "failed" where the page shows an error,
+ *   "stopped" if the run was cancelled or gave way to a newer one.
  */
 export function runNodes(nodes) {
   watchPrompts();
@@ -76,6 +83,7 @@ export async function stopNodes(nodes) {
 }
 
 /**
+ * The names by which the server knows nodes.
  * @param {ComfyNode[]} nodes
  * @returns {string[]}
  */

@@ -29,8 +29,8 @@ async function fetchStrings() {
 }
 
 /**
- * A text by its name below "pullback", with `{name}` replaced by values. English stands in for a text that the
- * language of the page lacks.
+ * A text by its name below "pullback", with `{name}` replaced by values. English stands in for a text that
+ * the language of the page lacks.
  * @param {string} key Such as "board.run".
  * @param {Record<string, string | number>} [values]
  * @returns {string}
@@ -50,6 +50,7 @@ function locale() {
 }
 
 /**
+ * A text in one language.
  * @param {string} language
  * @param {string} key
  * @returns {string | undefined}
