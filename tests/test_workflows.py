@@ -18,6 +18,7 @@ SCREEN = 1400, 900
 # saved (fitView of the frontends 1.27 to 1.49).
 FILLED, AROUND = 0.75, 10
 LEAST_ZOOM = 0.7
+BARS = 70  # pixels of the page's bars, at the left and at the top
 TITLE = 30  # the height of a node's title, which lies above its position
 GAP = 10
 RESULTS = {"PullbackBoard", "PullbackBasisVisualizer", "PreviewImage"}
@@ -51,6 +52,18 @@ def types(workflow):
 def test_a_template_opens_whole_and_legible(name):
     """Nothing is cut off, because the page shows all nodes. Under 50% no text is drawn at all."""
     assert zoom(TEMPLATES[name]) >= LEAST_ZOOM
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_saved_view_shows_the_note_and_the_result(name):
+    """Older pages open a template at the saved view. In Nodes 2.0 they first make all nodes larger."""
+    view, nodes = TEMPLATES[name]["extra"]["ds"], TEMPLATES[name]["nodes"]
+    assert view["scale"] >= LEAST_ZOOM
+    left, top, right, bottom = bounds(nodes)
+    for larger in (1, 1.2):
+        for start, end, offset, side in zip((left, top), (right, bottom), view["offset"], SCREEN):
+            assert (start + offset) * view["scale"] >= BARS
+            assert (start + larger * (end - start) + offset) * view["scale"] <= side
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
