@@ -185,3 +185,12 @@ def test_a_help_page_calls_other_nodes_as_the_menu_does(language, node):
     named = set(EMPHASISED.findall(page_of(node, "en")))
     mentioned = [other for other in NODES if NODES[other]["display_name"] in named]
     assert [other for other in mentioned if texts[f"{other}.display_name"] not in page] == []
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_help_pages_name_templates_that_there_are(node):
+    """A template is named as its file, in italics, and its file begins with a number."""
+    named = {name.replace("\n", " ") for name in EMPHASISED.findall(page_of(node, "en")) if name[0].isdigit()}
+    assert named <= {path.stem for path in (ROOT / "workflows").glob("*.json")}
+    for language in LANGUAGES:
+        assert [name for name in named if name not in page_of(node, language)] == []
