@@ -120,8 +120,8 @@ test("inner products count pixels by their weights", () => {
   const small = noisyBoard({ directions: 2 }).small(64);
   const weights = Float32Array.from({ length: 48 }, (_, pixel) => (pixel % 3) / 2);
   let sum = 0;
-  small.changes[0].forEach((value, index) => {
-    sum += value * small.changes[1][index] * weights[Math.floor(index / 3)];
+  small.changeOf(0).forEach((value, index) => {
+    sum += value * small.changeOf(1)[index] * weights[Math.floor(index / 3)];
   });
   const products = small.gram(2, weights);
   assert.ok(Math.abs(products[0][1] - sum) < 1e-4 * products[0][0]);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { maskToText } from "../../../web/js/board/mask_text.js";
 import { BoardPictures } from "../../../web/js/board/pictures.js";
-import { regionDirections } from "../../../web/js/board/region.js";
+import { preparations, regionDirections } from "../../../web/js/board/region.js";
 import { noise, noisyBoard, row } from "./fake.mjs";
 
 const [WIDTH, HEIGHT] = [16, 8];
@@ -129,4 +129,12 @@ test("known rows take part, and a mask is the same from inside and from outside"
   }
   const everywhere = maskToText(INSIDE.map(() => 255), WIDTH, HEIGHT);
   for (const { inside } of regionDirections(pictures, everywhere)) assert.ok(Math.abs(inside - 1) < 1e-9);
+});
+
+test("what is done ahead of time changes nothing", () => {
+  const changes = [onLeft(1, 0.9), onLeft(2, 0.3)];
+  const [prepared, other] = [board(changes), board(changes)];
+  for (const piece of preparations(prepared)) piece();
+  assert.deepEqual(regionDirections(prepared, LEFT), regionDirections(other, LEFT));
+  assert.deepEqual(preparations(noisyBoard({ directions: 0, words: 1 })), []);
 });

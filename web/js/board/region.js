@@ -60,11 +60,15 @@ export function regionDirections(pictures, mask, count = 4) {
 }
 
 /**
- * Find ahead of time what is the same for every mask, so that the first stroke is as quick as the others.
+ * What can be done ahead of time, in small pieces, so that the first stroke is as quick as the others.
  * @param {BoardPictures} pictures
+ * @returns {(() => unknown)[]}
  */
-export function prepareRegions(pictures) {
-  if (pictures.mixed) spaceOf(pictures);
+export function preparations(pictures) {
+  if (!pictures.mixed) return [];
+  const pieces = [];
+  for (let row = 0; row < pictures.mixed; row++) pieces.push(() => pictures.small(GRID).changeOf(row));
+  return [...pieces, () => spaceOf(pictures)];
 }
 
 /**

@@ -3,7 +3,7 @@
 import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
 import { Fold, press } from "./controls.js";
-import { prepareRegions } from "./region.js";
+import { preparations } from "./region.js";
 import { Slider, VISIBLE } from "./slider.js";
 import { Tasks } from "./tasks.js";
 
@@ -168,7 +168,6 @@ export class SliderPanel {
         pieces.push(() => showPixels(canvas, pictures.thumbnail(amounts, THUMBNAIL)));
       }
     }
-    pieces.push(() => prepareRegions(pictures));
-    this.tasks.set(pieces);
+    this.tasks.set([...pieces, ...preparations(pictures)]);
   }
 }
