@@ -61,7 +61,10 @@ export class Board {
       reset: () => this.reset(),
       run: () => this.runner.run(),
       cancel: () => this.host.cancel(),
-      live: (/** @type {boolean} */ live) => this.toggle(() => this.host.setLive(live)),
+      live: (/** @type {boolean} */ live) => {
+        this.host.setLive(live);
+        this.runner.runIfLive();
+      },
     };
   }
 
@@ -72,7 +75,6 @@ export class Board {
   toggle(change) {
     change();
     this.showTools();
-    this.runner.runIfLive();
   }
 
   /**

@@ -10,8 +10,7 @@ const BASE = `
   --pb-text: var(--input-text, var(--pb-fg)); --pb-accent: var(--primary-background, #3f8cff);
   --pb-on: #fff; --pb-good: #2f9e62; --pb-warn: #c77d0a; --pb-bad: #d64545;
   --pb-thin: color-mix(in srgb, var(--pb-fg) 12%, transparent);
-  position: relative; box-sizing: border-box; width: 100%; height: 100%; min-height: 0;
-  overflow: hidden;
+  position: relative; box-sizing: border-box; width: 100%; height: 100%; min-height: 400px; overflow: hidden;
   container-type: size; border-radius: 8px; background: var(--pb-bg); color: var(--pb-fg);
   font: 14px/1.3 system-ui, sans-serif; user-select: none; -webkit-user-select: none; text-align: left;
 }
@@ -20,6 +19,8 @@ const BASE = `
 .pullback-board svg { width: 16px; height: 16px; flex: none; fill: none; stroke: currentColor;
   stroke-width: 1.4;
   stroke-linecap: round; stroke-linejoin: round; }
+/* Nodes 2.0 of older pages gives the height of a node to no widget of a kind that it does not know. */
+.lg-node-widgets:has(> .lg-node-widget:only-child .pullback-board) { grid-template-rows: minmax(0, 1fr) !important; }
 .pb-layout { display: flex; flex-direction: column; width: 100%; height: 100%; }
 .pb-head { display: flex; flex-direction: column; flex: 1 1 58%; min-height: 0; }
 .pb-panel { flex: 0 1 42%; min-height: 0; overflow: hidden auto; padding: 2px 10px 10px;
