@@ -5,6 +5,8 @@ So the text holds the signs of some projections of what each direction does to t
 compared with a tolerance. A direction with the other sign, or in another place, is noticed.
 """
 
+from collections.abc import Iterable
+
 from ..basis import PullbackBasis, are_same_level
 from ..models.fingerprint import picture_fingerprints
 
@@ -35,12 +37,13 @@ def basis_id(basis: PullbackBasis) -> str:
     return "|".join([MARK, model, feature, f"{basis.sigma:.5g}", signs])
 
 
-def is_same_basis(one: str, other: str) -> bool:
+def is_same_basis(one: str, other: str, used: Iterable[int] | None = None) -> bool:
     """Whether two texts of `basis_id` are of one basis, apart from rounding.
 
     Args:
         one: A text of `basis_id`, or any other text.
         other: The same.
+        used: The numbers of the directions that are compared, counted from 0; None compares all.
 
     Returns:
         False where either of them is no such text, unless they are equal.
@@ -54,11 +57,9 @@ def is_same_basis(one: str, other: str) -> bool:
         levels_agree = are_same_level(float(parts[3]), float(others[3]))
     except ValueError:
         return False
-    starts = range(0, len(parts[4]), DIGITS)
-    return levels_agree and all(
-        _are_same_signs(parts[4][start : start + DIGITS], others[4][start : start + DIGITS])
-        for start in starts
-    )
+    numbers = range(len(parts[4]) // DIGITS) if used is None else used
+    places = [slice(DIGITS * number, DIGITS * (number + 1)) for number in numbers]
+    return levels_agree and all(_are_same_signs(parts[4][place], others[4][place]) for place in places)
 
 
 def _are_same_signs(one: str, other: str) -> bool:

@@ -14,6 +14,7 @@ from .strength import UNIT
 
 MOST = 100.0  # strengths beyond it are mistakes: no picture is left from about 10 on
 SMALLEST = 1e-6  # a total strength below it is rounding
+MOST_NAMED = 4  # parts of a setting that its name tells
 
 
 class MixedSetting(NamedTuple):
@@ -107,7 +108,9 @@ def unit_metric(basis: PullbackBasis, mask: torch.Tensor | None = None) -> torch
 
 
 def described(names: Sequence[str], strengths: Sequence[float]) -> str:
-    """A setting in words, like "smiling - 0.5 direction 3". Parts of strength 0 are left out.
+    """A setting in words, like "smiling - 0.5 direction 3".
+
+    Parts of strength 0 are left out. Of many parts, the strongest are told, and how many more there are.
 
     Args:
         names: The name of each part.
@@ -116,13 +119,17 @@ def described(names: Sequence[str], strengths: Sequence[float]) -> str:
     Returns:
         The text, "" where every strength is 0.
     """
-    text = ""
+    sizes = sorted((abs(strength) for strength in strengths), reverse=True)
+    least = sizes[MOST_NAMED - 1] if len(sizes) >= MOST_NAMED else 0.0
+    text, more = "", 0
     for name, strength in zip(names, strengths):
-        if strength:
+        if strength and abs(strength) < least:
+            more += 1
+        elif strength:
             sign = "-" if strength < 0 else "+"
             size = "" if abs(strength) == 1 else f"{abs(strength):.3g} "
             text += f" {sign} {size}{name}"
-    return text.removeprefix(" + ").strip()
+    return text.removeprefix(" + ").strip() + (f" and {more} more" if more else "")
 
 
 def _checked(amounts: Sequence[float] | torch.Tensor, rank: int) -> list[float]:

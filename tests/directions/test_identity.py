@@ -59,6 +59,14 @@ def test_another_basis_is_told_apart(other):
     assert not same(other)
 
 
+def test_directions_that_do_not_count_may_be_others():
+    other = basis_id(some_basis(CHANGES * torch.tensor([1, 1, 1, 1, -1]).view(-1, 1, 1, 1)))
+    assert not is_same_basis(ID, other) and is_same_basis(ID, other, range(4))
+    assert not is_same_basis(ID, other, [0, 4]) and not is_same_basis(
+        ID, basis_id(some_basis(CHANGES[:4])), [0]
+    )
+
+
 def test_texts_that_are_none_are_no_basis():
     for text in ("", "abc", "1|0123|picture|high|" + ID.split("|")[4], "|" * 4, ID[:-1] + "!"):
         assert not is_same_basis(text, ID)

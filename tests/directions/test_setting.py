@@ -106,3 +106,4 @@ def test_the_metric_tells_how_long_a_move_is():
 def test_a_setting_in_words():
     assert described(["joy", "a hat", "x"], [-1.0, 0.25, 0.0]) == "- joy + 0.25 a hat"
     assert described(["joy"], [0.0]) == ""
+    assert described(list("abcdef"), [1, 0.1, -2, 3, 0.2, 4]) == "a - 2 c + 3 d + 4 f and 2 more"

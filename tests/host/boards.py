@@ -28,8 +28,11 @@ class StandInCLIP:
         return conditioning_for("sd1", seed=len(tokens))
 
 
-def board_case(comfy_host, call, rank=2):
-    """A noisy latent of a tiny model, its rotated basis, and run(**changes): a run of its board."""
+def board_case(comfy_host, call, rank=2, **others):
+    """A noisy latent of a tiny model, its rotated basis, and run(**changes): a run of its board.
+
+    others: Other inputs of Pullback Basis.
+    """
     model, conditioning = tiny_model("sd1"), conditioning_for("sd1")
     latent, sigmas, _ = call(
         "PullbackDDIMInvert",
@@ -42,7 +45,7 @@ def board_case(comfy_host, call, rank=2):
         measure=False,
     )
     hosted = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
-    options = {**BASIS_OPTIONS, "feature": "picture", "tolerance": 0.1, "rotate": "one thing each"}
+    options = {**BASIS_OPTIONS, "feature": "picture", "tolerance": 0.1, "rotate": "one thing each", **others}
     (basis,) = call("PullbackBasis", **hosted, rank=rank, **options)
     case = {
         **hosted,

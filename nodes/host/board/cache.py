@@ -10,10 +10,11 @@ import torch
 from ....pullback_core import PullbackBasis
 from ..fingerprints import conditioning_fingerprint
 from ..session import objects_of
+from .pictures import enlarged
 from .rows import BoardRow, Still
 from .state import Setting
 
-# Boards that are kept. One with 16 directions takes about 50 MB at 1024 x 1024 pixels, without its basis.
+# Boards that are kept. One of a model of 1024 x 1024 pixels takes about 30 MB, and its basis 50 MB.
 MOST_BOARDS = 4
 
 _boards = OrderedDict()  # id of a node -> its `Board`; the one that ran last is at the end
@@ -60,18 +61,20 @@ class Board:
 
     Attributes:
         made_of: The inputs that it was made of.
-        basis: The basis, without its search space.
+        basis: The directions, and after them the rest of what the basis knows; see `wide_basis` in the core.
         id: The text that tells the basis from others.
         still: The picture without an edit.
         small: The small version of it that the page shows, (h, w, 3) in uint8.
-        rows: The `BoardRow` of each direction of the basis.
-        metric: The core's `unit_metric` of them, as lists.
+        rows: The `BoardRow` of each direction that has a slider.
+        known: The `BoardRow` of the rest; their pictures may be smaller.
+        metric: The core's `unit_metric` of the basis, as lists.
         words: word -> its `BoardRow`.
         refused: word -> why it has none.
         plain: (c, h, w) what the model predicts without words, None where no word was asked for.
         clip: A weak reference to the CLIP that the words were made with; None for no CLIP.
         before: The file of `small`, as the page gets it.
-        changes: The file of the changes of all rows, and the words whose rows are in it.
+        known_changes: The file of the changes of `known`.
+        changes: The file of the changes of all other rows, and the words whose rows are in it.
         shown: The `Setting` whose true picture was made last, and that picture, (h, w, 3) in uint8.
     """
 
@@ -81,18 +84,16 @@ class Board:
     still: Still
     small: np.ndarray
     rows: list[BoardRow]
+    known: list[BoardRow]
     metric: list[list[float]]
     words: dict[str, BoardRow] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     plain: torch.Tensor | None = None
     clip: ref | None = None
     before: dict | None = None
+    known_changes: dict | None = None
     changes: tuple[dict, list[str]] | None = None
     shown: tuple[Setting, np.ndarray] | None = None
-
-    def rows_with(self, words):
-        """The rows of the basis and those of the words that have one."""
-        return self.rows + [self.words[word] for word in words if word in self.words]
 
     def previewed(self, setting):
         """What the page shows of a setting, (h, w, 3) in levels of 255, neither rounded nor cut off."""
@@ -101,6 +102,10 @@ class Board:
             levels = levels + amount * row.picture.levels()
         for word, amount in setting.words.items():
             levels = levels + amount * self.words[word].picture.levels()
+        rest = setting.mix[len(self.rows) :]
+        if any(rest):
+            sums = sum(amount * row.picture.levels() for row, amount in zip(self.known, rest))
+            levels = levels + enlarged(sums, self.small.shape[1::-1])
         return levels
 
 

@@ -40,7 +40,7 @@ def keep_setting(node, state, name):
         raise ValueError(
             "The board has not run since ComfyUI started, so nothing is known of it; run it first."
         )
-    found = read_state(state, board.id, board.basis.rank)
+    found = read_state(state, board.id, board.basis.rank, len(board.rows))
     if found.note:
         raise ValueError(found.note)
     setting = Setting(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 LONG_EDGE = 512  # pixels: of the pictures that the page shows
+KNOWN_EDGE = 192  # of the changes that are only mixed, never shown alone: there may be many of them
 # Pixels of all rows together. The page reads the rows by a canvas, and those of some browsers end at 16384.
 TALLEST = 16384
 # Pixels as bright or dark as these have no room on one side: a VAE's decoder cuts them off.
@@ -35,18 +36,19 @@ class Row(NamedTuple):
         return (self.values.astype(np.float32) - MIDDLE) * self.scale
 
 
-def small_size(width, height, rows):
+def small_size(width, height, rows, longest=LONG_EDGE):
     """The size of the small pictures of a board.
 
     Args:
         width: Of the picture, in pixels.
         height: Of the picture.
         rows: How many rows there will be at most.
+        longest: The most pixels of the long edge.
 
     Returns:
         (width, height), never larger than the picture.
     """
-    share = min(1.0, LONG_EDGE / max(width, height), TALLEST / (rows * height))
+    share = min(1.0, longest / max(width, height), TALLEST / (rows * height))
     return max(1, int(width * share)), max(1, int(height * share))
 
 
@@ -84,6 +86,15 @@ def row_of(change):
     scale = float(levels.abs().max()) / ROOM or 1.0
     values = (MIDDLE + levels / scale).round().clamp(0, 255).to(torch.uint8)
     return Row(values.permute(1, 2, 0).numpy(), scale)
+
+
+def enlarged(levels, size):
+    """Levels (h, w, 3) at a size (width, height), between the pixels linear."""
+    if levels.shape[1::-1] == tuple(size):
+        return levels
+    pictures = torch.from_numpy(levels).permute(2, 0, 1)[None]
+    large = F.interpolate(pictures, size=(size[1], size[0]), mode="bilinear")
+    return large[0].permute(1, 2, 0).numpy()
 
 
 def to_bytes(picture):

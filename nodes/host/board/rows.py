@@ -18,8 +18,8 @@ from ..words import direction_of_shift
 from .pictures import Row, change_of, row_of, shrink
 
 # What a board shows and what it delivers: the cosine of both changes is 0.93 [0.91, 0.94] at strength 1, on
-# the bundled model at 0.5 T, 21 faces, the first 8 of 16 rotated directions. It is 0.99 within the linear range,
-# 0.84 where the range ends at 0.3 to 0.6, and 0.75 where it ends before 0.3.
+# the bundled model at 0.5 T, 21 faces, the first 8 of 16 rotated directions. It is 0.99 within the linear
+# range, 0.84 where the range ends at 0.3 to 0.6, and 0.75 where it ends before 0.3.
 DECODED = 4  # directions whose pictures are decoded and kept in full size at once
 
 
@@ -51,12 +51,12 @@ class BoardRow(NamedTuple):
     """One direction of a board.
 
     Attributes:
-        direction: A basis of rank 1.
+        direction: A basis of rank 1 for a word; None for the directions of the basis.
         picture: What it does to the small picture at strength 1.
         facts: What the page gets of it, as JSON.
     """
 
-    direction: PullbackBasis
+    direction: PullbackBasis | None
     picture: Row
     facts: dict
 
@@ -117,15 +117,40 @@ def rows_of(inputs, still, basis, ranges, size, progress, **facts):
         changes = change_of(pixels[:, 0], still.pixels, pixels[:, 1])
         colours = recolours(changes).tolist()
         for number, change in enumerate(shrink(changes, size)):
-            direction, picture = some.select([number]), row_of(change)
+            picture = row_of(change)
             known = {
                 "name": some.name(number),
                 "scale": picture.scale,
                 "range": ranges[start + number],
                 "colour": colours[number],
             }
-            rows.append(BoardRow(direction, picture, {**facts, **known}))
+            rows.append(BoardRow(None, picture, {**facts, **known}))
         progress(len(rows), basis.rank)
+    return rows
+
+
+def known_rows(inputs, still, basis, size):
+    """The rows of vectors that are mixed into regions, and never have a slider.
+
+    Their pictures are decoded to one side alone, because there may be many.
+
+    Args:
+        inputs: As in `rows_of`.
+        still: As in `rows_of`.
+        basis: The vectors as a basis.
+        size: (width, height) of their pictures.
+
+    Returns:
+        A list of `BoardRow`.
+    """
+    parts, rows = kept_parts(inputs.latent), []
+    for start in range(0, basis.rank, DECODED):
+        some = basis.select(range(start, min(start + DECODED, basis.rank)))
+        shown = preview_by(still.clean, some.to("cpu"), [1.0], mask=still.mask)
+        changes = decode(inputs, keep_parts(shown, parts)) - still.pixels
+        for change in shrink(changes, size):
+            picture = row_of(change)
+            rows.append(BoardRow(None, picture, {"kind": "known", "scale": picture.scale}))
     return rows
 
 
@@ -168,9 +193,9 @@ def word_rows(inputs, still, basis, shifts, size, progress):
     )
     rows = {}
     for word, (one, ends) in found.items():
-        [rows[word]] = rows_of(
-            inputs, still, one.basis, ends, size, _ignore, kind="word", explained=one.explained
-        )
+        facts = {"kind": "word", "explained": one.explained}
+        [row] = rows_of(inputs, still, one.basis, ends, size, _ignore, **facts)
+        rows[word] = row._replace(direction=one.basis)
     return rows, refused
 
 

@@ -11,6 +11,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ....pullback_core import PullbackBasis
 from ....pullback_core.directions.identity import basis_id
 from ....pullback_core.directions.setting import mix_setting, unit_metric
+from ....pullback_core.directions.widening import wide_basis
 from ..edits import edit_pictures, finish_edits
 from ..images import core_to_image
 from ..latents import clean_latent
@@ -19,8 +20,8 @@ from ..session import while_sampling
 from ..strengths import calibrate
 from ..words import encode_texts, predictions, split_words
 from .cache import Board, MadeOf, keep_board, kept_board
-from .pictures import is_there, mask_to_bytes, shrink, small_size, to_bytes, write_temporary
-from .rows import decode, rows_of, still_of, word_rows
+from .pictures import KNOWN_EDGE, is_there, mask_to_bytes, shrink, small_size, to_bytes, write_temporary
+from .rows import decode, known_rows, rows_of, still_of, word_rows
 from .state import Setting, read_state
 
 MOST_WORDS = 16
@@ -70,7 +71,7 @@ def run_board(node, inputs, basis, words, state, check, clip=None, mask=None):
     asked = asked[:MOST_WORDS]
     _add_words(board, inputs, asked, clip, progress)
     notes += [board.refused[word] for word in asked if word in board.refused]
-    found = read_state(state, board.id, board.basis.rank)
+    found = read_state(state, board.id, board.basis.rank, len(board.rows))
     notes.append(found.note)
     setting, missing = _with_words(found.setting, board, asked)
     if missing:
@@ -100,13 +101,18 @@ def _board_of(node, inputs, basis, check, progress):
             "what directions do to the picture; choose the feature picture in Pullback Basis."
         )
     still, ranges = still_of(inputs, basis, check, progress)
-    kept = replace(basis, search_space=None)
+    kept = wide_basis(basis)
     height, width = still.pixels.shape[-2:]
     size = small_size(width, height, basis.rank + MOST_WORDS)
-    rows = rows_of(inputs, still, kept, ranges, size, progress.part(40, 60), kind="direction")
+    directions = kept.select(range(basis.rank))
+    rows = rows_of(inputs, still, directions, ranges, size, progress.part(40, 55), kind="direction")
+    known = []
+    if kept.rank > basis.rank:
+        rest = kept.select(range(basis.rank, kept.rank))
+        known = known_rows(inputs, still, rest, small_size(*size, rest.rank, KNOWN_EDGE))
     small = to_bytes(shrink(still.pixels, size)[0])
     metric = [[float(f"{value:.6g}") for value in row] for row in unit_metric(kept, still.mask).tolist()]
-    board = Board(MadeOf(inputs, basis), kept, basis_id(kept), still, small, rows, metric)
+    board = Board(MadeOf(inputs, basis), kept, basis_id(kept), still, small, rows, known, metric)
     keep_board(node, board)
     return board
 
@@ -151,13 +157,15 @@ def _payload(node, board, words, identity):
 
     identity: the id of the basis. A setting of the same basis has its own text of it, which is given back.
     """
-    rows = board.rows_with(words)
     shown = [word for word in words if word in board.words]
+    rows = board.rows + [board.words[word] for word in shown]
     if board.before is None or not is_there(board.before):
         board.before = write_temporary(board.small)
     if board.changes is None or board.changes[1] != shown or not is_there(board.changes[0]):
         board.changes = write_temporary(np.concatenate([row.picture.values for row in rows])), shown
     height, width = board.small.shape[:2]
+    known = _known_payload(board) if board.known else {}
+    facts = [row.facts for row in [*board.rows, *board.known, *rows[len(board.rows) :]]]
     return {
         "id": identity,
         "node": "" if node is None else str(node),
@@ -165,9 +173,18 @@ def _payload(node, board, words, identity):
         "height": height,
         "before": board.before,
         "changes": board.changes[0],
-        "rows": [row.facts for row in rows],
+        "rows": facts,
         "metric": board.metric,
+        **known,
     }
+
+
+def _known_payload(board):
+    """What the page gets of the changes that are only mixed."""
+    if board.known_changes is None or not is_there(board.known_changes):
+        board.known_changes = write_temporary(np.concatenate([row.picture.values for row in board.known]))
+    height, width = board.known[0].picture.values.shape[:2]
+    return {"known": board.known_changes, "known_width": width, "known_height": height}
 
 
 def mixed(board, setting, name=""):

@@ -41,13 +41,15 @@ class State(NamedTuple):
     note: str
 
 
-def read_state(text, basis, rank):
+def read_state(text, basis, rank, directions=None):
     """Read the state of a board.
 
     Args:
         text: JSON, or an empty text.
         basis: The id of the connected basis, see the core's `basis_id`.
-        rank: How many directions that basis has.
+        rank: How many strengths a setting of it has.
+        directions: How many of them are of directions; None for all. What follows may be other vectors where
+            the basis was computed again, so it is compared only if the setting uses it.
 
     Returns:
         The `State`. A state that cannot be used is none: it is never another edit.
@@ -57,7 +59,9 @@ def read_state(text, basis, rank):
         return State(nothing, "", "")
     try:
         made_with, setting = _parsed(text)
-        if not is_same_basis(made_with, basis):
+        first = rank if directions is None else directions
+        used = [number for number in range(rank) if number < first or any(setting.mix[number : number + 1])]
+        if not is_same_basis(made_with, basis, used):
             raise ValueError(
                 f"The setting belongs to another basis than the connected one, so it is not used; {ADVICE}."
             )

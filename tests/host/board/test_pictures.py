@@ -54,6 +54,13 @@ def test_sizes(pictures):
     assert pictures.small_size(10_000, 1, 20) == (512, 1)
 
 
+def test_small_levels_are_enlarged(pictures):
+    levels = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    large = pictures.enlarged(levels, (4, 4))
+    assert large.shape == (4, 4, 3) and large[0, 0].tolist() == levels[0, 0].tolist()
+    assert large.mean() == pytest.approx(levels.mean()) and pictures.enlarged(levels, (2, 2)) is levels
+
+
 def test_pictures_are_shrunk_by_means(pictures):
     checks = torch.zeros(1, 3, 8, 8)
     checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1

@@ -180,3 +180,35 @@ def test_files_that_were_removed_are_written_again(case, temporary):  # noqa: F8
     (temporary / before["changes"]["filename"]).unlink()
     after = case.run().payload
     assert after["before"] == before["before"] and (temporary / after["changes"]["filename"]).is_file()
+
+
+@pytest.fixture(scope="module")
+def wide(comfy_host, call):
+    """A board whose basis kept what its search learned."""
+    return board_case(comfy_host, call, keep=True)
+
+
+def test_a_basis_that_knows_more_can_mix_more(wide, comfy_host, temporary, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(comfy_host.adapter.board.running, "KNOWN_EDGE", 4)
+    clip, core = StandInCLIP(), comfy_host.core
+    payload = wide.run(words="joy", clip=clip).payload
+    basis = core.directions.widening.wide_basis(wide.basis)
+    kinds = [row["kind"] for row in payload["rows"]]
+    rest = basis.rank - 2
+    assert rest > 0 and kinds == ["direction"] * 2 + ["known"] * rest + ["word"]
+    assert len(payload["metric"]) == basis.rank
+    assert (payload["known_width"], payload["known_height"]) == (4, 4)
+    assert pixels(temporary, payload["known"]).shape == (4 * rest, 4, 3)
+    assert pixels(temporary, payload["changes"]).shape == (8 * 3, 8, 3), "directions and words"
+    mix = [0.2, 0.0, 0.5, *[0.0] * (rest - 1)]
+    made = wide.run(words="joy", clip=clip, **setting(payload, *mix))
+    wanted, _ = core.directions.setting.mix_setting(basis, mix)
+    torch.testing.assert_close(made.direction.v, wanted.v)
+    assert made.payload["setting"]["mix"] == mix and made.payload["known"] == payload["known"]
+    assert made.payload["agreement"] > 0.5
+
+
+def test_without_more_there_are_no_known_rows(case):
+    payload = case.run().payload
+    assert not {"known", "known_width", "known_height"} & set(payload)
+    assert len(payload["metric"]) == case.basis.rank == len(payload["rows"])

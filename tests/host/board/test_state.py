@@ -60,6 +60,17 @@ def test_a_state_that_cannot_be_used_sets_nothing_and_says_why(read, text, sente
     assert state.note.endswith(".") and "\n" not in state.note and len(state.note) < 300
 
 
+def test_what_is_no_direction_must_be_the_same_where_it_is_used(comfy_host):
+    one, other, third = "0123456789abcdef", "fedcba9876543210", "00ff00ff00ff00ff"
+    made_with, connected = f"1|model|picture|2.9|{one}{other}", f"1|model|picture|2.9|{one}{third}"
+
+    def note(mix):
+        text = json.dumps({**GOOD, "basis": made_with, "mix": mix})
+        return comfy_host.adapter.board.state.read_state(text, connected, 2, 1).note
+
+    assert note([1.0, 0.0]) == "" and "another basis" in note([1.0, 0.1])
+
+
 def test_a_basis_that_was_computed_again_has_its_setting(comfy_host):
     signs = "0123456789abcdef"
     old, new = (f"1|model|picture|{level}|{signs}" for level in ("2.9389", "2.9390"))
