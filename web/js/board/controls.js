@@ -52,7 +52,9 @@ export function icon(name) {
  */
 export function press(label, content, action, className = "") {
   const input = element("input", { type: "button", "aria-label": label, title: label });
-  input.addEventListener("click", action);
+  input.addEventListener("click", () => {
+    if (input.getAttribute("aria-disabled") !== "true") action();
+  });
   const shell = element("span", { class: `pb-press ${className}` }, [...content, input]);
   return Object.assign(shell, { input });
 }
@@ -68,13 +70,13 @@ export function setPressed(button, pressed) {
 }
 
 /**
- * Make a button usable or not.
+ * Make a button usable or not. It keeps the focus, which the keys of the board depend on.
  * @param {HTMLSpanElement & {input: HTMLInputElement}} button
  * @param {boolean} enabled
  */
 export function setEnabled(button, enabled) {
   button.classList.toggle("pb-off", !enabled);
-  button.input.disabled = !enabled;
+  button.input.setAttribute("aria-disabled", String(!enabled));
 }
 
 /** A part of the panel that folds: a heading, and what is below it. */

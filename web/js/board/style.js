@@ -20,7 +20,8 @@ const BASE = `
   stroke-width: 1.4;
   stroke-linecap: round; stroke-linejoin: round; }
 /* Nodes 2.0 of older pages gives the height of a node to no widget of a kind that it does not know. */
-.lg-node-widgets:has(> .lg-node-widget:only-child .pullback-board) { grid-template-rows: minmax(0, 1fr) !important; }
+.lg-node-widgets:has(> .lg-node-widget:only-child .pullback-board) {
+  grid-template-rows: minmax(0, 1fr) !important; }
 .pb-layout { display: flex; flex-direction: column; width: 100%; height: 100%; }
 .pb-head { display: flex; flex-direction: column; flex: 1 1 58%; min-height: 0; }
 .pb-panel { flex: 0 1 42%; min-height: 0; overflow: hidden auto; padding: 2px 10px 10px;
