@@ -30,6 +30,13 @@ FAST, FULL, DRAFT = "fast", "full", "draft"
 # Sampler steps of a draft. On the bundled faces its pictures differ from the finished ones by 0.03 RMS with
 # eight steps, and by 0.05 with four.
 DRAFT_STEPS = 8
+FORECAST, PREVIEW = "forecast", "preview"  # what a fast sheet is
+TITLES = {  # how the pictures were made -> the end of a sheet's title
+    FULL: "",
+    DRAFT: ": draft, {} sampler steps",
+    FORECAST: ": forecast, not sampled",
+    PREVIEW: ": preview, not sampled",
+}
 
 
 class BasisVisualizer(io.ComfyNode):
@@ -98,29 +105,29 @@ class BasisVisualizer(io.ComfyNode):
             require_noise(denoiser, latent, noisy)
             if unit == SEEN:
                 return _by_picture(denoiser, noisy, chosen, amounts, latent, mode, bar)
-            edited = host.edit_pictures(
-                denoiser,
-                noisy,
-                chosen,
-                amounts,
-                latent,
-                progress=bar.part(0, 50),
-                steps=steps,
-                quick=mode == FAST,
-            )
-            return _finish(denoiser, edited, latent, mode, bar.part(50, 100)), [""] * chosen.rank
+            return _by_guidance(denoiser, noisy, chosen, amounts, latent, mode, bar, steps)
 
         finished, notes = host.while_sampling(model, conditioning, latent, work, sigmas=sigmas)
         pictures = host.image_to_core(vae.decode(host.clean_latent(model, finished)["samples"]))
-        made = _how_made(mode, len(sigmas) - 1, unit == SEEN and chosen.knows_pictures())
-        sheet, places = _sheet(chosen, direction, amounts, pictures, notes, cell, made)
+        made = _how_made(mode, unit == SEEN and chosen.knows_pictures())
+        levels = min(len(sigmas) - 1, DRAFT_STEPS)
+        title = f"Directions at {chosen.timestep:.4g} T{TITLES[made].format(levels)}"
+        rows = _rows(chosen, direction, notes)
+        columns = figures.number_labels(amounts, sign=True)
+        sheet, places = _sheet(rows, columns, pictures, cell, title)
         spectrum = host.plot_of(figures.singular_value_plot, basis)
         maps = [figures.to_pil(host.direction_preview(model, vector), 2 * cell) for vector in chosen.v]
         shown = ui.PreviewImage(sheet, cls=cls).as_dict()
-        cells = _cells(places, direction, amounts)
-        clickable = {"file": shown["images"][0], "cells": cells, "unit": unit, "steps": steps, "made": made}
-        clickable["size"] = [sheet.shape[2], sheet.shape[1]]
-        shown["pullback_sheet"] = [clickable]
+        shown["pullback_sheet"] = [
+            {
+                "file": shown["images"][0],
+                "size": [sheet.shape[2], sheet.shape[1]],
+                **{"made": made, "levels": levels, "unit": unit, "steps": steps},
+                "columns": columns,
+                "rows": [{"label": label, "notes": lines} for label, lines in rows],
+                "cells": _cells(places, direction, amounts),
+            }
+        ]
         return io.NodeOutput(sheet, spectrum, host.pil_to_image(maps), ui=shown)
 
 
@@ -168,6 +175,21 @@ def _by_picture(denoiser, noisy, chosen, amounts, latent, mode, bar):
     return _finish(denoiser, edited, latent, mode, bar.part(60, 100)), notes
 
 
+def _by_guidance(denoiser, noisy, chosen, amounts, latent, mode, bar, steps):
+    """The finished pictures of a sheet in steps of the guidance, and a note for each row, which is empty."""
+    edited = host.edit_pictures(
+        denoiser,
+        noisy,
+        chosen,
+        amounts,
+        latent,
+        progress=bar.part(0, 50),
+        steps=steps,
+        quick=mode == FAST,
+    )
+    return _finish(denoiser, edited, latent, mode, bar.part(50, 100)), [""] * chosen.rank
+
+
 def _finish(denoiser, edited, latent, mode, progress):
     """The clean pictures of the edits of one picture, as the mode wants them."""
     [edits] = edited
@@ -175,39 +197,37 @@ def _finish(denoiser, edited, latent, mode, progress):
     return host.finish_edits(denoiser, edits, latent, progress=progress, forecast=mode == FAST, levels=levels)
 
 
-def _how_made(mode, steps, knows_pictures):
-    """What a sheet says of its pictures; "" for finished ones.
+def _how_made(mode, knows_pictures):
+    """How the pictures of a sheet were made, for the page and its title, see `TITLES`.
 
-    steps: those of the way back; knows_pictures: whether a fast sheet is a preview.
+    knows_pictures: whether a fast sheet is a preview.
     """
-    if mode == FULL:
-        return ""
-    if mode == DRAFT:
-        return f"draft, {min(steps, DRAFT_STEPS)} sampler steps"
-    return "preview, not sampled" if knows_pictures else "forecast, not sampled"
+    if mode != FAST:
+        return mode
+    return PREVIEW if knows_pictures else FORECAST
 
 
-def _sheet(chosen, first, amounts, pictures, more_notes, cell, made):
-    """The pictures in rows of directions and columns of strengths, as IMAGE, and their places.
+def _rows(chosen, first, more_notes):
+    """The label of each direction of a sheet, and its notes.
 
     chosen: a basis with the directions of the rows; first: the number of the first one; more_notes: what is
-    below the response of each; made: how the pictures were made, for the title.
+    below the response of each.
     """
-    rows, notes = [], []
+    rows = []
     response = "singular value" if chosen.kind == SINGULAR else "response"
-    for row in range(chosen.rank):
-        start = row * len(amounts)
+    for row, more in enumerate(more_notes):
         label = f"{first + row}: {chosen.name(row)}" if chosen.name(row) else f"direction {first + row}"
-        rows.append((label, pictures[start : start + len(amounts)]))
-        notes.append("\n".join(filter(None, (f"{response} {chosen.s[row]:.3g}", more_notes[row]))))
-    title = f"Directions at {chosen.timestep:.4g} T"
-    sheet, places = figures.placed_contact_sheet(
-        rows,
-        figures.number_labels(amounts, sign=True),
-        cell=cell,
-        row_notes=notes,
-        title=f"{title}: {made}" if made else title,
-    )
+        rows.append((label, "\n".join(filter(None, (f"{response} {chosen.s[row]:.3g}", more)))))
+    return rows
+
+
+def _sheet(rows, columns, pictures, cell, title):
+    """The pictures in rows of directions and columns of strengths, as IMAGE, and their places."""
+    count = len(columns)
+    parts = [pictures[start : start + count] for start in range(0, len(pictures), count)]
+    labelled = [(label, images) for (label, _), images in zip(rows, parts, strict=True)]
+    notes = [lines for _, lines in rows]
+    sheet, places = figures.placed_contact_sheet(labelled, columns, cell=cell, row_notes=notes, title=title)
     return host.pil_to_image([sheet]), places
 
 

@@ -69,7 +69,7 @@ def test_the_page_learns_where_each_picture_is(comfy_host, face, monkeypatch):
     caught = []
     node = sys.modules[comfy_host.nodes["PullbackBasisVisualizer"].__module__]
     plain = node._sheet
-    monkeypatch.setattr(node, "_sheet", lambda *given: caught.append(given[3]) or plain(*given))
+    monkeypatch.setattr(node, "_sheet", lambda *given: caught.append(given[2]) or plain(*given))
     options = {**SHEET_OPTIONS, "direction": 2, "strength": 0.8}
     with torch.inference_mode():
         done = comfy_host.nodes["PullbackBasisVisualizer"].execute(
@@ -77,7 +77,10 @@ def test_the_page_learns_where_each_picture_is(comfy_host, face, monkeypatch):
         )
     [shown] = done.ui["pullback_sheet"]
     assert shown["file"] == done.ui["images"][0]
-    assert (shown["unit"], shown["made"], shown["steps"]) == ("guidance", "forecast, not sampled", 4)
+    assert (shown["unit"], shown["made"], shown["steps"]) == ("guidance", "forecast", 4)
+    assert shown["columns"] == ["-0.8", "0", "+0.8"]
+    assert [row["label"] for row in shown["rows"]] == ["direction 2", "direction 3"]
+    assert all(row["notes"].startswith("singular value") for row in shown["rows"])
     places = [(cell["direction"], round(cell["strength"], 5)) for cell in shown["cells"]]
     assert places == [(row, amount) for row in (2, 3) for amount in (-0.8, 0.0, 0.8)]
     path = Path(folder_paths.get_temp_directory(), shown["file"]["subfolder"], shown["file"]["filename"])
