@@ -95,7 +95,7 @@ function refill() {
  * @param {boolean} always Also if the node shows it already.
  */
 function deliver(node, output, always) {
-  if (!node || !output) return;
+  if (!node?.graph || !output) return; // a node that was removed a moment ago has no graph
   for (const [key, asked] of takers) {
     const value = output[key];
     if (!Array.isArray(value)) continue;
