@@ -24,7 +24,9 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed, so 
 
 def run_node(*arguments, text=""):
     """What a program of node prints."""
-    done = subprocess.run([NODE, *arguments], input=text, capture_output=True, text=True, encoding="utf-8")
+    assert NODE is not None
+    command = [NODE, *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
