@@ -4,6 +4,9 @@ from board_page import Board
 from graphs import add_board, face_graph
 from pictures import difference
 
+# The grid of the node Load Pullback Basis: a board has one of its own.
+LIBRARY = "[data-pullback='library']:not([data-pullback='board'] *)"
+
 
 def test_a_kept_setting_is_chosen_by_its_picture(comfy, renderer):
     graph = add_board(face_graph())
@@ -28,8 +31,7 @@ def test_a_kept_setting_is_chosen_by_its_picture(comfy, renderer):
     graph["links"].append(("load", "PULLBACK_BASIS", "board", "basis"))
     comfy.build(graph)
     comfy.show("PullbackLoadBasis")
-    entry = comfy.page.locator(f"[data-pullback='library-entry'][data-file='{file}']").last
-    entry.click()
+    comfy.page.locator(f"{LIBRARY} [data-pullback='library-entry'][data-file='{file}']").click()
     comfy.settle()
     comfy.shoot("chosen")
     assert comfy.widget("PullbackLoadBasis", "file") == file

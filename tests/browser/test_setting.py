@@ -90,3 +90,25 @@ def test_cancelling_a_run_leaves_the_board_usable(board):
     board.set(0, 1.0)
     assert difference(board.picture(), before) > 1
     assert board.comfy.server.history()[-1]["status"]["status_str"] == "success"
+
+
+def test_before_and_after_by_holding_and_by_a_wipe(board):
+    before = board.picture()
+    board.set(0, 1.5)
+    true = board.picture()
+    eye = board.part("compare").bounding_box()
+    board.page.mouse.move(eye["x"] + eye["width"] / 2, eye["y"] + eye["height"] / 2)
+    board.page.mouse.down()
+    board.wait_until_shows("before")
+    assert difference(board.picture(), before) < 0.5
+    board.page.mouse.up()
+    board.wait_until_shows("true")
+    assert difference(board.picture(), true) < 0.5
+    board.press("wipe")
+    board.comfy.settle()
+    board.comfy.shoot("wipe")
+    wiped = board.picture()
+    half = wiped.shape[1] // 2
+    assert difference(wiped[:, : half - 5], before[:, : half - 5]) < 0.5
+    assert difference(wiped[:, half + 5 :], true[:, half + 5 :]) < 0.5
+    assert len(board.comfy.prompts) == 2, "looking queues nothing"
