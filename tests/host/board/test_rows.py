@@ -73,12 +73,12 @@ def test_ranges_that_are_not_finite_are_still_numbers(case):
     case.ranges = kept
 
 
-def test_rows_that_are_only_mixed_are_one_sided(case, comfy_host):
+def test_rows_that_are_only_mixed_are_one_short_step(case, comfy_host):
     preview_by = comfy_host.core.directions.preview.preview_by
     with torch.inference_mode():
         rows = case.rows.known_rows(case.inputs, case.still, case.basis, (8, 8))
-        plus = case.rows.decode(case.inputs, preview_by(case.still.clean, case.basis, [1.0]))
-    for row, wanted in zip(rows, 255 * (plus - case.still.pixels)):
+        plus = case.rows.decode(case.inputs, preview_by(case.still.clean, case.basis, [case.rows.SHORT]))
+    for row, wanted in zip(rows, 255 * (plus - case.still.pixels) / case.rows.SHORT):
         levels = torch.from_numpy(row.picture.levels()).permute(2, 0, 1)
         torch.testing.assert_close(levels, wanted, rtol=0, atol=row.picture.scale)
         assert row.facts == {"kind": "known", "scale": row.picture.scale}
