@@ -28,12 +28,12 @@ class StandInCLIP:
         return conditioning_for("sd1", seed=len(tokens))
 
 
-def board_case(comfy_host, call, rank=2, **others):
+def board_case(comfy_host, call, rank=2, family="sd1", **others):
     """A noisy latent of a tiny model, its rotated basis, and run(**changes): a run of its board.
 
     others: Other inputs of Pullback Basis.
     """
-    model, conditioning = tiny_model("sd1"), conditioning_for("sd1")
+    model, conditioning = tiny_model(family), conditioning_for(family)
     latent, sigmas, _ = call(
         "PullbackDDIMInvert",
         model=model,

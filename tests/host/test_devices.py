@@ -1,6 +1,9 @@
 """The nodes with a model on a device that has neither float64 nor dense decompositions."""
 
+import json
+
 import pytest
+from boards import StandInCLIP, StandInVAE, temporary  # noqa: F401
 from node_calls import BASIS_OPTIONS, EDIT_OPTIONS
 from pretended_device import DEVICE, WithoutFloat64
 from tiny_models import tiny_conditioning, tiny_latent, tiny_model
@@ -13,6 +16,23 @@ def hosted():
     model = tiny_model()
     model.load_device = model.offload_device = DEVICE
     return {"model": model, "conditioning": tiny_conditioning()}
+
+
+def test_a_board_runs_on_such_a_device(call, comfy_host, hosted, temporary):  # noqa: F811
+    with WithoutFloat64(mixing=True):
+        latent, sigmas, _ = call(
+            "PullbackDDIMInvert", **hosted, latent=tiny_latent(), timestep=0.7, measure=False, **LEVELS
+        )
+        placed = {**hosted, "latent": latent, "sigmas": sigmas}
+        options = {**BASIS_OPTIONS, "feature": "picture", "rotate": "one thing each", "keep": True}
+        (basis,) = call("PullbackBasis", **placed, rank=2, **options)
+        core = comfy_host.core
+        wide = core.directions.widening.wide_basis(basis)
+        mix = [0.5, *[0.0] * (wide.rank - 2), 0.1]
+        state = {"version": 1, "basis": core.directions.identity.basis_id(wide), "mix": mix, "words": {}}
+        given = {"vae": StandInVAE(), "basis": basis, "clip": StandInCLIP(), "words": "joy"}
+        image, _, direction = call("PullbackBoard", **placed, **given, state=json.dumps(state))
+    assert direction.rank == 1 and image.isfinite().all()
 
 
 def test_the_nodes_run_on_a_device_without_float64(call, hosted, folders):

@@ -9,6 +9,7 @@ from boards import StandInCLIP, board_case, forget_boards, temporary  # noqa: F4
 from comfy_execution.graph_utils import ExecutionBlocker
 from node_calls import left_half, refused
 from PIL import Image
+from tiny_families import FLOWS
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,19 @@ def test_a_basis_of_the_bottleneck_is_refused(case, call):
     (basis,) = call("PullbackBasis", **hosted, **options)
     with refused("of the feature 'middle'.*choose the feature picture"):
         case.run(basis=basis)
+
+
+@pytest.mark.parametrize("family", ["flux", "qwen"])
+def test_flows_have_boards(comfy_host, call, temporary, family):  # noqa: F811
+    """Qwen-Image holds a picture as a film of one frame."""
+    if family not in FLOWS:
+        pytest.skip("this host does not have the family")
+    case = board_case(comfy_host, call, family=family)
+    payload = case.run().payload
+    made = case.run(**setting(payload, 0.3, -0.2))
+    assert made.latent["samples"].shape == case.latent["samples"].shape
+    assert made.image.shape == (1, payload["height"], payload["width"], 3)
+    assert made.payload["agreement"] > 0.5 and made.direction.rank == 1
 
 
 @pytest.fixture
