@@ -116,5 +116,5 @@ def test_directions_inside_a_region_span_those_of_python(dependent):
     angles = torch.linalg.svdvals(span @ torch.linalg.qr(moves)[0])
     torch.testing.assert_close(angles, torch.ones(4).double(), rtol=0, atol=1e-5)
     sizes = torch.einsum("rk,kchw->rchw", weights * unit_lengths(basis), basis.picture_changes())
-    expected_sizes = torch.full((len(found),), UNIT).double()
+    expected_sizes = (UNIT * mask.mean().sqrt()).expand(len(found))  # one unit in the area of the mask
     torch.testing.assert_close(seen_sizes(sizes), expected_sizes, rtol=1e-5, atol=0)

@@ -12,8 +12,9 @@ import { GRID, gridWeights, textToGrid } from "./mask_text.js";
 /** @typedef {import("./pictures.js").BoardPictures} BoardPictures */
 
 /**
- * `weights`: what strength 1 adds to the strength of each row of the board. `inside`: the share of its change
- * that lies inside the mask.
+ * `weights`: what strength 1 adds to the strength of each row of the board. It is a change of one unit by the
+ * area of the mask: what it changes lies there, and is as strong as a unit is in the whole picture. `inside`:
+ * the share of its change that lies inside the mask.
  * @typedef {{weights: Float64Array, inside: number}} RegionDirection
  */
 
@@ -48,13 +49,16 @@ export function regionDirections(pictures, mask, count = 4) {
   const { all, even } = spaceOf(pictures);
   if (!even.length) return [];
   const small = pictures.small(GRID);
-  const inside = energiesInside(pictures, gridWeights(grid, small.width, small.height), all);
+  const weights = gridWeights(grid, small.width, small.height);
+  const inside = energiesInside(pictures, weights, all);
+  // A change of one unit in a small region is a small change of the picture.
+  const unit = Math.sqrt(weights.reduce((sum, weight) => sum + weight, 0) / weights.length);
   const found = mostInside(even, inside, count).map((mixture) => {
     const ofRows = new Float64Array(pictures.rows.length);
     ofRows.set(mixture);
-    const factor = signOf(small.change(ofRows)) / strengthOf(mixture, all);
+    const factor = (unit * signOf(small.change(ofRows))) / strengthOf(mixture, all);
     const share = energyOf(mixture, inside) / energyOf(mixture, all);
-    return { weights: ofRows.map((weight) => weight * factor), inside: Math.min(1, Math.max(0, share)) };
+    return { weights: ofRows.map((one) => one * factor), inside: Math.min(1, Math.max(0, share)) };
   });
   return found.sort((one, other) => other.inside - one.inside);
 }
