@@ -20,7 +20,8 @@ class Board(io.ComfyNode):
             inputs=[
                 Basis.Input(
                     "basis",
-                    tooltip="From Pullback Basis at this latent, with the feature picture and rotate.",
+                    tooltip="From Pullback Basis at this latent, with the feature picture, rotate, and keep "
+                    "on.",
                 ),
                 model_input(),
                 conditioning_input(),
