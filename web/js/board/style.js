@@ -29,8 +29,8 @@ const BASE = `
   scrollbar-color: var(--pb-line) transparent; border-top: 1px solid var(--pb-line); }
 @container (min-aspect-ratio: 1/1) {
   .pb-layout { flex-direction: row; }
-  .pb-head { flex: 1 1 60%; min-width: 0; }
-  .pb-panel { flex: 0 0 max(40%, 264px); border-top: 0; border-left: 1px solid var(--pb-line); }
+  .pb-head { flex: 1 1 58%; min-width: 0; }
+  .pb-panel { flex: 0 0 max(42%, 264px); border-top: 0; border-left: 1px solid var(--pb-line); }
 }
 .pb-is-empty .pb-panel, .pb-is-empty .pb-tools { display: none; }
 `;
