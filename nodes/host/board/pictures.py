@@ -98,8 +98,8 @@ def enlarged(levels, size):
 
 
 def to_bytes(picture):
-    """A picture (3, h, w) in [0, 1] as (h, w, 3) in uint8."""
-    return (255 * picture.clamp(0, 1)).round().byte().permute(1, 2, 0).cpu().numpy()
+    """A picture (3, h, w) in [0, 1] as (h, w, 3) in uint8. What is not finite becomes black."""
+    return (255 * picture.nan_to_num(0.0).clamp(0, 1)).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def mask_to_bytes(mask, size):

@@ -1,5 +1,6 @@
 """The board: what its page gets, and the true edit of a setting."""
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 from weakref import ref
@@ -120,7 +121,7 @@ def _board_of(node, inputs, basis, check, progress):
 def _add_words(board, inputs, words, clip, progress):
     """Make the rows of words that a board does not have yet."""
     if (None if board.clip is None else board.clip()) is not clip:
-        board.words, board.refused, board.plain = {}, {}, None
+        board.words, board.refused, board.plain, board.shown = {}, {}, None, None
     board.clip = None if clip is None else ref(clip)
     texts = {}
     for word in words:
@@ -231,7 +232,7 @@ def _edited(board, inputs, setting, check, progress, payload):
     payload["true_size"] = [pixels.shape[-1], pixels.shape[-2]]
     payload["setting"] = setting._asdict()
     payload["agreement"] = _agreement(board.small, board.previewed(setting), small)
-    payload["reached"] = reached / strength
+    payload["reached"] = _finite(reached / strength)
     return clean, pixels, direction
 
 
@@ -240,4 +241,9 @@ def _agreement(before, previewed, true):
     shown = previewed.clip(0, 255) - before
     made = true.astype(np.float32) - before
     sizes = float(np.linalg.norm(shown) * np.linalg.norm(made))
-    return float((shown * made).sum()) / sizes if sizes > 0 else 0.0
+    return _finite(float((shown * made).sum()) / sizes) if sizes > 0 else 0.0
+
+
+def _finite(value):
+    """A number as JSON can hold it: 0 in the place of what is not finite, as after an edit too strong."""
+    return value if math.isfinite(value) else 0.0

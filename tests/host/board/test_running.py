@@ -89,6 +89,28 @@ def test_what_the_page_gets_of_a_true_edit(case, temporary):  # noqa: F811
     assert again["true"] != made["true"], "each run has files of its own"
 
 
+def test_a_setting_that_breaks_the_picture_is_still_json(case, comfy_host, monkeypatch):
+    payload = case.run().payload
+    running = comfy_host.adapter.board.running
+
+    def broken(*arguments, **options):
+        return torch.full_like(case.latent["samples"], float("nan"))
+
+    monkeypatch.setattr(running, "finish_edits", broken)
+    made = case.run(**setting(payload, 100.0, 0.0)).payload
+    assert made["agreement"] <= 1 and json.dumps(made, allow_nan=False)
+
+
+def test_a_thumbnail_of_words_is_forgotten_with_their_clip(case, comfy_host):
+    kept = comfy_host.adapter.board.cache.kept_board
+    clip = StandInCLIP()
+    payload = case.run(words="joy", clip=clip).payload
+    case.run(words="joy", clip=clip, **setting(payload, 0.0, 0.0, joy=0.5))
+    assert kept("7").shown is not None
+    case.run(words="joy", clip=StandInCLIP())
+    assert kept("7").shown is None
+
+
 def test_a_setting_of_another_basis_is_not_used_and_this_is_told(case):
     state = json.dumps({"version": 1, "basis": "another", "mix": [1.0, 0.0], "words": {}})
     made = case.run(state=state)
