@@ -109,6 +109,7 @@ def test_a_sheet_says_that_nothing_takes_its_cells(comfy, unit):
 
 def test_the_sheet_is_there_after_a_reload_and_the_keys_walk_over_it(comfy):
     comfy.build(sheet_graph())
+    comfy.load(comfy.saved())  # a graph that was cleared gets a new id by a reload, a loaded one keeps its own
     comfy.show("PullbackBasisVisualizer")
     assert comfy.run() == "success"
     comfy.page.wait_for_timeout(1500)  # the page saves its workflow for the reload

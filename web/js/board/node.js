@@ -3,6 +3,7 @@
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { findWidget } from "../page/graph.js";
+import { tellKept } from "../page/kept.js";
 import { fileUrl } from "../page/outputs.js";
 import { runNodes, stopNodes } from "../page/queue.js";
 import { text } from "../page/strings.js";
@@ -163,7 +164,9 @@ function hostOf(node) {
 async function keep(node, name, state) {
   const headers = { "Content-Type": "application/json" };
   const body = JSON.stringify({ node, name, state });
-  return (await (await asked("/pullback/keep", { method: "POST", headers, body })).json()).file;
+  const { file } = await (await asked("/pullback/keep", { method: "POST", headers, body })).json();
+  tellKept();
+  return file;
 }
 
 /**

@@ -9,8 +9,11 @@ const MUTED = [2, 4]; // the modes of nodes that the page leaves out: never, and
 
 /**
  * A connection as the page has it.
- * @typedef {{origin_id: number | string, origin_slot: number, target_id: number | string, target_slot: number}}
- *   Connection
+ * @typedef {object} Connection
+ * @property {number | string} origin_id
+ * @property {number} origin_slot
+ * @property {number | string} target_id
+ * @property {number} target_slot
  */
 /** @typedef {{inputs?: {linkIds?: number[]}[], outputs?: {linkIds?: number[]}[]}} Border */
 

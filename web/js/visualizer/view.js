@@ -39,10 +39,11 @@ export class SheetView {
   }
 
   /**
-   * Show a sheet.
+   * Show a sheet. One that is shown already, and comes again with another run, stays as it is.
    * @param {Sheet} sheet
    */
   show(sheet) {
+    if (this.sheet && JSON.stringify(this.sheet) === JSON.stringify(sheet)) return;
     this.sheet = sheet;
     const url = fileUrl(sheet.file);
     this.badge.hidden = sheet.made === "full";
