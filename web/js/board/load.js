@@ -1,6 +1,7 @@
 // Loading what a run made. Pictures are remembered for a few boards, so that undo and another tab are quick.
 
 import { text } from "../page/strings.js";
+import { enlarged } from "./enlarge.js";
 import { greyOf, loadPictures as readPictures } from "./loading.js";
 import { BoardPictures } from "./pictures.js";
 
@@ -28,7 +29,7 @@ export function loadPictures(payload, address) {
 /**
  * One picture, ready to be drawn.
  * @param {string} address
- * @returns {Promise<HTMLImageElement>}
+ * @returns {Promise<HTMLImageElement | HTMLCanvasElement>}
  */
 export async function loadPicture(address) {
   const picture = new Image();
@@ -38,7 +39,7 @@ export async function loadPicture(address) {
   } catch (error) {
     throw new Error(text("board.picture_gone"), { cause: error });
   }
-  return picture;
+  return enlarged(picture);
 }
 
 /**

@@ -1,6 +1,7 @@
 // The picture, large: before, preview or true, by holding or by a wipe. It is drawn once a frame at most.
 
 import { element } from "../page/dom.js";
+import { Enlarger, enlarged } from "./enlarge.js";
 
 const MOST = 1280; // pixels of the canvas along its longer edge; larger ones are scaled up by the page
 const KEPT = 600; // times of redraws that are remembered
@@ -18,7 +19,8 @@ export class Stage {
     this.divider = element("div", { class: "pb-divider" }, [element("i", {})]);
     this.frame = element("div", { class: "pb-frame" }, [this.canvas, this.divider]);
     this.element = element("div", { class: "pb-stage" }, [this.frame]);
-    this.small = document.createElement("canvas"); // the preview in its own pixels
+    this.small = document.createElement("canvas"); // the preview, in its own pixels or four times as many
+    this.enlarger = new Enlarger(1, 1);
     /** @type {CanvasImageSource | null} */
     this.before = null;
     /** @type {CanvasImageSource | null} */
@@ -40,14 +42,15 @@ export class Stage {
 
   /**
    * Take the pictures of a run.
-   * @param {CanvasImageSource} before
+   * @param {HTMLCanvasElement} before
    * @param {number} width - of the preview
    * @param {number} height
    */
   setBefore(before, width, height) {
-    this.before = before;
-    this.small.width = width;
-    this.small.height = height;
+    this.before = enlarged(before);
+    this.enlarger = new Enlarger(width, height);
+    this.small.width = width * this.enlarger.factor;
+    this.small.height = height * this.enlarger.factor;
     this.size = [width, height];
     this.fit();
   }
@@ -102,7 +105,7 @@ export class Stage {
     if (!this.before) return;
     const start = performance.now();
     if (this.compose) {
-      this.small.getContext("2d")?.putImageData(this.compose(), 0, 0);
+      this.small.getContext("2d")?.putImageData(this.enlarger.enlarge(this.compose()), 0, 0);
       this.compose = null;
     }
     this.draw(this.before);
