@@ -107,6 +107,16 @@ def test_every_text_that_the_page_asks_for_exists():
     assert {key: files for key, files in used_keys().items() if key not in ENGLISH["main.json"]} == {}
 
 
+def test_the_page_asks_for_every_text():
+    """A key is in quotes in the code, or made there, as in text(`board.${mark}`). Nodes have the options."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "web" / "js").rglob("*.js"))
+    quoted = set(re.findall(r"""["']([\w.]+)["']""", code))
+    made = [re.sub(r"\$\{\w+\}", r"[\\w.]+", key) for key in re.findall(r"text\(`([^`]*)`", code)]
+    keys = [key.removeprefix(PAGE) for key in ENGLISH["main.json"] if key.startswith(PAGE)]
+    said = [key for key in keys if not key.startswith("options.") and key not in quoted]
+    assert [key for key in said if not any(re.fullmatch(pattern, key) for pattern in made)] == []
+
+
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("language", ["en", *LANGUAGES])
 def test_files_are_in_one_form(language, file):
