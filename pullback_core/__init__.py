@@ -31,9 +31,11 @@ from .directions.pictures import with_pictures
 from .directions.preview import preview_by
 from .directions.responses import responses
 from .directions.rotation import rotated_basis
+from .directions.setting import mix_setting
 from .directions.shifts import strongest_part
 from .directions.strength import calibrated_lengths, edit_by
 from .directions.sums import sums_of_known, weighted_sums
+from .directions.widening import wide_basis
 from .directions.words import listening_points, word_direction, word_shift
 from .global_basis import global_basis
 from .guidance import edit, edit_grid
@@ -84,6 +86,7 @@ __all__ = [
     "local_basis",
     "masked_basis",
     "mix",
+    "mix_setting",
     "move",
     "named_basis",
     "parallel_transport",
@@ -99,6 +102,7 @@ __all__ = [
     "top_singular_triplets",
     "transported_basis",
     "weighted_sums",
+    "wide_basis",
     "with_pictures",
     "word_direction",
     "word_shift",
