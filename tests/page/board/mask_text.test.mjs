@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gridWeights, maskToText, textToGrid, textToMask } from "../../../web/js/board/mask_text.js";
+import { gridWeights, maskToText, partOf, textToGrid, textToMask } from "../../../web/js/board/mask_text.js";
 import { noise } from "./fake.mjs";
 
 /** A mask that is 255 inside a rectangle. */
@@ -69,4 +69,19 @@ test("a grid counts from 0 to 1, in any size", () => {
   const grid = textToGrid(maskToText(Uint8Array.of(255, 0, 0, 255), 2, 2));
   assert.deepEqual([...gridWeights(grid, 2, 2)], [1, 0, 0, 1]);
   assert.deepEqual([...gridWeights(grid, 1, 1)], [0.5]);
+});
+
+/** The part of a 64 x 32 picture for a painted rectangle, in cells. */
+function partOfRectangle(corners) {
+  const part = partOf(maskToText(rectangle(64, 32, corners), 64, 32));
+  const cells = [64 * part.left, 32 * part.top, 64 * part.width, 32 * part.height];
+  return cells.map((value) => Math.round(10 * value) / 10);
+}
+
+test("the part that is shown for a mask is a square around it, within the picture", () => {
+  assert.deepEqual(partOfRectangle([22, 10, 42, 20]), [18, 1, 28, 28]);
+  assert.deepEqual(partOfRectangle([0, 0, 20, 10]), [0, 0, 28, 28]);
+  assert.deepEqual(partOfRectangle([30, 15, 32, 17]), [23, 8, 16, 16]); // not too near
+  assert.deepEqual(partOfRectangle([2, 2, 60, 30]), [0, 0, 64, 32]);
+  assert.equal(partOf(""), null);
 });

@@ -88,6 +88,20 @@ test("a thumbnail is the average of areas of the sum", () => {
   }
 });
 
+test("a close-up is a part of a thumbnail", () => {
+  const pictures = noisyBoard({ directions: 1 });
+  const amounts = Float64Array.of(0.5);
+  const whole = pictures.thumbnail(amounts, 64); // 8 x 6
+  const part = pictures.closeUp(amounts, 64, { left: 0.5, top: 1 / 3, width: 0.25, height: 0.5 });
+  assert.deepEqual([part.width, part.height], [2, 3]);
+  for (const [x, y] of [[0, 0], [1, 0], [1, 2]]) {
+    const [from, at] = [4 * (8 * (2 + y) + 4 + x), 4 * (2 * y + x)];
+    assert.deepEqual(part.data.slice(at, at + 4), whole.data.slice(from, from + 4));
+  }
+  const corner = pictures.closeUp(amounts, 64, { left: 0.95, top: 0.95, width: 0.25, height: 0.25 });
+  assert.deepEqual([corner.width, corner.height], [1, 1]);
+});
+
 test("a thumbnail is never larger than the pictures", () => {
   const { width, height } = noisyBoard().thumbnail(new Float64Array(3), 100);
   assert.deepEqual([width, height], [8, 6]);

@@ -134,7 +134,7 @@ test("known rows take part, and a mask is the same from inside and from outside"
 test("what is done ahead of time changes nothing", () => {
   const changes = [onLeft(1, 0.9), onLeft(2, 0.3)];
   const [prepared, other] = [board(changes), board(changes)];
-  for (const piece of preparations(prepared)) piece();
+  for (const piece of preparations(prepared, 8)) piece();
   assert.deepEqual(regionDirections(prepared, LEFT), regionDirections(other, LEFT));
-  assert.deepEqual(preparations(noisyBoard({ directions: 0, words: 1 })), []);
+  assert.deepEqual(preparations(noisyBoard({ directions: 0, words: 1 }), 8), []);
 });

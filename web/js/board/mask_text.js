@@ -6,13 +6,20 @@
 
 import { averages, placesBetween, sizeWithin } from "./averages.js";
 
-/** @typedef {{width: number, height: number, levels: Uint8Array}} Grid */
+/**
+ * @typedef {{width: number, height: number, levels: Uint8Array}} Grid
+ *
+ * A part of a picture: its corner and its size, as shares of the picture's width and height.
+ * @typedef {{left: number, top: number, width: number, height: number}} Part
+ */
 
 // The long edge of the grid: that of the latent of a picture of 512 pixels, and of the bundled faces. Python
 // measures in latents what is inside a mask.
 export const GRID = 64;
 const LEVELS = 15;
 const SHORT = 15; // runs up to this length take one byte
+const ROOM = 1.4; // of what is painted, the part of a picture that is shown for it
+const SMALLEST = 0.25; // of the long edge of the picture: smaller parts would be blurs
 const LONGEST = SHORT + 1 + 255;
 const FORM = /^(\d{1,2})x(\d{1,2}):([A-Za-z0-9+/]*={0,2})$/;
 
@@ -140,4 +147,27 @@ function between(one, other, way) {
  */
 export function gridWeights(grid, width, height) {
   return averages(grid.levels, grid.width, grid.height, 1, width, height).map((level) => level / LEVELS);
+}
+
+/**
+ * The part of a picture to show for a mask: what is painted, with some room around it.
+ * @param {string} text - of the mask
+ * @returns {Part | null} null where nothing is painted
+ */
+export function partOf(text) {
+  const grid = textToGrid(text);
+  if (!grid) return null;
+  const { width, height, levels } = grid;
+  const painted = [...levels.keys()].filter((cell) => levels[cell] > LEVELS / 2);
+  if (!painted.length) return null;
+  const columns = painted.map((cell) => cell % width);
+  const lines = painted.map((cell) => Math.floor(cell / width));
+  const [left, right] = [Math.min(...columns), Math.max(...columns) + 1];
+  const [top, bottom] = [Math.min(...lines), Math.max(...lines) + 1];
+  // A square, unless the picture is narrower than that.
+  const edge = Math.max(ROOM * (right - left), ROOM * (bottom - top), SMALLEST * Math.max(width, height));
+  const [across, down] = [Math.min(edge, width), Math.min(edge, height)];
+  const from = Math.min(width - across, Math.max(0, (left + right - across) / 2));
+  const above = Math.min(height - down, Math.max(0, (top + bottom - down) / 2));
+  return { left: from / width, top: above / height, width: across / width, height: down / height };
 }

@@ -192,4 +192,24 @@ export class BoardPictures {
   thumbnail(amounts, longEdge) {
     return this.small(longEdge).compose(amounts);
   }
+
+  /**
+   * A part of a small picture of a setting.
+   * @param {Float64Array} amounts - strengths of the rows
+   * @param {number} longEdge - in pixels, of the whole picture
+   * @param {import("./mask_text.js").Part} part
+   * @returns {ImageData}
+   */
+  closeUp(amounts, longEdge, part) {
+    const whole = this.thumbnail(amounts, longEdge);
+    const [left, top] = [Math.floor(part.left * whole.width), Math.floor(part.top * whole.height)];
+    const width = Math.max(1, Math.min(whole.width - left, Math.round(part.width * whole.width)));
+    const height = Math.max(1, Math.min(whole.height - top, Math.round(part.height * whole.height)));
+    const image = new ImageData(width, height);
+    for (let y = 0; y < height; y++) {
+      const from = 4 * ((top + y) * whole.width + left);
+      image.data.set(whole.data.subarray(from, from + 4 * width), 4 * y * width);
+    }
+    return image;
+  }
 }

@@ -66,12 +66,15 @@ export function regionDirections(pictures, mask, count = 4) {
 /**
  * What can be done ahead of time, in small pieces, so that the first stroke is as quick as the others.
  * @param {BoardPictures} pictures
+ * @param {number} closeUp - the long edge of the pictures that are shown of regions
  * @returns {(() => unknown)[]}
  */
-export function preparations(pictures) {
+export function preparations(pictures, closeUp) {
   if (!pictures.mixed) return [];
   const pieces = [];
-  for (let row = 0; row < pictures.mixed; row++) pieces.push(() => pictures.small(GRID).changeOf(row));
+  for (const size of [GRID, closeUp]) {
+    for (let row = 0; row < pictures.mixed; row++) pieces.push(() => pictures.small(size).changeOf(row));
+  }
   return [...pieces, () => spaceOf(pictures)];
 }
 

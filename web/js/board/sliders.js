@@ -3,12 +3,14 @@
 import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
 import { Fold, press } from "./controls.js";
+import { partOf } from "./mask_text.js";
 import { preparations } from "./region.js";
 import { Slider, VISIBLE } from "./slider.js";
 import { Tasks } from "./tasks.js";
 
 export const IN_SIGHT = 8; // directions that are shown at first
 const THUMBNAIL = 88; // pixels of the longer edge, twice what is seen
+const CLOSE_UP = 128; // of the whole picture whose painted part is shown; the size of the sheet's cells
 
 const GROUPS = /** @type {const} */ (["region", "form", "colour"]);
 
@@ -161,13 +163,18 @@ export class SliderPanel {
     const { pictures } = model;
     if (!pictures) return;
     const pieces = [];
+    const part = partOf(model.region);
     for (const slider of this.sliders.values()) {
       const ends = /** @type {[HTMLCanvasElement, number][]} */ ([[slider.low, -1], [slider.high, 1]]);
       for (const [canvas, sign] of ends) {
         const amounts = slider.spec.weights.map((weight) => sign * weight);
-        pieces.push(() => showPixels(canvas, pictures.thumbnail(amounts, THUMBNAIL)));
+        pieces.push(() => {
+          const isNear = part && slider.spec.kind === "region"; // what a region's slider does is small
+          const pixels = isNear ? pictures.closeUp(amounts, CLOSE_UP, part) : null;
+          showPixels(canvas, pixels ?? pictures.thumbnail(amounts, THUMBNAIL));
+        });
       }
     }
-    this.tasks.set([...pieces, ...preparations(pictures)]);
+    this.tasks.set([...pieces, ...preparations(pictures, CLOSE_UP)]);
   }
 }
