@@ -26,6 +26,7 @@ declare global {
 
   interface Window {
     app?: ComfyApp;
+    LiteGraph?: { createNode(type: string): unknown };
     comfyAPI?: { utils?: { applyTextReplacements?: (app: ComfyApp, text: string) => string } };
   }
 }

@@ -83,7 +83,7 @@ export class Keep {
   }
 
   /**
-   * One kept direction: its picture and its name.
+   * One kept direction: its picture and its name. A press adds a node that loads it.
    * @param {import("./types.js").KeptDirection} entry
    * @returns {HTMLElement}
    */
@@ -93,8 +93,13 @@ export class Keep {
       ? element("img", { src, alt: "", loading: "lazy", draggable: "false" })
       : element("span", { class: "pb-no-picture" });
     const title = [name || file, notes, file].filter(Boolean).join("\n");
-    const marks = { "data-pullback": "library-entry", "data-file": file };
-    const caption = element("figcaption", { text: name || file });
-    return element("figure", { class: "pb-entry", title, ...marks }, [picture, caption]);
+    const caption = element("span", { class: "pb-entry-name", text: name || file });
+    const button = press(text("board.load_kept", { name: name || file }), [picture, caption], () => {
+      this.host.addLoader(file);
+      this.say(text("board.loader_added", { name: name || file }), false);
+    }, "pb-entry");
+    button.input.title = title;
+    Object.assign(button.dataset, { pullback: "library-entry", file });
+    return button;
   }
 }

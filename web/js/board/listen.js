@@ -69,5 +69,7 @@ export function listenToKeys(board) {
   element.addEventListener("keyup", (event) => {
     if (event.key.toLowerCase() === "b") stage.hold(false);
   });
-  element.addEventListener("focusout", () => stage.hold(false));
+  element.addEventListener("focusout", ({ relatedTarget }) => {
+    if (!(relatedTarget instanceof Node && element.contains(relatedTarget))) stage.hold(false);
+  });
 }

@@ -17,6 +17,8 @@ const SIZE = [600, 860]; // of a new node
 const GONE = "pb-gone"; // the class of a board whose node is no more
 const MOUNTED = 50; // milliseconds after which the page has put new nodes into their places
 const LEAST = 420; // pixels of height that a board needs
+const LOADER = "PullbackLoadBasis"; // the node that loads a kept direction
+const BESIDE = 40; // pixels between a board and a node that it adds
 const OPTIONAL = ["clip", "mask", "words", "state"]; // inputs that need no connection
 
 /**
@@ -150,8 +152,25 @@ function hostOf(node) {
     address: fileUrl,
     keep: (name, state) => keep(boardOf(node)?.model.payload?.node ?? String(node.id), name, state),
     library: async () => (await asked("/pullback/library")).json(),
+    addLoader: (file) => recorded(() => addLoader(node, file)),
     thumbnailAddress: (file) => api.apiURL(`/pullback/library/thumbnail?${new URLSearchParams({ file })}`),
   };
+}
+
+/**
+ * Add a node that loads a kept direction, beside a board.
+ * @param {ComfyNode} node - of the board
+ * @param {string} file
+ */
+function addLoader(node, file) {
+  const loader = /** @type {ComfyNode | null | undefined} */ (window.LiteGraph?.createNode(LOADER));
+  if (!loader || !node.graph) return;
+  loader.pos = [node.pos[0] + node.size[0] + BESIDE, node.pos[1]];
+  node.graph.add(loader);
+  const widget = findWidget(loader, "file");
+  if (!widget) return;
+  widget.value = file;
+  widget.callback?.(file);
 }
 
 /**

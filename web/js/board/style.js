@@ -63,8 +63,8 @@ const PICTURE = `
   padding: 3px 4px 3px 10px; border-radius: 6px; overflow: hidden; color: #fff; background: #000b;
   min-height: 28px; }
 .pb-status.pb-error { background: var(--pb-bad); }
-.pb-status-words { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
-  user-select: text; }
+.pb-status-words { flex: 1; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical;
+  -webkit-line-clamp: 3; user-select: text; }
 .pb-bar { position: absolute; left: 0; bottom: 0; height: 3px; background: var(--pb-accent);
   transition: width 0.2s; }
 .pb-mask { position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; pointer-events: none;
@@ -210,11 +210,11 @@ const GRIDS = `
 .pb-cell.pb-chosen { outline: 3px solid var(--pb-accent); }
 .pb-named > .pb-sheet-row { grid-template-columns: 60px repeat(4, minmax(0, 1fr)); }
 .pb-kept { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: 8px; }
-.pb-entry { margin: 0; font-size: 12px; text-align: center; min-width: 0; }
+.pb-entry { display: block; padding: 3px; font-size: 12px; text-align: center; min-width: 0; }
 .pb-entry img, .pb-no-picture { display: block; width: 100%; aspect-ratio: 1; object-fit: cover;
   border-radius: 5px;
   background: var(--pb-field); }
-.pb-entry figcaption { padding-top: 3px; overflow: hidden; text-overflow: ellipsis;
+.pb-entry-name { display: block; padding-top: 3px; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }
 .pb-quiet-text { color: var(--pb-soft); grid-column: 1 / -1; }
 `;

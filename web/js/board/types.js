@@ -32,7 +32,7 @@
  *   missing: () => string[], isLive: () => boolean, setLive: (live: boolean) => void,
  *   run: () => Promise<unknown>, cancel: () => void, address: (file: FileRef) => string,
  *   keep: (name: string, state: string) => Promise<string>, library: () => Promise<KeptDirection[]>,
- *   thumbnailAddress: (file: string) => string,
+ *   thumbnailAddress: (file: string) => string, addLoader: (file: string) => void,
  * }} BoardHost
  */
 

@@ -60,7 +60,7 @@ export class Tools {
       input.setPointerCapture(event.pointerId);
       actions.hold(true);
     });
-    for (const name of ["pointerup", "pointercancel", "blur", "keyup"]) {
+    for (const name of ["pointerup", "pointercancel", "keyup"]) {
       input.addEventListener(name, () => actions.hold(false));
     }
     input.addEventListener("keydown", (event) => {
