@@ -6,6 +6,7 @@ import { leaveWheelToPage } from "./board/wheel.js";
 import { LibraryView } from "./library/view.js";
 import { allNodes, findWidget } from "./page/graph.js";
 import { onKept } from "./page/kept.js";
+import { keepInPlace } from "./page/mount.js";
 import { loadStrings } from "./page/strings.js";
 
 /** @typedef {import("./library/view.js").Entry} Entry */
@@ -37,6 +38,7 @@ function addLibrary(node) {
   node.onDrawBackground = () => {};
   Object.assign(node, { hideOutputImages: true });
   leaveWheelToPage(view.element);
+  keepInPlace(node, view.element);
   followWidget(node, view);
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   void readLibrary();

@@ -4,6 +4,7 @@
 import { app } from "../../../scripts/app.js";
 import { leaveWheelToPage } from "./board/wheel.js";
 import { findWidget } from "./page/graph.js";
+import { keepInPlace } from "./page/mount.js";
 import { onOutput } from "./page/outputs.js";
 import { loadStrings, text } from "./page/strings.js";
 import { giveCell } from "./visualizer/takers.js";
@@ -30,6 +31,7 @@ function addSheet(node) {
   node.onDrawBackground = () => {};
   Object.assign(node, { hideOutputImages: true });
   leaveWheelToPage(view.element);
+  keepInPlace(node, view.element);
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
 }
 

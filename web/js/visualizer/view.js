@@ -107,7 +107,10 @@ export class SheetView {
       class: "pv-cell", type: "button", tabindex: "-1", "aria-label": label, "aria-pressed": "false",
       "data-pullback": "cell", "data-row": cell.direction - 1, "data-strength": cell.strength,
       style: `aspect-ratio: ${cell.width} / ${cell.height}; ${partOf(sheet, cell, url)}`,
-      onclick: () => this.choose(sheet, cell),
+      onclick: () => {
+        this.enlarge(null);
+        this.choose(sheet, cell);
+      },
       onpointerenter: () => this.enlarge(cell, button, url),
       onpointerleave: () => this.enlarge(null),
       onfocus: () => {
