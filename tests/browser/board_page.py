@@ -50,7 +50,7 @@ class Board:
         return self.root.get_attribute("data-shows")
 
     def picture(self):
-        """The picture, as an array (height, width, 3) of 0..255."""
+        """The picture, as an array (COMPARED, COMPARED, 3) of 0..255."""
         return canvas_picture(self.part("picture"))
 
     def slider(self, row, kind="direction"):

@@ -11,6 +11,7 @@ from page_server import NAME
 from PIL import Image
 
 SIZE = {"width": 1400, "height": 900}
+COMPARED = 96  # pixels of the edge of pictures that are compared
 WAIT = 40_000  # milliseconds that the page may take for anything; far more than a busy machine needs
 IS_READY = "() => Boolean(window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow)"
 FIND_NODES = """type => {
@@ -161,12 +162,8 @@ class ComfyPage:
 
 
 def canvas_picture(locator):
-    """What a canvas shows, as an array (height, width, 3) of 0..255."""
+    """What a canvas shows, as an array (COMPARED, COMPARED, 3) of 0..255, however large it is in the page."""
     data = locator.evaluate("canvas => canvas.toDataURL('image/png').split(',')[1]")
-    return decode(data)
-
-
-def decode(text):
-    """The picture of a PNG in base64, as an array (height, width, 3) of 0..255."""
-    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-        return np.asarray(picture.convert("RGB"), dtype=float)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        small = picture.convert("RGB").resize((COMPARED, COMPARED), Image.Resampling.BOX)
+        return np.asarray(small, dtype=float)

@@ -109,6 +109,6 @@ def test_before_and_after_by_holding_and_by_a_wipe(board):
     board.comfy.shoot("wipe")
     wiped = board.picture()
     half = wiped.shape[1] // 2
-    assert difference(wiped[:, : half - 5], before[:, : half - 5]) < 0.5
-    assert difference(wiped[:, half + 5 :], true[:, half + 5 :]) < 0.5
+    assert difference(wiped[:, : half - 3], before[:, : half - 3]) < 0.5
+    assert difference(wiped[:, half + 3 :], true[:, half + 3 :]) < 0.5
     assert len(board.comfy.prompts) == 2, "looking queues nothing"

@@ -109,7 +109,9 @@ def test_a_sheet_says_that_nothing_takes_its_cells(comfy, unit):
 
 def test_the_sheet_is_there_after_a_reload_and_the_keys_walk_over_it(comfy):
     comfy.build(sheet_graph())
-    comfy.load(comfy.saved())  # a graph that was cleared gets a new id by a reload, a loaded one keeps its own
+    comfy.load(
+        comfy.saved()
+    )  # a graph that was cleared gets a new id by a reload, a loaded one keeps its own
     comfy.show("PullbackBasisVisualizer")
     assert comfy.run() == "success"
     comfy.page.wait_for_timeout(1500)  # the page saves its workflow for the reload
@@ -122,3 +124,27 @@ def test_the_sheet_is_there_after_a_reload_and_the_keys_walk_over_it(comfy):
     focused = comfy.page.evaluate("() => ({...document.activeElement.dataset})")
     assert (focused["row"], focused["strength"]) == ("1", "0")
     comfy.shoot("reloaded")
+
+
+def test_an_undo_takes_the_cell_back_and_leaves_the_sheet(comfy):
+    comfy.build(add_edit(sheet_graph()))
+    comfy.load(comfy.saved())
+    comfy.show("PullbackBasisVisualizer")
+    assert comfy.run() == "success"
+    sheet = Sheet(comfy)
+    for direction in (2, 1):
+        before = len(comfy.prompts)
+        sheet.cell(direction, 1).click()
+        comfy.wait_for_prompts(before + 1)
+        comfy.finish()
+    assert comfy.widget("PullbackGuidanceEdit", "direction") == 1
+    comfy.page.keyboard.press("Control+z")
+    comfy.settle()
+    assert comfy.widget("PullbackGuidanceEdit", "direction") == 2
+    comfy.shoot("undone")
+    before = len(comfy.prompts)
+    sheet.cell(1, -1).click()
+    comfy.wait_for_prompts(before + 1)
+    comfy.finish()
+    assert comfy.widget("PullbackGuidanceEdit", "strength") == -1
+    assert comfy.pack_messages() == []
