@@ -17,9 +17,9 @@ from ..strengths import straight_ranges
 from ..words import direction_of_shift
 from .pictures import Row, change_of, row_of, shrink
 
-# What a board shows and what it delivers: the cosine of both changes is 0.93 [0.91, 0.94] at strength 1, on
+# What a board shows and what it delivers: the cosine of both changes is 0.93 [0.92, 0.94] at strength 1, on
 # the bundled model at 0.5 T, 21 faces, the first 8 of 16 rotated directions. It is 0.99 within the linear
-# range, 0.84 where the range ends at 0.3 to 0.6, and 0.75 where it ends before 0.3.
+# range, 0.86 where the range ends at 0.3 to 0.6, and 0.76 where it ends before 0.3.
 DECODED = 4  # directions whose pictures are decoded and kept in full size at once
 # The strength at which rows without a slider are decoded. Brightness cuts off less of a short step: on a
 # bundled face the change of a whole row is off by at most 0.5 levels (RMS), and by 1.0 with a step of 1.
