@@ -79,7 +79,5 @@ class Board(io.ComfyNode):
         inputs = host.BoardInputs(model, conditioning, vae, latent, sigmas)
         node = None if cls.hidden is None else cls.hidden.unique_id
         made = host.run_board(node, inputs, basis, words, state, check, clip, mask)
-        if made.payload["note"]:
-            host.show_status(cls, made.payload["note"])
         outputs = made.image, made.latent, made.direction
         return io.NodeOutput(*outputs, ui={"pullback_board": [made.payload]})
