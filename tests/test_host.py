@@ -19,7 +19,8 @@ from hosts import find_host, find_python
 
 PACK = Path(__file__).parents[1]
 # What one process of ComfyUI runs: a file of tests, or a folder of them that share pictures and bases.
-RUNS = [*sorted((PACK / "tests" / "host").glob("test_*.py")), PACK / "tests" / "host" / "nodes"]
+TESTS = PACK / "tests" / "host"
+RUNS = [*sorted(TESTS.glob("test_*.py")), *sorted({path.parent for path in TESTS.glob("*/test_*.py")})]
 LONGEST = 3600  # seconds for one process; far more than a busy machine needs
 
 
