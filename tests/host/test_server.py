@@ -36,7 +36,7 @@ SHOWS = {
     "2 Your picture": {"PullbackBoard": {"direction": 16}},
     "3 Explore directions": {"PullbackBoard": {"direction": 16}, "PullbackBasisVisualizer": 1},
     "4 Directions from words": {"PullbackBoard": {"direction": 16, "word": 2}},
-    "5 Edit a region": {"PullbackBoard": {"direction": 6}},
+    "5 Edit a region": {"PullbackBoard": {"direction": 4}},
     "6 Mix and keep": {"PullbackBasisVisualizer": 1},
     "7 Carry to other faces": {"PreviewImage": 1},
     "8 Which timestep": {"PreviewImage": 1, "PullbackBasisCompare": 1},
