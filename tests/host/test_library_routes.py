@@ -9,7 +9,6 @@ import pytest
 import torch
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from server import PromptServer
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +18,18 @@ def basis(comfy_host):
 
 
 @pytest.fixture
-def ask(comfy_host, folders, monkeypatch):
+def prompt_server(comfy_host):
+    """The class of the host's server. Its module can be imported only after the host is set up."""
+    from server import PromptServer
+
+    return PromptServer
+
+
+@pytest.fixture
+def ask(comfy_host, prompt_server, folders, monkeypatch):
     """ask(method, path, **options): the status and the content of an answer."""
     host = SimpleNamespace(routes=web.RouteTableDef())
-    monkeypatch.setattr(PromptServer, "instance", host, raising=False)
+    monkeypatch.setattr(prompt_server, "instance", host, raising=False)
     comfy_host.adapter.register_routes()
     comfy_host.adapter.register_routes()  # a pack that is loaded twice adds them once
 
@@ -37,8 +44,8 @@ def ask(comfy_host, folders, monkeypatch):
     return lambda *arguments, **options: asyncio.run(send(*arguments, **options))
 
 
-def test_without_a_server_nothing_happens(comfy_host, monkeypatch):
-    monkeypatch.setattr(PromptServer, "instance", None, raising=False)
+def test_without_a_server_nothing_happens(comfy_host, prompt_server, monkeypatch):
+    monkeypatch.setattr(prompt_server, "instance", None, raising=False)
     comfy_host.adapter.register_routes()
 
 
