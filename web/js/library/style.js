@@ -2,8 +2,6 @@
 
 import { element } from "../page/dom.js";
 
-const ID = "pullback-library-style";
-
 const STYLE = `
 .pullback-library {
   display: flex; flex-direction: column; gap: 6px; box-sizing: border-box; width: 100%; height: 100%;
@@ -13,39 +11,47 @@ const STYLE = `
 }
 .pullback-library [hidden] { display: none !important; }
 .pullback-library * { box-sizing: border-box; }
-.pl-search {
+.pullback-library .pl-search {
   flex: none; width: 100%; padding: 4px 8px; border-radius: 6px; font: inherit;
   border: 1px solid var(--border-color, #4e4e4e); color: var(--input-text, #ddd);
   background: var(--comfy-input-bg, #222);
 }
-.pl-grid {
+.pullback-library .pl-grid {
   flex: 0 1 auto; min-height: 0; overflow: hidden auto; scrollbar-width: thin; padding: 3px;
   display: grid; gap: 8px; align-content: start;
   grid-template-columns: repeat(auto-fill, minmax(96px, 1fr));
 }
-.pl-grid:empty { display: none; }
-.pl-card {
+.pullback-library .pl-grid:empty { display: none; }
+.pullback-library .pl-card {
   appearance: none; display: flex; flex-direction: column; gap: 2px; min-width: 0; padding: 4px;
   cursor: pointer;
   border: 0; border-radius: 7px; font: inherit; color: inherit; text-align: left;
   background: var(--comfy-input-bg, #222);
 }
-.pl-card:hover, .pl-card:focus-visible { outline: 2px solid var(--fg-color, #ddd); }
-.pl-card[aria-selected="true"] { outline: 3px solid var(--primary-background, #3f8cff); }
-.pl-picture {
+.pullback-library .pl-card:hover,
+.pullback-library .pl-card:focus-visible {
+  outline: 2px solid var(--fg-color, #ddd);
+}
+.pullback-library .pl-card[aria-selected="true"] {
+  outline: 3px solid var(--primary-background, #3f8cff);
+}
+.pullback-library .pl-picture {
   display: flex; width: 100%; aspect-ratio: 1; overflow: hidden; border-radius: 5px;
   background: color-mix(in srgb, var(--fg-color, #ddd) 8%, transparent);
 }
-.pl-picture img { width: 100%; height: 100%; object-fit: contain; }
-.pl-blank { margin: auto; font-size: 28px; color: var(--descrip-text, #999); }
-.pl-card strong {
+.pullback-library .pl-picture img { width: 100%; height: 100%; object-fit: contain; }
+.pullback-library .pl-blank { margin: auto; font-size: 28px; color: var(--descrip-text, #999); }
+.pullback-library .pl-card strong {
   font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; padding: 2px 2px 0;
 }
-.pl-card small { color: var(--descrip-text, #999); padding: 0 2px; }
-.pl-note { padding: 10px; color: var(--descrip-text, #999); }
+.pullback-library .pl-card small { color: var(--descrip-text, #999); padding: 0 2px; }
+.pullback-library .pl-note { padding: 10px; color: var(--descrip-text, #999); }
 `;
 
-/** Put the style into the page, once. */
-export function addStyle() {
-  if (!document.getElementById(ID)) document.head.append(element("style", { id: ID, text: STYLE }));
+/**
+ * The style as an element, for the inside of each library.
+ * @returns {HTMLStyleElement}
+ */
+export function styleElement() {
+  return element("style", { text: STYLE });
 }

@@ -2,7 +2,7 @@
 
 import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
-import { addStyle } from "./style.js";
+import { styleElement } from "./style.js";
 
 /**
  * A file as the server lists it.
@@ -31,7 +31,6 @@ const STEPS = /** @type {Record<string, number>} */ ({ ArrowLeft: -1, ArrowRight
 export class LibraryView {
   /** @param {LibraryHost} host */
   constructor(host) {
-    addStyle();
     this.host = host;
     /** @type {HTMLButtonElement[]} */
     this.cards = [];
@@ -43,7 +42,7 @@ export class LibraryView {
     this.grid = element("div", { class: "pl-grid", role: "listbox", "aria-label": text("library.title") });
     this.note = element("div", { class: "pl-note", "data-pullback": "note", hidden: true });
     this.element = element("div", { class: "pullback-library", "data-pullback": "library" }, [
-      this.search, this.grid, this.note,
+      styleElement(), this.search, this.grid, this.note,
     ]);
     this.grid.addEventListener("keydown", (event) => this.moveFocus(event));
     this.search.addEventListener("keydown", (event) => event.stopPropagation());

@@ -4,7 +4,7 @@
 import { element } from "../page/dom.js";
 import { fileUrl } from "../page/outputs.js";
 import { text } from "../page/strings.js";
-import { addStyle } from "./style.js";
+import { styleElement } from "./style.js";
 
 /** @typedef {import("./takers.js").Cell} Cell */
 /** @typedef {import("./takers.js").Sheet} Sheet */
@@ -19,7 +19,6 @@ const STEPS = /** @type {Record<string, [number, number]>} */ ({
 export class SheetView {
   /** @param {(sheet: Sheet, cell: Cell) => void} choose */
   constructor(choose) {
-    addStyle();
     this.choose = choose;
     /** @type {Sheet | null} */
     this.sheet = null;
@@ -31,7 +30,7 @@ export class SheetView {
     this.note = element("div", { class: "pv-note", role: "status", "data-pullback": "note" });
     this.area = element("div", { class: "pv-area" }, [this.table, this.lens]);
     this.element = element("div", { class: "pullback-sheet", "data-pullback": "visualizer" }, [
-      this.badge, this.area, this.note,
+      styleElement(), this.badge, this.area, this.note,
     ]);
     this.area.addEventListener("keydown", (event) => this.moveFocus(event));
     this.area.addEventListener("scroll", () => this.enlarge(null));
