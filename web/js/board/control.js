@@ -116,7 +116,7 @@ export class Board {
       this.rebuild();
     }
     model.payload = payload;
-    this.words.ran(payload.rows);
+    this.words.ran(payload);
     if (!this.hand.held) this.refresh();
   }
 

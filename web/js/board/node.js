@@ -8,7 +8,6 @@ import { fileUrl } from "../page/outputs.js";
 import { runNodes, stopNodes } from "../page/queue.js";
 import { text } from "../page/strings.js";
 import { Board } from "./control.js";
-import { addStyle } from "./style.js";
 import { leaveWheelToPage } from "./wheel.js";
 
 const WIDGET = "board";
@@ -26,7 +25,6 @@ const OPTIONAL = ["clip", "mask", "words", "state"]; // inputs that need no conn
  * @param {ComfyNode} node
  */
 export function addBoard(node) {
-  addStyle();
   const board = new Board(hostOf(node));
   for (const name of ["words", "state"]) hide(findWidget(node, name));
   const widget = node.addDOMWidget(WIDGET, "PULLBACK_BOARD", board.element, {

@@ -4,6 +4,7 @@ import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
 import { icon, press, setEnabled, setPressed } from "./controls.js";
 import { Status } from "./status.js";
+import { styleElement } from "./style.js";
 
 /**
  * What the tools ask of the board.
@@ -104,7 +105,7 @@ export class View {
     this.panel = element("div", { class: "pb-panel", "data-capture-wheel": "true" });
     this.head = element("div", { class: "pb-head" }, [stage.element, this.tools.element]);
     this.element = element("div", { class: "pullback-board", "data-pullback": "board" }, [
-      element("div", { class: "pb-layout" }, [this.head, this.panel]),
+      styleElement(), element("div", { class: "pb-layout" }, [this.head, this.panel]),
     ]);
     this.setShows("empty");
   }

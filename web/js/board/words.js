@@ -28,7 +28,7 @@ export class Words {
    */
   constructor(host, sliders) {
     this.host = host;
-    this.known = /** @type {string[]} */ ([]); // the words of the last run
+    this.known = /** @type {string[]} */ ([]); // the words of the last run, those that it refused too
     this.field = element("input", {
       type: "text", class: "pb-field", placeholder: text("board.words_example"), spellcheck: "true",
       "aria-label": text("board.words"), "data-pullback": "words",
@@ -57,18 +57,20 @@ export class Words {
   }
 
   /**
-   * Take the words of a run.
-   * @param {import("./types.js").Row[]} rows
+   * Take the words of a run. Its note names those that the model does not know.
+   * @param {import("./types.js").Payload} payload
    */
-  ran(rows) {
-    this.known = rows.filter((row) => row.kind === "word").map(({ name = "" }) => name);
+  ran({ rows, note = "" }) {
+    const refused = wordsOf(this.host.readWords()).filter((word) => note.includes(word));
+    this.known = [...rows.filter((row) => row.kind === "word").map(({ name = "" }) => name), ...refused];
     this.refresh();
   }
 
   /** Say whether the text has words that no run knows. */
   compare() {
     const wanted = wordsOf(this.host.readWords());
-    const same = wanted.length === this.known.length && wanted.every((word) => this.known.includes(word));
+    const same = new Set([...wanted, ...this.known]).size === wanted.length
+      && wanted.every((word) => this.known.includes(word));
     this.notice.hidden = same || this.host.wordsAreLinked();
   }
 }
