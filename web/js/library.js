@@ -2,7 +2,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { leaveWheelToPage } from "./board/wheel.js";
+import { leaveWheelToPage } from "./page/wheel.js";
 import { LibraryView } from "./library/view.js";
 import { allNodes, findWidget } from "./page/graph.js";
 import { onKept } from "./page/kept.js";
@@ -30,7 +30,7 @@ function addLibrary(node) {
     chosen: () => String(findWidget(node, FILE)?.value ?? ""),
     thumbnail: (entry) => api.apiURL(`/pullback/library/thumbnail?${thumbnailQuery(entry)}`),
   });
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => LEAST };
+  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST };
   const widget = node.addDOMWidget(WIDGET, "PULLBACK_LIBRARY", view.element, options);
   Object.assign(widget, { serialize: false, view });
   // The canvas draws the thumbnail of the last run here, and Nodes 2.0 asks for the second. The list shows

@@ -2,7 +2,7 @@
 // it.
 
 import { app } from "../../../scripts/app.js";
-import { leaveWheelToPage } from "./board/wheel.js";
+import { leaveWheelToPage } from "./page/wheel.js";
 import { findWidget } from "./page/graph.js";
 import { keepInPlace } from "./page/mount.js";
 import { onOutput } from "./page/outputs.js";
@@ -24,7 +24,7 @@ const LEAST = 240; // pixels of height for the sheet
  */
 function addSheet(node) {
   const view = new SheetView((sheet, cell) => void take(node, view, sheet, cell));
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => LEAST };
+  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST };
   const widget = node.addDOMWidget(WIDGET, "PULLBACK_SHEET", view.element, options);
   Object.assign(widget, { serialize: false, label: text("cells.title"), view });
   // The canvas draws the pictures of outputs here, and Nodes 2.0 asks for the second.

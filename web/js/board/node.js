@@ -4,17 +4,16 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { findWidget } from "../page/graph.js";
 import { tellKept } from "../page/kept.js";
+import { keepInPlace } from "../page/mount.js";
 import { fileUrl } from "../page/outputs.js";
 import { runNodes, stopNodes } from "../page/queue.js";
 import { text } from "../page/strings.js";
+import { leaveWheelToPage } from "../page/wheel.js";
 import { Board } from "./control.js";
-import { leaveWheelToPage } from "./wheel.js";
 
 const WIDGET = "board";
 const LIVE = "pullback.live"; // the property of the node that says whether a release runs it
 const SIZE = [600, 860]; // of a new node
-const GONE = "pb-gone"; // the class of a board whose node is no more
-const MOUNTED = 50; // milliseconds after which the page has put new nodes into their places
 const LEAST = 420; // pixels of height that a board needs
 const LOADER = "PullbackLoadBasis"; // the node that loads a kept direction
 const BESIDE = 40; // pixels between a board and a node that it adds
@@ -32,6 +31,7 @@ export function addBoard(node) {
   });
   Object.assign(widget, { serialize: false, label: text("board.title"), board });
   leaveWheelToPage(board.element);
+  keepInPlace(node, board.element);
   follow(node, board);
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
 }
@@ -65,17 +65,11 @@ function follow(node, board) {
   const named = () => {
     board.element.dataset.node = String(node.id);
   };
-  const gone = node.onRemoved;
-  node.onRemoved = function (...given) {
-    gone?.apply(this, given);
-    board.element.classList.add(GONE);
-  };
   const configured = node.onConfigure;
   node.onConfigure = function (...given) {
     configured?.apply(this, given);
     named();
     board.restore();
-    setTimeout(() => takePlace(board.element), MOUNTED);
   };
   const connected = node.onConnectionsChange;
   node.onConnectionsChange = function (...given) {
@@ -97,17 +91,6 @@ function follow(node, board) {
     };
   }
   named();
-}
-
-/**
- * Put a board where the page still shows that of the node before. For an undo the page makes each node again,
- * and Nodes 2.0 goes on showing the element of the old one.
- * @param {HTMLElement} element
- */
-function takePlace(element) {
-  if (element.isConnected) return;
-  const old = document.querySelector(`.${GONE}[data-node="${element.dataset.node}"]`);
-  old?.replaceWith(element);
 }
 
 /**
