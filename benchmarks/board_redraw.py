@@ -158,7 +158,7 @@ def main():
         server = PageServer(host, find_python(host), folder)
         stack.callback(server.stop)
         server.use_renderer(options.renderer)
-        comfy = ComfyPage(browser.new_page(viewport=SIZE), server, folder, "benchmark")
+        comfy = ComfyPage(browser.new_page(viewport=SIZE), server, folder)
         comfy.open()
         redraws = measure_redraws(comfy, options.size, options.rows, options.moves)
         report(f"redraw, {options.size} x {options.size}, {options.rows} directions", redraws)

@@ -42,14 +42,18 @@ class ComfyPage:
     messages: the lines of its console; prompts: what it queued, in order; shots: where its screenshots go.
     """
 
-    def __init__(self, page, server, shots, name):
-        self.page, self.server, self.shots, self.name = page, server, shots, name
-        self.messages, self.prompts = [], []
+    def __init__(self, page, server, shots):
+        self.page, self.server, self.shots = page, server, shots
+        self.begin("page")
         page.set_default_timeout(WAIT)
         page.on("console", self._take_message)
         page.on("pageerror", self._take_error)
         page.on("request", self._take_request)
         page.on("dialog", self._take_dialog)
+
+    def begin(self, name):
+        """Begin a test, of this name for its screenshots. Earlier messages and prompts are forgotten."""
+        self.name, self.messages, self.prompts = name, [], []
 
     def _take_message(self, message):
         if message.type in ("error", "warning"):

@@ -5,6 +5,7 @@ folder for the screenshots; without it they lie in pytest's folder of temporary 
 address of a server that runs already, to try one test often.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))  # for `hosts`
 sys.path.insert(0, os.path.dirname(__file__))
+from board_page import Board
 from browsers import find_browser, open_browser
 from comfy_page import SIZE, ComfyPage
+from graphs import add_board, face_graph
 from hosts import find_host, find_python
 from page_server import RENDERERS, PageServer, RunningServer
 
@@ -59,37 +62,59 @@ def shots(tmp_path_factory):
     print(f"\nThe screenshots are in {folder}")
 
 
-@pytest.fixture
-def new_page(browser, shots, request):
-    """new_page(server): the page of a server in a tab of its own, not yet loaded.
-
-    Each is photographed at the end, and what its console says of the pack is printed.
-    """
-    made = []
-
-    def make(server):
-        page = browser.new_context(viewport=SIZE).new_page()
-        made.append(ComfyPage(page, server, shots, request.node.name.removeprefix("test_")))
-        return made[-1]
-
-    yield make
-    for comfy in made:
-        if not comfy.page.is_closed():
-            comfy.shoot("end")
-        print(*comfy.pack_messages(), sep="\n")
-        comfy.page.context.close()
-
-
-@pytest.fixture(params=RENDERERS)
+@pytest.fixture(scope="module", params=RENDERERS)
 def renderer(request, server):
     """The way in which the page draws nodes: on its canvas, or as elements (Nodes 2.0)."""
     server.use_renderer(request.param)
     return request.param
 
 
-@pytest.fixture
-def comfy(new_page, server, renderer):
-    """The page, loaded."""
-    page = new_page(server)
+@pytest.fixture(scope="module")
+def shared_page(browser, server, shots, renderer):
+    """The page that the tests of a file share, because it takes seconds to load."""
+    page = ComfyPage(browser.new_context(viewport=SIZE).new_page(), server, shots)
     page.open()
-    return page
+    yield page
+    page.page.context.close()
+
+
+def watched(page, request):
+    """Yield a page that begins this test. Then photograph it and print what its console says of the pack."""
+    page.begin(request.node.name.removeprefix("test_"))
+    yield page
+    if not page.page.is_closed():
+        page.shoot("end")
+    print(*page.pack_messages(), sep="\n")
+
+
+@pytest.fixture
+def comfy(shared_page, request):
+    """The page, loaded. What an earlier test put on its canvas may still be there."""
+    yield from watched(shared_page, request)
+
+
+@pytest.fixture
+def new_page(browser, server, shots, request):
+    """new_page(server): another page of a server, not yet loaded."""
+    with contextlib.ExitStack() as stack:
+
+        def make(server):
+            page = browser.new_context(viewport=SIZE).new_page()
+            stack.callback(page.context.close)
+            return stack.enter_context(
+                contextlib.contextmanager(watched)(ComfyPage(page, server, shots), request)
+            )
+
+        yield make
+
+
+@pytest.fixture
+def board(comfy):
+    """A board on a face of the bundled model. It ran, and nothing is set."""
+    comfy.build(add_board(face_graph()))
+    board = Board(comfy)
+    board.show()
+    assert comfy.run() == "success"
+    board.wait_until_shows("before")
+    yield board
+    assert comfy.pack_messages() == []

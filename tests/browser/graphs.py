@@ -2,6 +2,7 @@
 
 BUILD = """graph_of => {
   const graph = window.app.rootGraph ?? window.app.graph;
+  if (window.app.canvas.graph !== graph) window.app.canvas.setGraph(graph);
   graph.clear();
   const made = {};
   for (const [name, [type, place, widgets]] of Object.entries(graph_of.nodes)) {
@@ -53,7 +54,8 @@ def face_graph():
 
 def add_board(graph, name="board", place=(420, 0), **widgets):
     """Add a board of this basis to a graph. Returns the graph."""
-    graph["nodes"][name] = ("PullbackBoard", list(place), widgets)
+    # The page remembers the widgets of a node of the same id that was there before.
+    graph["nodes"][name] = ("PullbackBoard", list(place), {"words": "", "state": "", **widgets})
     graph["links"] += [(source, output, name, key) for source, output, key in COMMON]
     graph["links"] += [("basis", "PULLBACK_BASIS", name, "basis"), ("model", "VAE", name, "vae")]
     return graph

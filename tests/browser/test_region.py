@@ -3,28 +3,21 @@
 import re
 
 import pytest
-from board_page import Board
-from graphs import add_board, face_graph
 from pictures import difference, inside
 
 MOUTH = (0.3, 0.62, 0.7, 0.85)  # left, top, right, bottom of where it is painted
 
 
 @pytest.fixture
-def board(comfy):
-    """A board that ran and whose mouth was painted."""
-    comfy.build(add_board(face_graph()))
-    board = Board(comfy)
-    board.show()
-    assert comfy.run() == "success"
-    board.wait_until_shows("before")
+def painted(board):
+    """The board, with its mouth painted and the brush still in hand."""
     board.press("brush")
     board.paint((0.38, 0.72), (0.62, 0.72), (0.6, 0.76), (0.4, 0.76))
-    yield board
-    assert comfy.pack_messages() == []
+    return board
 
 
-def test_directions_of_the_region_appear_without_a_run(board):
+def test_directions_of_the_region_appear_without_a_run(painted):
+    board = painted
     board.slider(0, "region").wait_for()
     board.comfy.shoot("painted")
     assert len(board.comfy.prompts) == 1
@@ -38,7 +31,8 @@ def test_directions_of_the_region_appear_without_a_run(board):
     board.slider(0, "region").wait_for(state="detached")
 
 
-def test_a_direction_of_the_region_changes_the_region_most(board):
+def test_a_direction_of_the_region_changes_the_region_most(painted):
+    board = painted
     board.press("brush")  # puts it away
     before = board.picture()
     board.drag(0, 1.5, "region", release=False)

@@ -1,21 +1,7 @@
 """The sheet of directions x strengths, and the sliders of words."""
 
 import pytest
-from board_page import Board
-from graphs import add_board, face_graph
 from pictures import difference
-
-
-@pytest.fixture
-def board(comfy):
-    """A board that ran, with nothing set."""
-    comfy.build(add_board(face_graph()))
-    board = Board(comfy)
-    board.show()
-    assert comfy.run() == "success"
-    board.wait_until_shows("before")
-    yield board
-    assert comfy.pack_messages() == []
 
 
 def test_a_click_on_a_cell_takes_its_direction_and_strength(board):
