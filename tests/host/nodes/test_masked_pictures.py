@@ -189,10 +189,10 @@ def test_the_boost_sampler_does_not_keep_noise(call, studio, first_face):
 @pytest.mark.parametrize("mode", ["fast", "full"])
 def test_the_sheet_keeps_what_the_mask_keeps(call, studio, first_face, comfy_host, monkeypatch, mode):
     caught, figures = [], comfy_host.core.figures
-    plain = figures.contact_sheet
+    plain = figures.placed_contact_sheet
     monkeypatch.setattr(
         figures,
-        "contact_sheet",
+        "placed_contact_sheet",
         lambda rows, *others, **options: caught.append(rows) or plain(rows, *others, **options),
     )
     latent, sigmas = studio.invert(masked(call, first_face.clean))
