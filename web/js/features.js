@@ -6,24 +6,15 @@
 import { api } from "../../../scripts/api.js";
 import { element } from "./page/dom.js";
 import { executionId, findWidget } from "./page/graph.js";
+import { sourceOf } from "./page/links.js";
 import { onOutput } from "./page/outputs.js";
 
 const DEFAULT = "middle"; // the feature of a node that never ran; every model knows it
 const FEATURE = "feature"; // the name of the widget with a block
+const MODEL = "model"; // the name of the input with the model
 const REPORT = "report"; // the name of the widget with the table
 const REPORT_SIZE = [720, 680]; // of a node that shows a table, in pixels
 const LEAST = 160; // pixels of height for the table
-
-/**
- * Where the model of a node comes from, as text; undefined if it has none.
- * @param {ComfyNode} node
- * @returns {string | undefined}
- */
-function modelSource(node) {
-  const slot = node.findInputSlot("model");
-  const link = slot < 0 ? null : node.getInputLink(slot);
-  return link ? `${link.origin_id} ${link.origin_slot}` : undefined;
-}
 
 /**
  * Put a list of names in the place of a text widget. Its position, value and texts stay: workflows save them.
@@ -62,9 +53,9 @@ function offerFeatures(node, names) {
  */
 function takeFeatures(node, value) {
   const names = [...new Set(value.map(String))];
-  const source = modelSource(node);
+  const source = sourceOf(node, MODEL);
   for (const other of /** @type {ComfyNode[]} */ (node.graph?.nodes ?? [])) {
-    const sameModel = other === node || (source && modelSource(other) === source);
+    const sameModel = other === node || (source && sourceOf(other, MODEL) === source);
     if (sameModel && other.comfyClass?.startsWith("Pullback")) offerFeatures(other, names);
   }
 }
