@@ -12,7 +12,7 @@ from PIL import Image
 
 SIZE = {"width": 1400, "height": 900}
 COMPARED = 96  # pixels of the edge of pictures that are compared
-WAIT = 40_000  # milliseconds that the page may take for anything; far more than a busy machine needs
+WAIT = 180_000  # milliseconds that the page may take for anything; far more than a busy machine needs
 IS_READY = "() => Boolean(window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow)"
 FIND_NODES = """type => {
   const found = [];

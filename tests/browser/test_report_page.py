@@ -1,5 +1,6 @@
 """Explain Features shows its table, in a fresh page too that gets it from the cache."""
 
+from comfy_page import FIND_NODES
 from graphs import COMMON, face_graph
 
 REPORT = "[data-pullback='report'], pre"
@@ -19,6 +20,7 @@ def test_the_table_of_features_survives_a_cached_run_in_a_fresh_page(comfy, new_
     comfy.show("PullbackExplainFeatures")
     first = report_of(comfy)
     assert "middle" in first and "input_3" in first
+    assert {"middle", "input_3"} <= set(offered(comfy)), "nodes of the same model offer its blocks"
     other = new_page(comfy.server)
     other.open()
     other.load(workflow)
@@ -26,6 +28,13 @@ def test_the_table_of_features_survives_a_cached_run_in_a_fresh_page(comfy, new_
     assert other.run() == "success"
     assert report_of(other) == first
     assert other.pack_messages() == []
+
+
+def offered(comfy):
+    """The blocks to choose from in Pullback Basis, which did not run."""
+    return comfy.page.evaluate(
+        f"() => ({FIND_NODES})('PullbackBasis')[0].widgets.find(one => one.name === 'feature').options.values"
+    )
 
 
 def report_of(comfy):
