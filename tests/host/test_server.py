@@ -222,9 +222,9 @@ class Run:
     def shown(self):
         """What the nodes in sight show, as `SHOWS` has it. A node in a subgraph is not in sight."""
         pictures = {node: len(files) for node, files in self.files.items()}
-        sliders = {
-            node: dict(Counter(row["kind"] for row in board["rows"])) for node, board in self.boards.items()
-        }
+        sliders = {}
+        for node, board in self.boards.items():  # "known" rows have no slider
+            sliders[node] = dict(Counter(row["kind"] for row in board["rows"] if row["kind"] != "known"))
         return {
             self.prompt[node]["class_type"]: shown
             for node, shown in {**pictures, **sliders}.items()
@@ -356,6 +356,7 @@ def test_the_board_of_the_quick_start_makes_the_edit_of_its_setting(server):
     prompt = server.prompt("1 Quick start")
     [board] = server.run(prompt).boards.values()
     assert "true" not in board
+    assert "known" in board, "the basis keeps what the search knows, for regions"
     mix = [1.0] + [0.0] * (len(board["rows"]) - 1)
     state = {"version": 1, "basis": board["id"], "mix": mix, "words": {}}
     node_of(prompt, "PullbackBoard")["state"] = json.dumps(state)
