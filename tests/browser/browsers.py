@@ -19,6 +19,7 @@ ARGUMENTS = (
 
 def find_browser():
     """The path of the system's Chromium, or a reason to skip."""
+    pytest.importorskip("playwright.sync_api", reason="no playwright; see requirements-test.txt")
     found = [path for path in map(shutil.which, NAMES) if path]
     if not found:
         pytest.skip(f"no {' or '.join(NAMES)}; install one to test the page")
@@ -28,8 +29,9 @@ def find_browser():
 @contextlib.contextmanager
 def open_browser(path):
     """A running browser."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright; see requirements-test.txt")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield opened
         opened.close()

@@ -22,6 +22,13 @@ from hosts import find_host, find_python
 from page_server import RENDERERS, PageServer, RunningServer
 
 
+def pytest_runtest_setup(item):
+    """Skip here, not in a fixture: then pytest says it in one line for all tests."""
+    find_browser()
+    if "server" in item.fixturenames and "PULLBACK_SERVER" not in os.environ:
+        find_python(find_host())
+
+
 @pytest.fixture(scope="session")
 def browser():
     """The system's Chromium."""
