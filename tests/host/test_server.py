@@ -222,9 +222,7 @@ class Run:
     def shown(self):
         """What the nodes in sight show, as `SHOWS` has it. A node in a subgraph is not in sight."""
         pictures = {node: len(files) for node, files in self.files.items()}
-        sliders = {}
-        for node, board in self.boards.items():  # "known" rows have no slider
-            sliders[node] = dict(Counter(row["kind"] for row in board["rows"] if row["kind"] != "known"))
+        sliders = {node: sliders_of(board) for node, board in self.boards.items()}
         return {
             self.prompt[node]["class_type"]: shown
             for node, shown in {**pictures, **sliders}.items()
@@ -233,6 +231,11 @@ class Run:
 
     def of_type(self, class_type):
         return [key for key, node in self.prompt.items() if node["class_type"] == class_type]
+
+
+def sliders_of(board):
+    """{kind: how many sliders} of what a board sends to the page. Its "known" rows have no slider."""
+    return dict(Counter(row["kind"] for row in board["rows"] if row["kind"] != "known"))
 
 
 @pytest.fixture(scope="module")
@@ -626,7 +629,7 @@ def test_the_blueprint_is_offered_and_runs_with_the_bundled_model(server):
         prompt[key] = {**node, "inputs": {**missing, **node["inputs"]}}
     run = server.run(prompt)
     assert (run.ended, run.error) == ("execution_success", "")
-    assert [len(board["rows"]) for board in run.boards.values()] == [16]
+    assert [sliders_of(board) for board in run.boards.values()] == [{"direction": 16}]
     try:
         offered = json.loads(server.get("/global_subgraphs"))
     except urllib.error.HTTPError as error:
