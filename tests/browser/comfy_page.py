@@ -87,7 +87,7 @@ class ComfyPage:
 
     def settle(self):
         """Let the page draw what it has, and answer what it was told."""
-        self.page.wait_for_timeout(700)
+        self.page.wait_for_timeout(350)
 
     def open_template(self, name):
         """Open a template of the pack by clicks in the template browser, and close what lies above it."""
