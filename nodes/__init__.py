@@ -10,10 +10,6 @@ from pkgutil import iter_modules
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import host
-
-__all__ = ["PullbackExtension", "collect_nodes", "host"]
-
 
 def collect_nodes():
     """The node classes of this package's modules, sorted by `MENU_POSITION` and then by name."""

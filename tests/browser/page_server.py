@@ -1,26 +1,18 @@
 """A ComfyUI that serves its page, in folders of its own."""
 
 import json
-import os
-import socket
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from comfy_process import ComfyProcess
+
 PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
 RENDERERS = ("classic", "nodes2")  # the page draws nodes on its canvas, or as elements (Nodes 2.0)
 LIMIT = 600  # seconds that a start or a run may take; far more than a busy machine needs
-
-
-def free_port():
-    """A port that nothing listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class RunningServer:
@@ -75,42 +67,11 @@ class PageServer(RunningServer):
     """
 
     def __init__(self, host, python, base, *options):
-        self.base, self.log = base, base / "server.log"
         (base / "custom_nodes").mkdir()
         (base / "custom_nodes" / NAME).symlink_to(PACK, target_is_directory=True)
-        port = free_port()
-        super().__init__(f"http://127.0.0.1:{port}")
-        command = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base), *options]
-        self.process = subprocess.Popen(
-            command,
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-            cwd=host,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        try:
-            self._wait_for_start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _wait_for_start(self):
-        deadline = time.monotonic() + LIMIT
-        while True:
-            try:
-                return self.get("/system_stats")
-            except OSError:
-                ended = self.process.poll() is not None
-                assert not ended and time.monotonic() < deadline, (
-                    f"the server did not start:\n{self.log.read_text(errors='replace')[-3000:]}"
-                )
-                time.sleep(0.2)
+        self._process = ComfyProcess(host, python, base, LIMIT, *options)
+        super().__init__(self._process.url)
 
     def stop(self):
         """End the server."""
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self._process.stop()

@@ -2,10 +2,9 @@
 
 from types import SimpleNamespace
 
-import pytest
 import torch
-from node_calls import BASIS_OPTIONS
-from tiny_models import conditioning_for, latent_for, tiny_model
+from node_calls import BASIS_OPTIONS, tiny_noisy
+from tiny_models import conditioning_for, tiny_model
 
 
 class StandInVAE:
@@ -33,18 +32,7 @@ def board_case(comfy_host, call, rank=2, family="sd1", **others):
 
     others: Other inputs of Pullback Basis.
     """
-    model, conditioning = tiny_model(family), conditioning_for(family)
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert",
-        model=model,
-        conditioning=conditioning,
-        latent=latent_for(model),
-        steps=2,
-        timestep=0.5,
-        refine=0,
-        measure=False,
-    )
-    hosted = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
+    hosted = tiny_noisy(call, tiny_model(family), conditioning_for(family))
     options = {**BASIS_OPTIONS, "feature": "picture", "tolerance": 0.1, "rotate": "one thing each", **others}
     (basis,) = call("PullbackBasis", **hosted, rank=rank, **options)
     case = {
@@ -77,12 +65,3 @@ def accept(denoiser, noisy):
 
 def forget_boards(comfy_host):
     comfy_host.adapter.board.cache._boards.clear()
-
-
-@pytest.fixture
-def temporary(comfy_host, tmp_path, monkeypatch):
-    """The host's temp folder for one test."""
-    import folder_paths
-
-    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    return tmp_path / "temp"

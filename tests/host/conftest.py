@@ -112,3 +112,12 @@ def check(comfy_host, within, with_noise):
         return within(model, conditioning, latent or latent_for(model), work, **options)
 
     return run
+
+
+@pytest.fixture
+def temporary(comfy_host, tmp_path, monkeypatch):
+    """The host's temp folder for one test."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
+    return tmp_path / "temp"

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import comfy.samplers
 import pytest
 import torch
+from tiny_models import latent_for
 
 WORDS, FACE, STEPS, TIMESTEP = "glasses, smiling", 3, 8, 0.7
 BASIS_OPTIONS = {"tolerance": 0.05, "seed": 0, "feature": "middle", "precision": "as the model"}
@@ -35,6 +36,21 @@ def sample_custom(call, model, conditioning, latent, sigmas, sampler=None):
         sigmas=sigmas,
         latent_image=latent,
     )
+
+
+def tiny_noisy(call, model, conditioning, timestep=0.5):
+    """A noisy LATENT of a tiny model and its SIGMAS, with the model and the conditioning: inputs of nodes."""
+    hosted = {"model": model, "conditioning": conditioning}
+    latent, sigmas, _ = call(
+        "PullbackDDIMInvert",
+        **hosted,
+        latent=latent_for(model),
+        steps=2,
+        timestep=timestep,
+        refine=0,
+        measure=False,
+    )
+    return {**hosted, "latent": latent, "sigmas": sigmas}
 
 
 def invert(call, case, latent, **options):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from boards import StandInCLIP, StandInVAE, temporary  # noqa: F401
+from boards import StandInCLIP, StandInVAE
 from node_calls import BASIS_OPTIONS, EDIT_OPTIONS
 from pretended_device import DEVICE, WithoutFloat64
 from tiny_models import tiny_conditioning, tiny_latent, tiny_model
@@ -18,7 +18,7 @@ def hosted():
     return {"model": model, "conditioning": tiny_conditioning()}
 
 
-def test_a_board_runs_on_such_a_device(call, comfy_host, hosted, temporary):  # noqa: F811
+def test_a_board_runs_on_such_a_device(call, comfy_host, hosted, temporary):
     with WithoutFloat64(mixing=True):
         latent, sigmas, _ = call(
             "PullbackDDIMInvert", **hosted, latent=tiny_latent(), timestep=0.7, measure=False, **LEVELS

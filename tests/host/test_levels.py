@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from node_calls import sample_custom
-from tiny_models import conditioning_for, latent_for, tiny_model
+from node_calls import sample_custom, tiny_noisy
+from tiny_models import conditioning_for, tiny_model
 
 SHEET = {
     "mode": "full",
@@ -35,16 +35,9 @@ class Case:
             conditioning_for(kind),
         )
         self.hosted = {"model": self.model, "conditioning": self.conditioning}
-        self.latent, self.sigmas, _ = call(
-            "PullbackDDIMInvert",
-            **self.hosted,
-            latent=latent_for(self.model),
-            steps=2,
-            timestep=0.7,
-            refine=0,
-            measure=False,
-        )
-        (self.basis,) = call("PullbackBasis", **self.hosted, latent=self.latent, sigmas=self.sigmas, **SEARCH)
+        noisy = tiny_noisy(call, self.model, self.conditioning, timestep=0.7)
+        self.latent, self.sigmas = noisy["latent"], noisy["sigmas"]
+        (self.basis,) = call("PullbackBasis", **noisy, **SEARCH)
 
     def run(self, node, sigmas, latent):
         if node == "sampler":

@@ -7,11 +7,8 @@ import os
 import re
 import runpy
 import shutil
-import socket
 import struct
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -25,6 +22,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+
+sys.path.append(str(Path(__file__).parents[1]))  # at the end, so that no folder there hides one of ComfyUI
+from comfy_process import ComfyProcess
 
 PACK = Path(__file__).parents[2]
 NAME = "ComfyUI-Pullback"
@@ -61,7 +61,7 @@ class Server:
     """A real server with the pack installed as a user installs it, in folders of its own."""
 
     def __init__(self, base):
-        self.output, self.log = base / "output", base / "server.log"
+        self.output = base / "output"
         clutter = shutil.ignore_patterns(
             ".*", "__pycache__", "node_modules", "output", "shared", "build", "*.egg-info"
         )
@@ -73,62 +73,22 @@ class Server:
             shutil.copy(Path(__file__).with_name(name), stand_ins / name)
         (base / "input").mkdir()
         Image.new("RGB", (64, 64), "orange").save(base / "input" / "example.png")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "main.py",
-                "--cpu",
-                "--port",
-                self.address.partition(":")[2],
-                "--base-directory",
-                str(base),
-                "--preview-method",
-                "latent2rgb",
-            ],
-            stdout=self.log.open("wb"),
-            stderr=subprocess.STDOUT,
-            cwd=os.getcwd(),
-        )
+        options = ("--preview-method", "latent2rgb")
+        self._process = ComfyProcess(os.getcwd(), sys.executable, base, LIMIT, *options)
+        self.log, self.url, self.get = self._process.log, self._process.url, self._process.get
         try:
-            self._wait()
             self.known = json.loads(self.get("/object_info"))
         except BaseException:
             self.stop()
             raise
 
-    def _wait(self, seconds=LIMIT):
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return self.get("/system_stats")
-            except OSError:
-                ended = self.process.poll() is not None
-                assert not ended and time.monotonic() < deadline, (
-                    f"the server did not start:\n{self.log.read_text()[-3000:]}"
-                )
-                time.sleep(0.2)
-
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def get(self, path):
-        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=LIMIT) as answer:
-            return answer.read()
+        self._process.stop()
 
     def post(self, path, content):
         """(status, answer) of a request."""
         data = json.dumps(content).encode()
-        request = urllib.request.Request(
-            f"http://{self.address}{path}", data, {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=LIMIT) as answer:
                 return answer.status, json.loads(answer.read() or "null")
@@ -153,7 +113,7 @@ class Server:
         client, run = uuid.uuid4().hex, Run(self, prompt)
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(f"http://{self.address}/ws?clientId={client}") as messages,
+            session.ws_connect(f"{self.url}/ws?clientId={client}") as messages,
         ):
             await messages.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
             status, answer = await asyncio.to_thread(

@@ -10,7 +10,7 @@ from ....pullback_core.directions.setting import described
 from ..basis_files import OUTPUT_MARK, described_basis, save_basis
 from .cache import kept_board
 from .running import mixed
-from .state import Setting, read_state
+from .state import read_state
 
 LIBRARY = "pullback/library"  # in the output folder
 LONGEST_NAME = 60  # of a file, in characters
@@ -43,9 +43,7 @@ def keep_setting(node, state, name):
     found = read_state(state, board.id, board.basis.rank, len(board.rows))
     if found.note:
         raise ValueError(found.note)
-    setting = Setting(
-        found.setting.mix, {word: amount for word, amount in found.setting.words.items() if amount}
-    )
+    setting = found.setting
     unknown = [word for word in setting.words if word not in board.words]
     if unknown:
         raise ValueError(f"The board has no direction for {', '.join(unknown)}; run it first.")
@@ -61,11 +59,8 @@ def keep_setting(node, state, name):
 
 def _picture(board, setting):
     """The picture of a setting, (h, w, 3) in uint8."""
-    if board.shown is not None:
-        shown, picture = board.shown
-        words = {word: amount for word, amount in shown.words.items() if amount}
-        if shown.mix == setting.mix and words == setting.words:
-            return picture
+    if board.shown is not None and board.shown[0] == setting:
+        return board.shown[1]
     return np.rint(board.previewed(setting)).clip(0, 255).astype(np.uint8)
 
 

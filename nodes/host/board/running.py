@@ -149,7 +149,7 @@ def _add_words(board, inputs, words, clip, progress):
 def _with_words(setting, board, words):
     """A setting with the words alone that the board shows, and the others of it as a text."""
     known = {word: amount for word, amount in setting.words.items() if word in words and word in board.words}
-    missing = [word for word, amount in setting.words.items() if amount and word not in known]
+    missing = [word for word in setting.words if word not in known]
     return Setting(setting.mix, known), ", ".join(missing)
 
 

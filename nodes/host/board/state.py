@@ -16,7 +16,7 @@ class Setting(NamedTuple):
 
     Attributes:
         mix: The strength of each direction, in units of what is seen.
-        words: text -> the strength of its own direction.
+        words: text -> the strength of its own direction. Words that are not set are not there.
     """
 
     mix: list[float]
@@ -24,7 +24,7 @@ class Setting(NamedTuple):
 
     def is_empty(self):
         """Whether nothing is set."""
-        return not any(self.mix) and not any(self.words.values())
+        return not any(self.mix) and not self.words
 
 
 class State(NamedTuple):
@@ -98,7 +98,8 @@ def _parsed(text):
             f"The state of the board needs a text as basis, a list as mix and an object as words; {ADVICE}."
         )
     strengths = [_strength(value, f"direction {number}") for number, value in enumerate(mix, start=1)]
-    return made_with, Setting(strengths, {word: _strength(value, word) for word, value in words.items()})
+    amounts = {word: _strength(value, word) for word, value in words.items()}
+    return made_with, Setting(strengths, {word: amount for word, amount in amounts.items() if amount})
 
 
 def _strength(value, name):

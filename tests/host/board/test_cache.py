@@ -5,19 +5,9 @@ from weakref import ref
 
 import pytest
 import torch
-from boards import StandInVAE, board_case, forget_boards, temporary  # noqa: F401
+from boards import StandInVAE
 
-
-@pytest.fixture(scope="module")
-def case(comfy_host, call):
-    return board_case(comfy_host, call)
-
-
-@pytest.fixture(autouse=True)
-def alone(comfy_host, temporary):  # noqa: F811
-    forget_boards(comfy_host)
-    yield
-    forget_boards(comfy_host)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

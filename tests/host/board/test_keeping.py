@@ -5,19 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from boards import StandInCLIP, board_case, forget_boards, temporary  # noqa: F401
+from boards import StandInCLIP
 from node_calls import refused
 
 
-@pytest.fixture(scope="module")
-def case(comfy_host, call):
-    return board_case(comfy_host, call)
-
-
 @pytest.fixture
-def kept(case, comfy_host, folders, temporary):  # noqa: F811
+def kept(case, comfy_host, folders, alone):
     """kept(name, mix, words): the name of the file and its basis, of a board that ran with words."""
-    forget_boards(comfy_host)
     clip = StandInCLIP()
     payload = case.run(words="joy", clip=clip).payload
 
@@ -29,8 +23,7 @@ def kept(case, comfy_host, folders, temporary):  # noqa: F811
         return file, comfy_host.core.PullbackBasis.load(comfy_host.adapter.basis_path(file))
 
     keep.run = lambda *setting: case.run(words="joy", clip=clip, state=state(*setting))
-    yield keep
-    forget_boards(comfy_host)
+    return keep
 
 
 def test_a_setting_becomes_a_file_that_can_be_chosen(kept, comfy_host):

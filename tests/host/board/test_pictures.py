@@ -5,7 +5,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from boards import temporary  # noqa: F401
 from PIL import Image
 
 
@@ -69,7 +68,7 @@ def test_pictures_are_shrunk_by_means(pictures):
     assert pictures.shrink(checks, (8, 8)) is checks
 
 
-def test_files_are_what_was_written_and_have_names_of_their_own(pictures, temporary):  # noqa: F811
+def test_files_are_what_was_written_and_have_names_of_their_own(pictures, temporary):
     values = (255 * draw(12, 9, 3)).byte().numpy()
     one, other = pictures.write_temporary(values), pictures.write_temporary(values)
     assert one["filename"] != other["filename"] and (one["subfolder"], one["type"]) == ("", "temp")

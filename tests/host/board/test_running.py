@@ -5,23 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from boards import StandInCLIP, board_case, forget_boards, temporary  # noqa: F401
+from boards import StandInCLIP, board_case
 from comfy_execution.graph_utils import ExecutionBlocker
 from node_calls import left_half, refused
 from PIL import Image
 from tiny_families import FLOWS
 
-
-@pytest.fixture(scope="module")
-def case(comfy_host, call):
-    return board_case(comfy_host, call)
-
-
-@pytest.fixture(autouse=True)
-def alone(comfy_host, temporary):  # noqa: F811
-    forget_boards(comfy_host)
-    yield
-    forget_boards(comfy_host)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def setting(payload, *mix, **words):
@@ -33,7 +23,7 @@ def pixels(folder, file):
     return np.asarray(Image.open(folder / file["filename"])).astype(np.float32)
 
 
-def test_with_nothing_set_the_picture_is_as_it_was(case, comfy_host, temporary):  # noqa: F811
+def test_with_nothing_set_the_picture_is_as_it_was(case, comfy_host, temporary):
     made = case.run()
     payload = made.payload
     assert isinstance(made.direction, ExecutionBlocker) and "Nothing is set" in made.direction.message
@@ -73,7 +63,7 @@ def test_a_setting_is_the_true_edit_of_the_mixture(case, comfy_host, call):
     torch.testing.assert_close(made.latent["samples"], sampled["samples"], rtol=1e-3, atol=1e-3)
 
 
-def test_what_the_page_gets_of_a_true_edit(case, temporary):  # noqa: F811
+def test_what_the_page_gets_of_a_true_edit(case, temporary):
     payload = case.run().payload
     made = case.run(**setting(payload, 0.3, 0.0)).payload
     assert made["setting"] == {"mix": [0.3, 0.0], "words": {}} and made["true_size"] == [8, 8]
@@ -127,7 +117,7 @@ def test_a_basis_of_the_bottleneck_is_refused(case, call):
 
 
 @pytest.mark.parametrize("family", ["flux", "qwen"])
-def test_flows_have_boards(comfy_host, call, temporary, family):  # noqa: F811
+def test_flows_have_boards(comfy_host, call, temporary, family):
     """Qwen-Image holds a picture as a film of one frame."""
     if family not in FLOWS:
         pytest.skip("this host does not have the family")
@@ -156,7 +146,7 @@ def names(payload):
     return [row["name"] for row in payload["rows"] if row["kind"] == "word"]
 
 
-def test_words_are_heard_one_by_one(case, heard, temporary):  # noqa: F811
+def test_words_are_heard_one_by_one(case, heard, temporary):
     clip = StandInCLIP()
     first = case.run(words="joy", clip=clip).payload
     assert names(first) == ["joy"] and heard == [2], "the word, and no words"
@@ -196,7 +186,7 @@ def test_there_is_a_largest_number_of_words(case, comfy_host, monkeypatch):
     assert names(payload) == ["joy"] and "Only the first 1 words" in payload["note"]
 
 
-def test_a_masked_latent_stays_as_it_is_where_the_mask_is_black(case, temporary):  # noqa: F811
+def test_a_masked_latent_stays_as_it_is_where_the_mask_is_black(case, temporary):
     latent = {**case.latent, "noise_mask": left_half(case.latent)}
     payload = case.run(latent=latent).payload
     rows = (pixels(temporary, payload["changes"]) - 128).reshape(len(payload["rows"]), 8, 8, 3)
@@ -206,12 +196,12 @@ def test_a_masked_latent_stays_as_it_is_where_the_mask_is_black(case, temporary)
     assert np.abs(change[:, :4]).max() > 5 and np.abs(change[:, 4:]).max() <= 1
 
 
-def test_the_region_that_the_board_begins_with(case, temporary):  # noqa: F811
+def test_the_region_that_the_board_begins_with(case, temporary):
     payload = case.run(mask=left_half(case.latent, pixels=3)).payload
     assert pixels(temporary, payload["mask"]).tolist() == [[255] * 4 + [0] * 4] * 8
 
 
-def test_files_that_were_removed_are_written_again(case, temporary):  # noqa: F811
+def test_files_that_were_removed_are_written_again(case, temporary):
     before = case.run().payload
     (temporary / before["changes"]["filename"]).unlink()
     after = case.run().payload
@@ -224,7 +214,7 @@ def wide(comfy_host, call):
     return board_case(comfy_host, call, keep=True)
 
 
-def test_a_basis_that_knows_more_can_mix_more(wide, comfy_host, temporary, monkeypatch):  # noqa: F811
+def test_a_basis_that_knows_more_can_mix_more(wide, comfy_host, temporary, monkeypatch):
     monkeypatch.setattr(comfy_host.adapter.board.running, "KNOWN_EDGE", 4)
     clip, core = StandInCLIP(), comfy_host.core
     payload = wide.run(words="joy", clip=clip).payload

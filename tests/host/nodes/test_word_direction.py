@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from node_calls import BASIS_OPTIONS, TIMESTEP, refused
+from node_calls import BASIS_OPTIONS, TIMESTEP, refused, tiny_noisy
 from tiny_families import FLOWS
-from tiny_models import conditioning_for, latent_for, tiny_conditioning, tiny_model
+from tiny_models import conditioning_for, tiny_conditioning, tiny_model
 
 PICTURE = {**BASIS_OPTIONS, "feature": "picture"}
 
@@ -79,17 +79,7 @@ def test_flows_have_words(call, family):
         pytest.skip("this host does not have the family")
     model = tiny_model(family)
     conditioning, toward, keep = (conditioning_for(family, seed) for seed in (1, 2, 3))
-    latent, sigmas, _ = call(
-        "PullbackDDIMInvert",
-        model=model,
-        conditioning=conditioning,
-        latent=latent_for(model),
-        steps=2,
-        timestep=0.5,
-        refine=0,
-        measure=False,
-    )
-    hosted = {"model": model, "conditioning": conditioning, "latent": latent, "sigmas": sigmas}
+    hosted = tiny_noisy(call, model, conditioning)
     (basis,) = call("PullbackBasis", **hosted, rank=1, **PICTURE)
     direction, explained, _, mask = call(
         "PullbackWordDirection", **hosted, basis=basis, toward=toward, keep_1=keep, name="a word"
