@@ -1,6 +1,6 @@
 """Mixed directions: weighted sums of directions of one or several bases at one noisy latent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -49,9 +49,10 @@ def mix(
     if orthogonal_to is not None:
         weights = torch.cat([weights, -_removed(everything, weights, len(bases))], dim=1)
     mixture = weighted_sums(everything, weights, MIXED)
+    named = ((basis.name(0) or "unnamed", weight) for basis, weight in parts)
     return replace(
         mixture,
-        names=[name or _name_of(parts)],
+        names=[name or sum_in_words(named)],
         notes="",
         thumbnail=None,
         converged=all(basis.converged for basis in bases),
@@ -122,11 +123,19 @@ def _require_parts(parts: Sequence[Part], orthogonal_to: PullbackBasis | None) -
         require_one_origin(first, other)
 
 
-def _name_of(parts: Sequence[Part]) -> str:
-    """A name like "smile - 0.5 beard"."""
+def sum_in_words(parts: Iterable[tuple[str, float]], form: str = "g") -> str:
+    """A weighted sum in words, like "smile - 0.5 beard".
+
+    Args:
+        parts: The name and the weight of each part.
+        form: The format of weights; a weight of 1 or -1 is not written.
+
+    Returns:
+        The text, "" where there is no part.
+    """
     text = ""
-    for basis, weight in parts:
+    for name, weight in parts:
         sign = "-" if weight < 0 else "+"
-        size = "" if abs(weight) == 1 else f"{abs(weight):g} "
-        text += f" {sign} {size}{basis.name(0) or 'unnamed'}"
+        size = "" if abs(weight) == 1 else f"{abs(weight):{form}} "
+        text += f" {sign} {size}{name}"
     return text.removeprefix(" + ").strip()

@@ -7,7 +7,7 @@ import torch
 
 from ..basis import PullbackBasis
 from ..linalg.precision import without_autocast
-from .mixing import Part, mix
+from .mixing import Part, mix, sum_in_words
 from .pictures import as_picture_basis
 from .preview import seen_sizes, unit_lengths
 from .strength import UNIT
@@ -121,15 +121,11 @@ def described(names: Sequence[str], strengths: Sequence[float]) -> str:
     """
     sizes = sorted((abs(strength) for strength in strengths), reverse=True)
     least = sizes[MOST_NAMED - 1] if len(sizes) >= MOST_NAMED else 0.0
-    text, more = "", 0
-    for name, strength in zip(names, strengths):
-        if strength and abs(strength) < least:
-            more += 1
-        elif strength:
-            sign = "-" if strength < 0 else "+"
-            size = "" if abs(strength) == 1 else f"{abs(strength):.3g} "
-            text += f" {sign} {size}{name}"
-    return text.removeprefix(" + ").strip() + (f" and {more} more" if more else "")
+    told = [
+        (name, strength) for name, strength in zip(names, strengths) if strength and abs(strength) >= least
+    ]
+    more = sum(strength != 0 for strength in strengths) - len(told)
+    return sum_in_words(told, ".3g") + (f" and {more} more" if more else "")
 
 
 def _checked(amounts: Sequence[float] | torch.Tensor, rank: int) -> list[float]:
