@@ -4,14 +4,6 @@ import json
 
 from comfy_page import FIND_NODES, canvas_picture
 
-SHOW_BOARD = f"""([id, scale]) => {{
-  const node = ({FIND_NODES})("PullbackBoard").find(node => String(node.id) === id);
-  const canvas = window.app.canvas;
-  canvas.ds.scale = scale;
-  canvas.ds.offset[0] = 80 / scale - node.pos[0];
-  canvas.ds.offset[1] = 110 / scale - node.pos[1];
-  canvas.setDirty(true, true);
-}}"""
 WIDGET = f"""([id, name]) => ({FIND_NODES})("PullbackBoard").find(node => String(node.id) === id)
   .widgets.find(widget => widget.name === name)"""
 
@@ -31,8 +23,7 @@ class Board:
 
     def show(self, scale=0.9):
         """Bring the node into sight, in the upper left corner."""
-        self.page.evaluate(SHOW_BOARD, [self.node, scale])
-        self.comfy.settle()
+        self.comfy.show("PullbackBoard", scale, self.node)
 
     def wait_until_shows(self, what):
         """Wait until the picture is of a kind, and nothing of the board runs."""

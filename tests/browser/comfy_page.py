@@ -26,8 +26,8 @@ FIND_NODES = """type => {
   return found;
 }"""
 
-SHOW = f"""([type, scale]) => {{
-  const [node] = ({FIND_NODES})(type);
+SHOW = f"""([type, scale, id]) => {{
+  const node = ({FIND_NODES})(type).find(node => id === null || String(node.id) === id);
   const canvas = window.app.canvas;
   canvas.ds.scale = scale;
   canvas.ds.offset[0] = 80 / scale - node.pos[0];
@@ -110,9 +110,9 @@ class ComfyPage:
         self.settle()
         return made
 
-    def show(self, node_type, scale=0.9):
-        """Bring the one node of a type into sight, in the upper left corner."""
-        self.page.evaluate(SHOW, [node_type, scale])
+    def show(self, node_type, scale=0.9, node=None):
+        """Bring a node into sight, in the upper left corner: the one of an id, or the only one of a type."""
+        self.page.evaluate(SHOW, [node_type, scale, node])
         self.settle()
 
     def pack_messages(self):

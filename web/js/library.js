@@ -2,11 +2,11 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { leaveWheelToPage } from "./page/wheel.js";
 import { LibraryView } from "./library/view.js";
 import { allNodes, findWidget } from "./page/graph.js";
+import { after } from "./page/hooks.js";
+import { hidePictures, putInside } from "./page/inside.js";
 import { onKept } from "./page/kept.js";
-import { keepInPlace } from "./page/mount.js";
 import { loadStrings } from "./page/strings.js";
 
 /** @typedef {import("./library/view.js").Entry} Entry */
@@ -30,17 +30,10 @@ function addLibrary(node) {
     chosen: () => String(findWidget(node, FILE)?.value ?? ""),
     thumbnail: (entry) => api.apiURL(`/pullback/library/thumbnail?${thumbnailQuery(entry)}`),
   });
-  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST };
-  const widget = node.addDOMWidget(WIDGET, "PULLBACK_LIBRARY", view.element, options);
-  Object.assign(widget, { serialize: false, view });
-  // The canvas draws the thumbnail of the last run here, and Nodes 2.0 asks for the second. The list shows
-  // it.
-  node.onDrawBackground = () => {};
-  Object.assign(node, { hideOutputImages: true });
-  leaveWheelToPage(view.element);
-  keepInPlace(node, view.element);
+  const widget = { name: WIDGET, type: "PULLBACK_LIBRARY", least: LEAST, size: SIZE };
+  putInside(node, view.element, widget, { view });
+  hidePictures(node); // the list shows the thumbnail of the last run
   followWidget(node, view);
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   void readLibrary();
 }
 
@@ -51,18 +44,8 @@ function addLibrary(node) {
  */
 function followWidget(node, view) {
   const widget = findWidget(node, FILE);
-  if (widget) {
-    const { callback } = widget;
-    widget.callback = function (...given) {
-      callback?.apply(this, given);
-      view.markChosen();
-    };
-  }
-  const configured = node.onConfigure;
-  node.onConfigure = function (...given) {
-    configured?.apply(this, given);
-    view.markChosen();
-  };
+  if (widget) after(widget, "callback", () => view.markChosen());
+  after(node, "onConfigure", () => view.markChosen());
 }
 
 /**

@@ -2,9 +2,8 @@
 // it.
 
 import { app } from "../../../scripts/app.js";
-import { leaveWheelToPage } from "./page/wheel.js";
 import { findWidget } from "./page/graph.js";
-import { keepInPlace } from "./page/mount.js";
+import { hidePictures, putInside } from "./page/inside.js";
 import { onOutput } from "./page/outputs.js";
 import { loadStrings, text } from "./page/strings.js";
 import { giveCell } from "./visualizer/takers.js";
@@ -24,15 +23,9 @@ const LEAST = 240; // pixels of height for the sheet
  */
 function addSheet(node) {
   const view = new SheetView((sheet, cell) => void take(node, view, sheet, cell));
-  const options = { serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST };
-  const widget = node.addDOMWidget(WIDGET, "PULLBACK_SHEET", view.element, options);
-  Object.assign(widget, { serialize: false, label: text("cells.title"), view });
-  // The canvas draws the pictures of outputs here, and Nodes 2.0 asks for the second.
-  node.onDrawBackground = () => {};
-  Object.assign(node, { hideOutputImages: true });
-  leaveWheelToPage(view.element);
-  keepInPlace(node, view.element);
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  const widget = { name: WIDGET, type: "PULLBACK_SHEET", least: LEAST, size: SIZE };
+  putInside(node, view.element, widget, { label: text("cells.title"), view });
+  hidePictures(node);
 }
 
 /**

@@ -3,12 +3,12 @@
 import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { findWidget } from "../page/graph.js";
+import { after } from "../page/hooks.js";
+import { putInside } from "../page/inside.js";
 import { tellKept } from "../page/kept.js";
-import { keepInPlace } from "../page/mount.js";
 import { fileUrl } from "../page/outputs.js";
 import { runNodes, stopNodes } from "../page/queue.js";
 import { text } from "../page/strings.js";
-import { leaveWheelToPage } from "../page/wheel.js";
 import { Board } from "./control.js";
 
 const WIDGET = "board";
@@ -26,14 +26,9 @@ const OPTIONAL = ["clip", "mask", "words", "state"]; // inputs that need no conn
 export function addBoard(node) {
   const board = new Board(hostOf(node));
   for (const name of ["words", "state"]) hide(findWidget(node, name));
-  const widget = node.addDOMWidget(WIDGET, "PULLBACK_BOARD", board.element, {
-    serialize: false, hideOnZoom: false, hideInPanel: true, getMinHeight: () => LEAST,
-  });
-  Object.assign(widget, { serialize: false, label: text("board.title"), board });
-  leaveWheelToPage(board.element);
-  keepInPlace(node, board.element);
+  const widget = { name: WIDGET, type: "PULLBACK_BOARD", least: LEAST, size: SIZE };
+  putInside(node, board.element, widget, { label: text("board.title"), board });
   follow(node, board);
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
 }
 
 /**
@@ -65,30 +60,15 @@ function follow(node, board) {
   const named = () => {
     board.element.dataset.node = String(node.id);
   };
-  const configured = node.onConfigure;
-  node.onConfigure = function (...given) {
-    configured?.apply(this, given);
+  after(node, "onConfigure", () => {
     named();
     board.restore();
-  };
-  const connected = node.onConnectionsChange;
-  node.onConnectionsChange = function (...given) {
-    connected?.apply(this, given);
-    board.refresh();
-  };
-  const added = node.onAdded;
-  node.onAdded = function (...given) {
-    added?.apply(this, given);
-    named();
-  };
+  });
+  after(node, "onConnectionsChange", () => board.refresh());
+  after(node, "onAdded", named);
   for (const name of ["words", "state"]) {
     const widget = findWidget(node, name);
-    if (!widget) continue;
-    const { callback } = widget;
-    widget.callback = function (...given) {
-      callback?.apply(this, given);
-      board.readState();
-    };
+    if (widget) after(widget, "callback", () => board.readState());
   }
   named();
 }

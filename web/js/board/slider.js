@@ -4,7 +4,7 @@ import { element } from "../page/dom.js";
 import { text } from "../page/strings.js";
 import { LEAST } from "./region.js";
 
-export const REACH = 3; // the strengths at the ends of a track; faces break up beyond
+const REACH = 3; // the strengths at the ends of a track; faces break up beyond
 const STEP = 0.1; // of an arrow key; with Shift a tenth of it
 const FINE = 0.1; // with Shift a drag moves so much slower
 const CATCH = 0.06; // a drag that comes so near to 0 stays at 0
@@ -16,7 +16,7 @@ const HANDLE = 9; // pixels around the handle where a press does not make it jum
  * @param {number} value
  * @returns {number}
  */
-export function onTrack(value) {
+function onTrack(value) {
   return Math.round(Math.min(REACH, Math.max(-REACH, value)) * 100) / 100;
 }
 

@@ -8,7 +8,7 @@ import { preparations } from "./region.js";
 import { Slider, VISIBLE } from "./slider.js";
 import { Tasks } from "./tasks.js";
 
-export const IN_SIGHT = 8; // directions that are shown at first
+const IN_SIGHT = 8; // directions that are shown at first
 const THUMBNAIL = 88; // pixels of the longer edge, twice what is seen
 const CLOSE_UP = 128; // of the whole picture whose painted part is shown; the size of the sheet's cells
 

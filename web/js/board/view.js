@@ -14,7 +14,7 @@ import { styleElement } from "./style.js";
  */
 
 /** The tools of a board below its picture. */
-export class Tools {
+class Tools {
   /** @param {Actions} actions */
   constructor(actions) {
     this.before = this.tool("before", "compare", () => {});

@@ -9,7 +9,7 @@ import { Fold, press } from "./controls.js";
  * @param {string} written
  * @returns {string[]}
  */
-export function wordsOf(written) {
+function wordsOf(written) {
   const parts = written.split(/[,\n]/).map((part) => part.trim());
   return [...new Set(parts.filter(Boolean))];
 }

@@ -4,6 +4,7 @@
 // of the node before.
 
 import { locatorId } from "./graph.js";
+import { after } from "./hooks.js";
 
 const GONE = "pullback-gone"; // the class of an element whose node is no more
 const MOUNTED = 50; // milliseconds after which the page has put new nodes into their places
@@ -14,21 +15,9 @@ const MOUNTED = 50; // milliseconds after which the page has put new nodes into 
  * @param {HTMLElement} element It has a `data-pullback` that tells it from others of the node.
  */
 export function keepInPlace(node, element) {
-  const gone = node.onRemoved;
-  node.onRemoved = function (...given) {
-    gone?.apply(this, given);
-    element.classList.add(GONE);
-  };
-  const added = node.onAdded;
-  node.onAdded = function (...given) {
-    added?.apply(this, given);
-    settle(node, element);
-  };
-  const configured = node.onConfigure;
-  node.onConfigure = function (...given) {
-    configured?.apply(this, given);
-    settle(node, element);
-  };
+  after(node, "onRemoved", () => element.classList.add(GONE));
+  after(node, "onAdded", () => settle(node, element));
+  after(node, "onConfigure", () => settle(node, element));
 }
 
 /**

@@ -42,7 +42,7 @@ export function onOutput(key, take) {
  * @param {string} key
  * @returns {unknown[] | undefined}
  */
-export function lastOutput(node, key) {
+function lastOutput(node, key) {
   const text = remembered.get(nameOf(node, key));
   return text === undefined ? undefined : JSON.parse(text);
 }

@@ -1,6 +1,7 @@
 // What a cell of the sheet is given to: edits and boards that have the basis of the sheet.
 
 import { app } from "../../../../scripts/app.js";
+import { boardOf } from "../board/node.js";
 import { allNodes, findWidget } from "../page/graph.js";
 import { isActive, outputsAfter, sourceOf } from "../page/links.js";
 import { runNodes } from "../page/queue.js";
@@ -24,7 +25,6 @@ const DIGITS = 4; // of strengths behind the point
  *   cells: Cell[],
  * }} Sheet
  */
-/** @typedef {{takeCell: (direction: number, strength: number) => unknown}} TakesCells */
 
 /**
  * The nodes of a type that have the same basis as another node.
@@ -65,17 +65,6 @@ function setEdit(edit, cell, sheet) {
   write(edit, "strengths", 1);
   write(edit, "directions", 1);
   write(edit, "unit", sheet.unit);
-}
-
-/**
- * The board of a node, where it has one that takes cells.
- * @param {ComfyNode} node
- * @returns {TakesCells | undefined}
- */
-function boardOf(node) {
-  const widget = /** @type {{board?: TakesCells} | undefined} */ (
-    /** @type {unknown} */ (findWidget(node, "board")));
-  return widget?.board;
 }
 
 /**
